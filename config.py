@@ -1,0 +1,273 @@
+"""ModelConfig: the only description of a run's settings, and the presets made of it.
+
+The form on the page, the validation of requests, the JSON Schema, the command-line
+flags and the table in the README are all derived from the fields declared here.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+MODEL_NAMES = ("model1", "model2")
+DEFAULT_KERNEL_SIZE = 3
+
+Channels = Annotated[int, Field(ge=1, le=1024)]
+KernelSize = Annotated[int, Field(json_schema_extra={"enum": [1, 3, 5, 7]})]
+
+
+def _setting(title: str, description: str, *, group: str = "basic", unit: str = "", **bounds: Any) -> Any:
+    """Return a pydantic field that also carries what the form and the docs show."""
+    extra = {"group": group} | ({"unit": unit} if unit else {})
+    return Field(title=title, description=description, json_schema_extra=extra, **bounds)
+
+
+def _one_kernel_size_per_layer(validated: dict[str, Any]) -> tuple[int, ...]:
+    return (DEFAULT_KERNEL_SIZE,) * len(validated["kernels"])
+
+
+class ModelConfig(BaseModel):
+    """All settings of one model's run. Immutable and hashable."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    kernels: tuple[Channels, ...] = _setting(
+        "Kernels",
+        "Output channels of each convolutional layer; as many layers as numbers.",
+        default=(32, 64, 128, 256),
+        min_length=1,
+        max_length=8,
+        strict=False,  # JSON has lists, not tuples; the items stay strict
+    )
+    kernel_sizes: tuple[KernelSize, ...] = _setting(
+        "Kernel sizes",
+        "Side of each layer's square kernel, in pixels: 1, 3, 5 or 7.",
+        unit="px",
+        default_factory=_one_kernel_size_per_layer,
+        min_length=1,
+        max_length=8,
+        strict=False,
+    )
+    optimizer: Literal["adam", "sgd", "rmsprop"] = _setting(
+        "Optimizer", "The rule that turns gradients into weight updates.", default="adam"
+    )
+    learning_rate: float = _setting(
+        "Learning rate",
+        "Size of each update. 0.001 suits Adam and RMSprop, 0.01 suits SGD.",
+        default=0.001,
+        gt=0,
+        le=10,
+    )
+    dropout: float = _setting(
+        "Dropout",
+        "Share of the hidden units switched off at random in each training step.",
+        default=0.5,
+        ge=0,
+        le=0.95,
+    )
+    batch_size: int = _setting(
+        "Batch size", "Images in each training step.", unit="images", default=64, ge=1, le=8192
+    )
+    epochs: int = _setting("Epochs", "Passes over the training images.", default=5, ge=1, le=500)
+    seed: int = _setting(
+        "Seed",
+        "Start of every random choice: initial weights, batch order, dropout, augmentation.",
+        default=0,
+        ge=0,
+        le=2**32 - 1,
+    )
+    hidden_units: int = _setting(
+        "Hidden units",
+        "Width of the fully connected layer before the output.",
+        group="advanced",
+        default=128,
+        ge=1,
+        le=4096,
+    )
+    batch_norm: bool = _setting(
+        "Batch norm", "Normalise each convolution's output over the batch.", group="advanced", default=False
+    )
+    momentum: float = _setting(
+        "Momentum",
+        "How much of the last update SGD carries on; Adam and RMSprop ignore it.",
+        group="advanced",
+        default=0.9,
+        ge=0,
+        le=0.999,
+    )
+    weight_decay: float = _setting(
+        "Weight decay",
+        "Pull of the weights towards zero: decoupled for Adam (AdamW), added to the gradient for the others.",
+        group="advanced",
+        default=0.0,
+        ge=0,
+        le=1,
+    )
+    schedule: Literal["constant", "cosine", "one_cycle"] = _setting(
+        "Schedule",
+        "Course of the learning rate over the run; the learning rate above is its peak.",
+        group="advanced",
+        default="constant",
+    )
+    augment: Literal["none", "flip", "flip_shift"] = _setting(
+        "Augmentation",
+        "Random changes to the training images: mirrored left to right, and moved by up to 2 pixels.",
+        group="advanced",
+        default="none",
+    )
+    label_smoothing: float = _setting(
+        "Label smoothing",
+        "Share of each label spread over all ten classes in the training loss.",
+        group="advanced",
+        default=0.0,
+        ge=0,
+        le=0.5,
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = _setting(
+        "Precision",
+        "Number format of the products; auto takes bfloat16 where the hardware computes it natively.",
+        group="advanced",
+        default="auto",
+    )
+
+    @field_validator("kernel_sizes")
+    @classmethod
+    def _one_size_a_layer(cls, sizes: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        if any(size not in (1, 3, 5, 7) for size in sizes):
+            raise ValueError("kernel size outside 1, 3, 5, 7")
+        if "kernels" in info.data and len(sizes) != len(info.data["kernels"]):
+            raise ValueError("one kernel size for each layer")
+        return sizes
+
+
+SCHEMA: dict[str, Any] = ModelConfig.model_json_schema()
+DEFAULTS = ModelConfig()
+
+
+class InvalidSettings(ValueError):
+    """Settings that no run may start with; `fields` maps each bad field to what was expected and given."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        super().__init__("; ".join(fields.values()))
+        self.fields = dict(fields)
+
+
+def expected_values(field: str) -> str:
+    """Return in words what a field admits, such as "a whole number from 1 to 8192"."""
+    return _describe_schema(SCHEMA["properties"][field])
+
+
+def _describe_schema(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return "one of " + ", ".join(map(str, schema["enum"]))
+    if schema["type"] == "array":
+        low, high = schema["minItems"], schema["maxItems"]
+        return f"a list of {low} to {high} values, each {_describe_schema(schema['items'])}"
+    if schema["type"] == "boolean":
+        return "true or false"
+    noun = {"integer": "a whole number", "number": "a number"}[schema["type"]]
+    if "exclusiveMinimum" in schema:
+        return f"{noun} above {schema['exclusiveMinimum']} and at most {schema['maximum']}"
+    return f"{noun} from {schema['minimum']} to {schema['maximum']}"
+
+
+def parse_config(given: object, model: str) -> ModelConfig:
+    """Return the ModelConfig of a parsed JSON object; absent fields take their defaults.
+
+    Raises InvalidSettings naming every bad field as "<model>.<field>".
+    """
+    if not isinstance(given, dict):
+        raise InvalidSettings({model: f"{model} must be an object of settings, got {_shorten(given)}"})
+    try:
+        return ModelConfig.model_validate(given)
+    except ValidationError as error:
+        fields: dict[str, str] = {}
+        for problem in error.errors(include_url=False):
+            field = str(problem["loc"][0])
+            if problem["type"] != "default_factory_not_called":
+                fields.setdefault(f"{model}.{field}", _explain(field, given))
+        raise InvalidSettings(fields) from None
+
+
+def _explain(field: str, given: Mapping[str, object]) -> str:
+    if field not in ModelConfig.model_fields:
+        return f"{_shorten(field)} is not a setting; the settings are {', '.join(ModelConfig.model_fields)}"
+    value, kernels = given[field], given.get("kernels", DEFAULTS.kernels)
+    expected = expected_values(field)
+    if field == "kernel_sizes" and isinstance(kernels, list | tuple):
+        expected += f", one for each of the {len(kernels)} layers"
+    return f"{field} must be {expected}, got {_shorten(value)}"
+
+
+def _shorten(value: object, limit: int = 80) -> str:
+    text = json.dumps(value, default=repr)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def parse_text(field: str, text: str) -> object:
+    """Return the value that a person typed for a field, as JSON would hold it.
+
+    Text that is no number stays text, so that validation can name it.
+    """
+    kind = SCHEMA["properties"][field]["type"]
+    if kind == "array":
+        return [_parse_scalar("integer", part) for part in text.replace(",", " ").split()]
+    return _parse_scalar(kind, text.strip())
+
+
+def _parse_scalar(kind: str, text: str) -> object:
+    try:
+        if kind == "integer":
+            return int(text)
+        if kind == "number":
+            return float(text)
+    except ValueError:
+        return text
+    if kind == "boolean":
+        return {"true": True, "false": False}.get(text.lower(), text)
+    return text
+
+
+def differing_fields(config1: ModelConfig, config2: ModelConfig) -> list[str]:
+    """Return the names of the settings in which two models differ, in the order of declaration."""
+    return [name for name in ModelConfig.model_fields if getattr(config1, name) != getattr(config2, name)]
+
+
+class Preset(BaseModel):
+    """A ready comparison: a question, and the two configurations that answer it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    description: str
+    model1: ModelConfig
+    model2: ModelConfig
+
+
+PRESETS = (
+    Preset(
+        name="Deep vs Shallow",
+        description="Twice as many kernels in every layer: does the larger model earn its time?",
+        model1=DEFAULTS,
+        model2=ModelConfig(kernels=(16, 32, 64, 128)),
+    ),
+    Preset(
+        name="Optimizer Impact",
+        description="Adam at 0.001 against SGD at 0.01.",
+        model1=DEFAULTS,
+        model2=ModelConfig(optimizer="sgd", learning_rate=0.01),
+    ),
+    Preset(
+        name="Regularization Effect",
+        description="Dropout 0.5 against 0.3, all else equal.",
+        model1=DEFAULTS,
+        model2=ModelConfig(dropout=0.3),
+    ),
+    Preset(
+        name="Kernel Size",
+        description="3×3 kernels against 5×5 kernels in every layer.",
+        model1=DEFAULTS,
+        model2=ModelConfig(kernel_sizes=(5, 5, 5, 5)),
+    ),
+)
