@@ -1,0 +1,241 @@
+"""MetricsLog: what two trainers have measured, append-only, read by cursor, bounded in size.
+
+Trainers append under a lock that is held for a few microseconds; readers get copies and
+never wait for a training step. Safe to call from any thread.
+"""
+
+import itertools
+import math
+import threading
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+MAX_POINTS = 2000  # kept for each model; beyond that the buckets double
+
+
+class Point(NamedTuple):
+    """One training step: loss of its batch, running accuracy (fraction), training seconds so far."""
+
+    step: int
+    epoch: float
+    seconds: float
+    loss: float
+    accuracy: float
+
+
+class Evaluation(NamedTuple):
+    """Mean loss and accuracy (fraction) over the validation images after `step` steps."""
+
+    step: int
+    epoch: float
+    seconds: float
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Status:
+    """A trainer's state at one moment; None where a value is not known yet. Seconds exclude pauses."""
+
+    state: str
+    error: str | None = None
+    config: dict[str, Any] | None = None
+    parameters: int | None = None
+    precision: str | None = None
+    threads: int | None = None
+    steps_per_epoch: int | None = None
+    total_steps: int | None = None
+    epoch: float = 0.0
+    step: int = 0
+    elapsed_seconds: float = 0.0
+    eta_seconds: float | None = None
+    loss: float | None = None
+    accuracy: float | None = None
+    val_loss: float | None = None
+    val_accuracy: float | None = None
+    test_accuracy: float | None = None
+    batches_per_second: float | None = None
+    images_per_second: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields as JSON can hold them: None for NaN and Inf."""
+        return {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in asdict(self).items()
+        }
+
+
+def keep_extremes(bucket: Sequence[Point]) -> list[Point]:
+    """Return the points of a bucket with the lowest, the highest and the last loss, in order.
+
+    A loss that is not finite is always kept: it is where a run broke.
+    """
+    finite = [point for point in bucket if math.isfinite(point.loss)]
+    kept = {point for point in bucket if not math.isfinite(point.loss)} | {bucket[-1]}
+    if finite:
+        kept |= {min(finite, key=_loss), max(finite, key=_loss)}
+    return sorted(kept)
+
+
+def _loss(point: Point) -> float:
+    return point.loss
+
+
+class BoundedCurve:
+    """Points of one curve, at most about `limit` however many are appended.
+
+    Steps are grouped in buckets of a power-of-two width, aligned to step 1; of each full bucket
+    the lowest, highest and last loss stay. When there are too many points the width doubles, which
+    only ever removes points: those that a reader already has stay where they are.
+    """
+
+    def __init__(self, limit: int = MAX_POINTS) -> None:
+        self._limit = limit
+        self._width = 1
+        self._points: list[Point] = []
+        self._sequence: list[int] = []  # when each point was released to readers, ascending
+        self._open: list[Point] = []  # the bucket that is still filling
+
+    def append(self, point: Point, sequence: int) -> None:
+        if self._open and self._bucket(point) != self._bucket(self._open[0]):
+            self.flush(sequence)
+        self._open.append(point)
+        if self._width == 1:
+            self.flush(sequence)
+
+    def flush(self, sequence: int) -> None:
+        """Release the bucket that is still filling: its trainer has stopped, or moved on."""
+        if not self._open:
+            return
+        kept = keep_extremes(self._open)
+        self._open = []
+        self._points += kept
+        self._sequence += [sequence] * len(kept)
+        while len(self._points) > self._limit:
+            self._double_width()
+
+    def since(self, cursor: int) -> list[Point]:
+        return self._points[bisect_right(self._sequence, cursor) :]
+
+    def _bucket(self, point: Point) -> int:
+        return (point.step - 1) // self._width
+
+    def _double_width(self) -> None:
+        self._width *= 2
+        released = dict(zip(self._points, self._sequence, strict=True))
+        buckets = itertools.groupby(self._points, key=self._bucket)
+        self._points = [point for _, bucket in buckets for point in keep_extremes(list(bucket))]
+        self._sequence = [released[point] for point in self._points]
+
+
+@dataclass
+class _Series:
+    status: Status
+    changed: int = 0
+    curve: BoundedCurve = field(default_factory=BoundedCurve)
+    evaluations: list[Evaluation] = field(default_factory=list)
+    evaluated: list[int] = field(default_factory=list)  # sequence number of each evaluation
+
+
+class MetricsLog:
+    """Everything measured in one run, for each model: status, points, evaluations.
+
+    Every change gets the next sequence number; a reader that hands back the last number it
+    saw gets what came after. With keep_unsaved=True all points also wait at full resolution
+    for take_unsaved, which the store calls.
+    """
+
+    def __init__(self, models: Iterable[str], *, keep_unsaved: bool = False) -> None:
+        self._lock = threading.Lock()
+        self._sequence = 0
+        self._series = {model: _Series(Status("idle")) for model in models}
+        self._keep_unsaved = keep_unsaved
+        self._unsaved: dict[str, list[Point]] = {model: [] for model in self._series}
+
+    def publish(
+        self,
+        model: str,
+        status: Status,
+        points: Sequence[Point] = (),
+        evaluations: Sequence[Evaluation] = (),
+        *,
+        flush: bool = False,
+    ) -> None:
+        """Replace a model's status and append what came with it, as one change.
+
+        With flush=True a half-filled bucket is released too: no further point is expected soon.
+        """
+        with self._lock:
+            self._sequence += 1
+            series = self._series[model]
+            series.status, series.changed = status, self._sequence
+            for point in points:
+                series.curve.append(point, self._sequence)
+            if flush:
+                series.curve.flush(self._sequence)
+            series.evaluations += evaluations
+            series.evaluated += [self._sequence] * len(evaluations)
+            if self._keep_unsaved:
+                self._unsaved[model] += points
+
+    @property
+    def models(self) -> list[str]:
+        return list(self._series)
+
+    @property
+    def newest(self) -> int:
+        """The sequence number of the latest change."""
+        return self._sequence
+
+    def status(self, model: str) -> Status:
+        with self._lock:
+            return self._series[model].status
+
+    def evaluations(self, model: str) -> list[Evaluation]:
+        with self._lock:
+            return list(self._series[model].evaluations)
+
+    def take_unsaved(self) -> dict[str, list[Point]]:
+        """Return all points since the last call, at full resolution, and forget them."""
+        with self._lock:
+            taken = self._unsaved
+            self._unsaved = {model: [] for model in self._series}
+            return taken
+
+    def view(self, cursor: int = 0) -> tuple[int, dict[str, dict[str, Any]]]:
+        """Return the newest sequence number, and for each model changed since cursor its JSON-ready news.
+
+        Cursor 0 gives everything.
+        """
+        with self._lock:
+            newest = self._sequence
+            news = {
+                model: (
+                    series.status,
+                    series.curve.since(cursor),
+                    series.evaluations[bisect_right(series.evaluated, cursor) :],
+                )
+                for model, series in self._series.items()
+                if series.changed > cursor or cursor == 0
+            }
+        return newest, {
+            model: status.as_json()
+            | {"points": _columns(Point, points), "evaluations": _columns(Evaluation, evaluations)}
+            for model, (status, points, evaluations) in news.items()
+        }
+
+
+def _columns(kind: type[Point] | type[Evaluation], rows: Sequence[tuple[float, ...]]) -> dict[str, list[Any]]:
+    """Return rows as one list a field, rounded to what a chart can show, None for NaN and Inf."""
+    columns = zip(*rows, strict=True) if rows else [()] * len(kind._fields)
+    return {
+        name: [_round(value) for value in column] for name, column in zip(kind._fields, columns, strict=True)
+    }
+
+
+def _round(value: float) -> float | None:
+    if isinstance(value, int):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -1,0 +1,148 @@
+"""Monitor: what the server shows and steers: the loaded data set, the current comparison, the history.
+
+Answers at once while torch and the data set are still being loaded in the background.
+"""
+
+import importlib
+import logging
+import secrets
+import threading
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, ModelConfig
+from metrics import MetricsLog, Status
+from store import RunStore
+
+log = logging.getLogger(__name__)
+
+COMMANDS = ("pause", "resume", "stop")
+
+
+class NotReady(Exception):
+    """Training cannot start yet, or not at all; the message says why."""
+
+
+class Conflict(Exception):
+    """The state of the comparison forbids what was asked."""
+
+
+class Monitor:
+    """Safe to call from any thread. close() ends the training and saves it."""
+
+    def __init__(self, data_dir: Path, store: RunStore) -> None:
+        self.boot = secrets.token_hex(4)
+        self.store = store
+        self._data_dir = data_dir
+        self._lock = threading.Lock()  # one start or command at a time
+        self._status, self._problem, self._device = "loading", None, None
+        self._train: ModuleType
+        self._model: ModuleType
+        self._dataset: Any = None
+        self._comparison: Any = None
+        self._run: str | None = None
+        self._metrics = MetricsLog(MODEL_NAMES)
+        for name in MODEL_NAMES:
+            self._metrics.publish(name, Status("idle", config=DEFAULTS.model_dump(mode="json")))
+
+    def load(self) -> None:
+        """Import torch and read the data set; from then on training can start. Called once, in a thread."""
+        try:
+            data = importlib.import_module("data")
+            self._model = importlib.import_module("model")
+            self._train = importlib.import_module("train")
+            self._dataset = data.load_fashion_mnist(self._data_dir)
+            self._device = self._train.device_name()
+            self._train.warm_up(self._dataset)
+        except Exception as error:
+            log.error("cannot train: %s", error, exc_info=type(error).__module__ != "data")
+            self._problem = str(error) or type(error).__name__
+            self._status = "failed"
+        else:
+            self._status = "ready"
+            log.info("ready to train on %s", self._device)
+
+    @property
+    def status(self) -> str:
+        return self._status
+
+    @property
+    def run(self) -> str | None:
+        """The id of the latest run, or None before the first."""
+        return self._run
+
+    def config(self) -> dict[str, Any]:
+        """Return what the page needs to draw its form, and how far loading has come."""
+        return {
+            "boot": self.boot,
+            "status": self._status,
+            "problem": self._problem,
+            "device": self._device,
+            "schema": SCHEMA,
+            "defaults": DEFAULTS.model_dump(mode="json"),
+            "presets": [preset.model_dump(mode="json") for preset in PRESETS],
+            "images": {"train": 55_000, "validation": 5_000, "test": 10_000},
+        }
+
+    def describe(self, config: ModelConfig) -> dict[str, Any]:
+        """Return a model's layers, parameters and FLOPs. Raises NotReady."""
+        self._check_ready()
+        steps = -(-len(self._dataset.train) // config.batch_size)
+        return self._model.describe_model(config) | {"steps_per_epoch": steps}
+
+    def start(self, configs: dict[str, ModelConfig]) -> str:
+        """Start a comparison and return its run id. Raises NotReady, or Conflict while one is running."""
+        self._check_ready()
+        with self._lock:
+            if self._comparison is not None:
+                if self._comparison.active:
+                    raise Conflict(f"Run {self._run} is still on: stop it before you start another")
+                self._comparison.join()  # a stopped trainer may still be in its last batch
+            metrics = MetricsLog(MODEL_NAMES, keep_unsaved=True)
+            comparison = self._train.Comparison(configs, self._dataset, metrics=metrics)
+            self.store.record(comparison.run_id, metrics, configs, self._train.environment())
+            comparison.start()
+            self._comparison, self._run, self._metrics = comparison, comparison.run_id, metrics
+        log.info("run %s started", self._run)
+        return comparison.run_id
+
+    def command(self, command: str, model: str | None = None) -> None:
+        """Pause, resume or stop one model or both. Raises Conflict where the state forbids it."""
+        with self._lock:
+            if self._comparison is None:
+                raise Conflict(f"Nothing to {command}: no run has been started")
+            try:
+                getattr(self._comparison, command)(model)
+            except self._train.IllegalTransition as refusal:
+                raise Conflict(str(refusal)) from None
+
+    def metrics(self, boot: str | None, run: str | None, since: int | None) -> dict[str, Any]:
+        """Return what is new since a cursor, or everything where the cursor is not of this boot and run."""
+        current, metrics = self._run, self._metrics
+        ours = boot == self.boot and (run or None) == current
+        cursor = since if ours and since is not None and 0 <= since <= metrics.newest else None
+        newest, models = metrics.view(cursor or 0)
+        return {
+            "boot": self.boot,
+            "run": current,
+            "next": newest,
+            "reset": cursor is None,
+            "problem": self.store.problem,
+            "models": models,
+        }
+
+    def close(self) -> None:
+        """Stop what is training, wait for it, save it."""
+        with self._lock:
+            if self._comparison is not None:
+                if self._comparison.active:
+                    self._comparison.stop()
+                self._comparison.join(timeout=4)
+        self.store.close()
+
+    def _check_ready(self) -> None:
+        if self._status == "loading":
+            raise NotReady("Still loading PyTorch and the data set; this takes some seconds")
+        if self._status == "failed":
+            raise NotReady(str(self._problem))

@@ -1,0 +1,256 @@
+"""The web server: Flask routes over a Monitor, served by waitress in one process.
+
+    python server.py [--host 127.0.0.1] [--port 8080] [--data-dir data] [--runs-dir runs]
+"""
+
+import argparse
+import gzip
+import importlib.util
+import json
+import logging
+import math
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any, NoReturn
+
+from flask import Flask, Response, render_template, request, send_from_directory
+from waitress.server import create_server
+from werkzeug.exceptions import HTTPException
+
+from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, InvalidSettings, parse_config
+from guard import MAX_BODY, Guard
+from monitor import COMMANDS, Conflict, Monitor, NotReady
+from store import RunStore, StoreError, UnknownRun
+
+DEFAULT_PORT = 8080
+GZIP_FROM = 1400  # bytes: what fits one packet gains nothing
+ONE_DAY = 24 * 60 * 60  # seconds
+
+
+class BadRequest(Exception):
+    """The request is not one that this server understands; `fields` names what was at fault in its body."""
+
+    def __init__(self, message: str, fields: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.fields = fields or {}
+
+
+def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
+    """Return the app that serves a monitor; `host` is the address it will listen on."""
+    app = Flask(__name__)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.wsgi_app = Guard(app.wsgi_app, host)  # type: ignore[method-assign]
+    plotly = plotly_directory()
+
+    @app.get("/")
+    def page() -> str:
+        return render_template(
+            "monitor.html",
+            schema=SCHEMA,
+            defaults=DEFAULTS.model_dump(mode="json"),
+            presets=[preset.model_dump(mode="json") for preset in PRESETS],
+            model_names=MODEL_NAMES,
+        )
+
+    @app.get("/vendor/plotly.min.js")
+    def plotly_script() -> Response:
+        return send_from_directory(plotly, "plotly.min.js", max_age=ONE_DAY)
+
+    @app.get("/api/config")
+    def config() -> dict[str, Any]:
+        return monitor.config()
+
+    @app.post("/api/describe")
+    def describe() -> dict[str, Any]:
+        return monitor.describe(parse_config(read_json(), "config"))
+
+    @app.post("/api/start")
+    def start() -> tuple[dict[str, Any], int]:
+        given = read_object(MODEL_NAMES)
+        configs, fields = {}, {}
+        for name in MODEL_NAMES:
+            try:
+                configs[name] = parse_config(given.get(name, {}), name)
+            except InvalidSettings as error:
+                fields |= error.fields
+        if fields:
+            raise InvalidSettings(fields)
+        return {"run": monitor.start(configs)}, 202
+
+    @app.post("/api/<any({}):command>".format(", ".join(COMMANDS)))
+    def command(command: str) -> dict[str, Any]:
+        model = read_object(("model",)).get("model")
+        if model is not None and model not in MODEL_NAMES:
+            expected = " or ".join(MODEL_NAMES)
+            raise BadRequest("Unknown model", {"model": f"model must be {expected}, got {json.dumps(model)[:80]}"})
+        monitor.command(command, model)
+        return {"run": monitor.run}
+
+    @app.get("/api/metrics")
+    def metrics() -> dict[str, Any]:
+        since = request.args.get("since")
+        if since is not None and not (since.isascii() and since.isdigit() and len(since) < 20):
+            raise BadRequest("Bad cursor", {"since": f"since must be a whole number, got {since[:80]!a}"})
+        return monitor.metrics(request.args.get("boot"), request.args.get("run"), int(since) if since else None)
+
+    @app.get("/api/runs")
+    def runs() -> dict[str, Any]:
+        return {"runs": monitor.store.runs()}
+
+    @app.get("/api/runs/<run>")
+    def one_run(run: str) -> dict[str, Any]:
+        newest, models = monitor.store.run(run).view()
+        return {"boot": monitor.boot, "run": run, "next": newest, "reset": True, "models": models}
+
+    @app.errorhandler(InvalidSettings)
+    def invalid_settings(error: InvalidSettings) -> tuple[dict[str, Any], int]:
+        count = len(error.fields)
+        return error_body("invalid_settings", f"{count} setting{'s' * (count > 1)} cannot be used", error.fields), 400
+
+    @app.errorhandler(BadRequest)
+    def bad_request(error: BadRequest) -> tuple[dict[str, Any], int]:
+        return error_body("bad_request", str(error), error.fields), 400
+
+    @app.errorhandler(NotReady)
+    def not_ready(error: NotReady) -> tuple[dict[str, Any], int]:
+        return error_body("not_ready", str(error)), 503
+
+    @app.errorhandler(Conflict)
+    def conflict(error: Conflict) -> tuple[dict[str, Any], int]:
+        return error_body("conflict", str(error)), 409
+
+    @app.errorhandler(UnknownRun)
+    def unknown_run(error: UnknownRun) -> tuple[dict[str, Any], int]:
+        return error_body("unknown_run", "There is no such run in the history"), 404
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> tuple[dict[str, Any], int]:
+        code = error.name.lower().replace(" ", "_")
+        return error_body(code, error.description or error.name), error.code or 500
+
+    @app.after_request
+    def compress(response: Response) -> Response:
+        if response.mimetype == "application/json":
+            response.headers["Cache-Control"] = "no-store"
+            body = response.get_data()
+            if len(body) >= GZIP_FROM and "gzip" in request.headers.get("Accept-Encoding", ""):
+                response.set_data(gzip.compress(body, compresslevel=4))
+                response.headers["Content-Encoding"] = "gzip"
+                response.headers["Vary"] = "Accept-Encoding"
+        return response
+
+    return app
+
+
+def plotly_directory() -> Path:
+    """Return the folder of the plotly package's data, without importing the package (0.5 s)."""
+    spec = importlib.util.find_spec("plotly")
+    assert spec is not None and spec.origin is not None, "plotly is in requirements.txt"
+    return Path(spec.origin).parent / "package_data"
+
+
+def error_body(code: str, message: str, fields: dict[str, str] | None = None) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message} | ({"fields": fields} if fields else {})}
+
+
+def read_object(known: tuple[str, ...]) -> dict[str, Any]:
+    """Return the request's JSON object. Raises BadRequest where it is none or holds an unknown key."""
+    given = read_json()
+    if not isinstance(given, dict):
+        raise BadRequest("The body must be a JSON object")
+    unknown = {key[:80]: f"unknown key; expected {', '.join(known)}" for key in given if key not in known}
+    if unknown:
+        raise BadRequest("The body has unknown keys", unknown)
+    return given
+
+
+def read_json() -> Any:
+    """Return the request's body as strict JSON: no NaN, no infinity, no duplicate key. Raises BadRequest."""
+    try:
+        return json.loads(
+            request.get_data(cache=False).decode("utf-8") or "{}",
+            parse_constant=_refuse_constant,
+            parse_float=_finite_float,
+            object_pairs_hook=_unique_keys,
+        )
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise BadRequest(f"The body is not JSON: {reason[:200]}") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite_float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is too large")
+    return number
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a key stands there twice")
+    return members
+
+
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Compare two CNNs while they train on FashionMNIST.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"port (default: {DEFAULT_PORT})")
+    parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where FashionMNIST is, or goes")
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where runs are saved")
+    parser.add_argument("--verbose", action="store_true", help="log more")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM; return the exit code."""
+    options = parse_arguments(arguments)
+    logging.basicConfig(
+        level=logging.DEBUG if options.verbose else logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    try:
+        store = RunStore(options.runs_dir)
+    except StoreError as error:
+        return fail(str(error))
+    monitor = Monitor(options.data_dir, store)
+    app = create_app(monitor, options.host)
+    try:
+        server = create_server(
+            app, host=options.host, port=options.port, threads=8, max_request_body_size=MAX_BODY, ident=None
+        )
+    except (OSError, OverflowError) as error:
+        monitor.close()
+        return fail(f"Cannot listen on {options.host}:{options.port} ({error}): choose another with --port")
+    signal.signal(signal.SIGTERM, _exit_on_signal)
+    print(address(app.wsgi_app, options.host, options.port), flush=True)  # type: ignore[arg-type]
+    threading.Thread(target=monitor.load, name="loader", daemon=True).start()
+    server.run()
+    monitor.close()
+    return 0
+
+
+def fail(message: str) -> int:
+    print(message, file=sys.stderr)
+    return 1
+
+
+def address(guard: Guard, host: str, port: int) -> str:
+    """Return the line that tells where the page is."""
+    if guard.token:
+        return f"FashionMNIST CNN Training Monitor on http://{host}:{port}/?token={guard.token} (Ctrl-C to stop)"
+    return f"FashionMNIST CNN Training Monitor on http://localhost:{port} (Ctrl-C to stop)"
+
+
+def _exit_on_signal(signum: int, frame: object) -> NoReturn:
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,426 @@
+"""ModelTrainer: one model's run in a thread of its own. Comparison: two of them, started together.
+
+`python train.py --help` trains without a server (see headless.py).
+"""
+
+import contextlib
+import logging
+import math
+import os
+import platform
+import secrets
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any
+
+import torch
+
+from config import MODEL_NAMES, ModelConfig
+from data import FashionMNIST
+from engine import Engine, StepResult, best_device
+from metrics import Evaluation, MetricsLog, Point, Status
+
+log = logging.getLogger(__name__)
+
+LEGAL_MOVES: dict[str, frozenset[str]] = {
+    "idle": frozenset({"running"}),
+    "running": frozenset({"paused", "finished", "stopped", "failed"}),
+    "paused": frozenset({"running", "finished", "stopped", "failed"}),
+    "finished": frozenset(),
+    "stopped": frozenset(),
+    "failed": frozenset(),
+}
+ACTIVE_STATES = frozenset({"running", "paused"})
+
+READ_INTERVAL = 0.1  # seconds between two looks at the losses: each makes a GPU wait
+RUNNING_WINDOW = 1000  # training images behind a running accuracy
+SPEED_WINDOW = 5.0  # seconds of training behind a speed
+FIRST_EPOCH_EVALUATIONS = 4
+
+
+class IllegalTransition(Exception):
+    """A trainer was asked for a move that its state does not admit."""
+
+    def __init__(self, trainer: str, state: str, wanted: str) -> None:
+        admitted = ", ".join(sorted(LEGAL_MOVES[state])) or "nothing: its run is over"
+        super().__init__(f"{trainer} is {state} and cannot become {wanted}; it can become {admitted}")
+
+
+class TrainingFailed(Exception):
+    """A run cannot go on; the message says why and what to do about it."""
+
+
+class Stopwatch:
+    """Seconds of work since start, pauses left out; monotonic, so a change of the clock does no harm."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._before = 0.0
+
+    def run(self) -> None:
+        self._since = time.perf_counter()
+
+    def hold(self) -> None:
+        self._before, self._since = self.seconds, None
+
+    @property
+    def seconds(self) -> float:
+        return self._before + (0.0 if self._since is None else time.perf_counter() - self._since)
+
+
+class Speedometer:
+    """Steps and images a second: the median over the last seconds of pure training."""
+
+    def __init__(self) -> None:
+        self._rates: deque[tuple[float, float, float]] = deque()  # seconds, steps/s, images/s
+        self._mark: tuple[float, int, int] | None = None
+
+    def skip(self) -> None:
+        """Leave out the time until the next reading: it was not spent training."""
+        self._mark = None
+
+    def note(self, seconds: float, step: int, images: int) -> None:
+        if self._mark is not None and seconds > self._mark[0]:
+            took = seconds - self._mark[0]
+            self._rates.append((seconds, (step - self._mark[1]) / took, (images - self._mark[2]) / took))
+        self._mark = (seconds, step, images)
+        while self._rates and self._rates[0][0] < seconds - SPEED_WINDOW:
+            self._rates.popleft()
+
+    @property
+    def batches_per_second(self) -> float | None:
+        return median(rate for _, rate, _ in self._rates) if self._rates else None
+
+    @property
+    def images_per_second(self) -> float | None:
+        return median(rate for _, _, rate in self._rates) if self._rates else None
+
+
+class RunningAccuracy:
+    """Share of right answers among the last RUNNING_WINDOW training images, or the last batch if larger."""
+
+    def __init__(self) -> None:
+        self._batches: deque[tuple[int, int]] = deque()
+        self._correct = self._images = 0
+
+    def add(self, correct: int, images: int) -> float:
+        self._batches.append((correct, images))
+        self._correct += correct
+        self._images += images
+        while self._images - self._batches[0][1] >= RUNNING_WINDOW:
+            old_correct, old_images = self._batches.popleft()
+            self._correct -= old_correct
+            self._images -= old_images
+        return self._correct / self._images
+
+
+def evaluation_steps(steps_per_epoch: int, epochs: int) -> frozenset[int]:
+    """Return after which steps the validation images are looked at: the first epoch's quarters, each epoch's end."""
+    quarters = range(1, FIRST_EPOCH_EVALUATIONS + 1)
+    first = {math.ceil(steps_per_epoch * quarter / FIRST_EPOCH_EVALUATIONS) for quarter in quarters}
+    return frozenset(first | {steps_per_epoch * epoch for epoch in range(1, epochs + 1)})
+
+
+class ModelTrainer(threading.Thread):
+    """One run of one model. start, pause, resume and stop may be called from any thread."""
+
+    def __init__(
+        self,
+        name: str,
+        config: ModelConfig,
+        dataset: FashionMNIST,
+        metrics: MetricsLog,
+        *,
+        device: torch.device,
+        threads: int,
+        start_line: threading.Barrier,
+    ) -> None:
+        super().__init__(name=name, daemon=False)
+        self.config = config
+        self.threads = threads
+        self._dataset = dataset
+        self._metrics = metrics
+        self._device = device
+        self._start_line = start_line
+        self._lock = threading.RLock()  # guards _state and _status
+        self._state = "idle"
+        self._status = Status("idle", config=config.model_dump(mode="json"), threads=threads)
+        self._may_train = threading.Event()
+        self._stopwatch = Stopwatch()
+        self._speed = Speedometer()
+        self._running_accuracy = RunningAccuracy()
+        self._positions: list[tuple[int, float, float]] = []  # step, epoch, seconds of steps not yet read
+        self._announce()
+
+    @property
+    def state(self) -> str:
+        return self._state
+
+    def start(self) -> None:
+        self._move_to("running")
+        self._may_train.set()
+        super().start()
+
+    def pause(self) -> None:
+        """Hold before the next batch. Raises IllegalTransition unless running."""
+        self._move_to("paused")
+        self._may_train.clear()
+
+    def resume(self) -> None:
+        """Go on where pause held. Raises IllegalTransition unless paused."""
+        with self._lock:
+            if self._state != "paused":
+                raise IllegalTransition(self.name, self._state, "running")
+            self._move_to("running")
+        self._may_train.set()
+
+    def stop(self) -> None:
+        """End the run before the next batch, keeping what was measured. Raises IllegalTransition once it is over."""
+        self._move_to("stopped")
+        self._may_train.set()
+
+    def run(self) -> None:
+        try:
+            torch.set_num_threads(self.threads)  # of this thread alone
+            with torch.autograd.set_multithreading_enabled(False):
+                with self._reaching_start_line():
+                    engine = Engine(self.config, self._dataset, self._device)
+                    self._announce(
+                        parameters=sum(weights.numel() for weights in engine.model.parameters()),
+                        precision=engine.precision,
+                        steps_per_epoch=engine.steps_per_epoch,
+                        total_steps=engine.total_steps,
+                    )
+                self._train(engine)
+        except Exception as error:
+            self._fail(error)
+
+    @contextlib.contextmanager
+    def _reaching_start_line(self) -> Iterator[None]:
+        """Prepare, then wait for the other trainer, also when preparing failed: it must not wait forever."""
+        try:
+            yield
+        finally:
+            self._start_line.wait()
+
+    def _train(self, engine: Engine) -> None:
+        evaluate_after = evaluation_steps(engine.steps_per_epoch, self.config.epochs)
+        self._stopwatch.run()
+        last_read = -math.inf
+        while engine.step < engine.total_steps:
+            if not self._may_go_on(engine):
+                self._publish_steps(engine, flush=True)
+                return
+            engine.train_step()
+            self._positions.append((engine.step, engine.epoch, self._stopwatch.seconds))
+            if time.perf_counter() - last_read >= READ_INTERVAL:
+                self._publish_steps(engine)
+                last_read = time.perf_counter()
+            if engine.step in evaluate_after:
+                self._publish_steps(engine)
+                self._publish_evaluation(engine)
+        _, test_accuracy = engine.evaluate(engine.data.test)
+        with self._lock:
+            if self._state in ACTIVE_STATES:  # a stop may have come during the test
+                self._move_to("finished", flush=True, test_accuracy=test_accuracy, eta_seconds=0.0)
+
+    def _may_go_on(self, engine: Engine) -> bool:
+        """Return False once stopped; while paused, wait here with the stopwatch held."""
+        if self._state == "paused":
+            self._stopwatch.hold()
+            self._publish_steps(engine, flush=True)
+            self._may_train.wait()
+            self._speed.skip()
+            self._stopwatch.run()
+        return self._state != "stopped"
+
+    def _publish_steps(self, engine: Engine, *, flush: bool = False) -> None:
+        """Read what the device has computed since the last time and make it public."""
+        results = engine.read()
+        points = [self._point(*pair) for pair in zip(self._positions, results, strict=True)]
+        self._positions.clear()
+        seconds = self._stopwatch.seconds
+        self._speed.note(seconds, engine.step, engine.images_seen)
+        news: dict[str, Any] = {"loss": points[-1].loss, "accuracy": points[-1].accuracy} if points else {}
+        if engine.step:
+            news["eta_seconds"] = seconds * (engine.total_steps - engine.step) / engine.step
+        self._announce(
+            points=points,
+            flush=flush,
+            epoch=engine.epoch,
+            step=engine.step,
+            elapsed_seconds=seconds,
+            batches_per_second=self._speed.batches_per_second,
+            images_per_second=self._speed.images_per_second,
+            **news,
+        )
+        broken = next((point for point in points if not math.isfinite(point.loss)), None)
+        if broken:
+            raise TrainingFailed(
+                f"The loss became {broken.loss} at step {broken.step} (epoch {broken.epoch:.2f}). "
+                "The updates were too large: start again with a lower learning rate, a tenth of "
+                f"{self.config.learning_rate:g} for example."
+            )
+
+    def _point(self, position: tuple[int, float, float], result: StepResult) -> Point:
+        step, epoch, seconds = position
+        images = self._batch_images(step)
+        return Point(step, epoch, seconds, result.loss, self._running_accuracy.add(result.correct, images))
+
+    def _batch_images(self, step: int) -> int:
+        """Return how many images step `step`, counted from 1, trained on: the last batch of an epoch is smaller."""
+        count, size = len(self._dataset.train), self.config.batch_size
+        left_in_epoch = count - (step - 1) % math.ceil(count / size) * size
+        return min(size, left_in_epoch)
+
+    def _publish_evaluation(self, engine: Engine) -> None:
+        loss, accuracy = engine.evaluate(engine.data.validation)
+        self._speed.skip()
+        seconds = self._stopwatch.seconds
+        evaluation = Evaluation(engine.step, engine.epoch, seconds, loss, accuracy)
+        self._announce(evaluations=[evaluation], val_loss=loss, val_accuracy=accuracy, elapsed_seconds=seconds)
+
+    def _move_to(self, state: str, **news: Any) -> None:
+        """Change the state, the only place that does. Raises IllegalTransition where the table forbids it."""
+        with self._lock:
+            if state not in LEGAL_MOVES[self._state]:
+                raise IllegalTransition(self.name, self._state, state)
+            self._state = state
+            self._announce(**news)
+        log.info("%s %s", self.name, state)
+
+    def _announce(
+        self, *, points: Sequence[Point] = (), evaluations: Sequence[Evaluation] = (), flush: bool = False, **news: Any
+    ) -> None:
+        with self._lock:
+            self._status = replace(self._status, state=self._state, **news)
+            self._metrics.publish(self.name, self._status, points, evaluations, flush=flush)
+
+    def _fail(self, error: Exception) -> None:
+        log.error("%s failed: %s", self.name, error, exc_info=None if isinstance(error, TrainingFailed) else error)
+        with self._lock:
+            if self._state in ACTIVE_STATES:
+                self._move_to("failed", flush=True, error=explain_failure(error), eta_seconds=None)
+
+
+def explain_failure(error: Exception) -> str:
+    """Return what went wrong in words that a student understands, with what to do next."""
+    if isinstance(error, TrainingFailed):
+        return str(error)
+    text = str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return "Out of memory. Start again with a smaller batch size or fewer kernels."
+    return f"{type(error).__name__}: {text.strip().splitlines()[0] if text else 'no message'}"
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def device_name() -> str:
+    """Return "cpu" or the GPU's name."""
+    device = best_device()
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def environment() -> dict[str, Any]:
+    """Return what besides the settings a run's numbers depend on."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": device_name(),
+        "cores": available_cores(),
+        "platform": platform.platform(),
+    }
+
+
+def warm_up(dataset: FashionMNIST) -> None:
+    """Take one throw-away step, so that the first run does not wait for what PyTorch loads lazily."""
+    Engine(ModelConfig(), dataset, best_device()).train_step()
+
+
+def new_run_id() -> str:
+    """Return a name for a run that sorts by the time of its start."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+class Comparison:
+    """Trainers built together and let go together, so that their wall-clock times compare."""
+
+    def __init__(
+        self,
+        configs: Mapping[str, ModelConfig],
+        dataset: FashionMNIST,
+        *,
+        device: torch.device | None = None,
+        metrics: MetricsLog | None = None,
+    ) -> None:
+        self.run_id = new_run_id()
+        self.metrics = metrics or MetricsLog(configs)
+        threads = max(1, available_cores() // len(configs))  # kept for the whole run, whoever ends first
+        start_line = threading.Barrier(len(configs))
+        self.trainers = {
+            name: ModelTrainer(
+                name,
+                config,
+                dataset,
+                self.metrics,
+                device=device or best_device(),
+                threads=threads,
+                start_line=start_line,
+            )
+            for name, config in configs.items()
+        }
+
+    @property
+    def active(self) -> bool:
+        """Whether any trainer is running or paused."""
+        return any(trainer.state in ACTIVE_STATES for trainer in self.trainers.values())
+
+    def start(self) -> None:
+        for trainer in self.trainers.values():
+            trainer.start()
+
+    def pause(self, model: str | None = None) -> None:
+        self._command("pause", model)
+
+    def resume(self, model: str | None = None) -> None:
+        self._command("resume", model)
+
+    def stop(self, model: str | None = None) -> None:
+        self._command("stop", model)
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for every trainer's thread to end; return whether all have within `timeout` seconds each."""
+        for trainer in self.trainers.values():
+            if trainer.ident is not None:
+                trainer.join(timeout)
+        return not any(trainer.is_alive() for trainer in self.trainers.values())
+
+    def _command(self, command: str, model: str | None) -> None:
+        """Give a command to one trainer, or to every one that admits it.
+
+        Raises IllegalTransition when the one, or each of them, refuses.
+        """
+        refusals = []
+        trainers = [self.trainers[model]] if model else list(self.trainers.values())
+        for trainer in trainers:
+            try:
+                getattr(trainer, command)()
+            except IllegalTransition as refusal:
+                refusals.append(refusal)
+        if len(refusals) == len(trainers):
+            raise refusals[0]
+
+
+if __name__ == "__main__":
+    from headless import main
+
+    sys.exit(main())
