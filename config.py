@@ -4,6 +4,7 @@ The form on the page, the validation of requests, the JSON Schema, the command-l
 flags and the table in the README are all derived from the fields declared here.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -19,7 +20,7 @@ KernelSize = Annotated[int, Field(json_schema_extra={"enum": [1, 3, 5, 7]})]
 
 def _setting(title: str, description: str, *, group: str = "basic", unit: str = "", **bounds: Any) -> Any:
     """Return a pydantic field that also carries what the form and the docs show."""
-    extra = {"group": group} | ({"unit": unit} if unit else {})
+    extra: dict[str, Any] = {"group": group} | ({"unit": unit} if unit else {})
     return Field(title=title, description=description, json_schema_extra=extra, **bounds)
 
 
@@ -66,9 +67,7 @@ class ModelConfig(BaseModel):
         ge=0,
         le=0.95,
     )
-    batch_size: int = _setting(
-        "Batch size", "Images in each training step.", unit="images", default=64, ge=1, le=8192
-    )
+    batch_size: int = _setting("Batch size", "Images in each training step.", unit="images", default=64, ge=1, le=8192)
     epochs: int = _setting("Epochs", "Passes over the training images.", default=5, ge=1, le=500)
     seed: int = _setting(
         "Seed",
@@ -140,6 +139,15 @@ class ModelConfig(BaseModel):
             raise ValueError("one kernel size for each layer")
         return sizes
 
+    def random_seed(self, purpose: str) -> int:
+        """Return the seed (63 bits) of one of the run's random streams, such as "order of epoch 3".
+
+        Streams are independent of each other, and follow from the seed setting and the purpose
+        alone, so any point of a run can be reached again without replaying what came before.
+        """
+        digest = hashlib.sha256(f"{self.seed}/{purpose}".encode()).digest()
+        return int.from_bytes(digest[:8], "big") >> 1
+
 
 SCHEMA: dict[str, Any] = ModelConfig.model_json_schema()
 DEFAULTS = ModelConfig()
@@ -170,6 +178,16 @@ def _describe_schema(schema: dict[str, Any]) -> str:
     if "exclusiveMinimum" in schema:
         return f"{noun} above {schema['exclusiveMinimum']} and at most {schema['maximum']}"
     return f"{noun} from {schema['minimum']} to {schema['maximum']}"
+
+
+def settings_table() -> str:
+    """Return all settings as the Markdown table that stands in the README."""
+    lines = ["| setting | what it does | values | default |", "|---|---|---|---|"]
+    for name, default in DEFAULTS.model_dump(mode="json").items():
+        description = SCHEMA["properties"][name]["description"]
+        shown = json.dumps(default).strip('"')
+        lines.append(f"| `{name}` | {description} | {expected_values(name)} | `{shown}` |")
+    return "\n".join(lines)
 
 
 def parse_config(given: object, model: str) -> ModelConfig:
@@ -271,3 +289,7 @@ PRESETS = (
         model2=ModelConfig(kernel_sizes=(5, 5, 5, 5)),
     ),
 )
+
+
+if __name__ == "__main__":
+    print(settings_table())

@@ -127,9 +127,11 @@ class Engine:
         """Return mean cross-entropy and accuracy (fraction) over a split, in eval mode."""
         loss, correct = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
         self.model.eval()
-        for images, labels in zip(
-            split.images.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True
-        ):
+        for first in range(0, len(split), EVALUATION_BATCH):
+            images, labels = (
+                split.images[first : first + EVALUATION_BATCH],
+                split.labels[first : first + EVALUATION_BATCH],
+            )
             with self._autocast():
                 logits = self.model(normalise(images))
             loss += F.cross_entropy(logits.float(), labels, reduction="sum")

@@ -19,7 +19,7 @@ Refusal = tuple[str, str, str]  # HTTP status line, error code, message
 
 MAX_BODY = 64 * 1024  # bytes
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-TOKEN_COOKIE = "monitor_token"  # noqa: S105: a name, not a secret
+TOKEN_COOKIE = "monitor_token"  # noqa: S105 - a name, not a secret
 SECURITY_HEADERS = [
     (
         "Content-Security-Policy",
@@ -96,7 +96,7 @@ def host_name(host_header: str) -> str:
     """Return the lower-case name in a Host header without its port, or "" where it is malformed."""
     try:
         parts = urlsplit(f"//{host_header}")
-        parts.port  # noqa: B018: raises ValueError when it is no number
+        parts.port  # noqa: B018 - raises ValueError when it is no number
     except ValueError:
         return ""
     clean = not (parts.path or parts.query or parts.fragment or parts.username is not None)

@@ -230,9 +230,7 @@ class MetricsLog:
 def _columns(kind: type[Point] | type[Evaluation], rows: Sequence[tuple[float, ...]]) -> dict[str, list[Any]]:
     """Return rows as one list a field, rounded to what a chart can show, None for NaN and Inf."""
     columns = zip(*rows, strict=True) if rows else [()] * len(kind._fields)
-    return {
-        name: [_round(value) for value in column] for name, column in zip(kind._fields, columns, strict=True)
-    }
+    return {name: [_round(value) for value in column] for name, column in zip(kind._fields, columns, strict=True)}
 
 
 def _round(value: float) -> float | None:

@@ -1,13 +1,11 @@
 """The CNN, and what it costs: layer table, parameters, FLOPs."""
 
 import math
-from functools import lru_cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from config import ModelConfig
 
@@ -38,9 +36,7 @@ class ConvLayer(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, kernel_size: int, batch_norm: bool, pool: bool) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(
-            channels_in, channels_out, kernel_size, padding=kernel_size // 2, bias=not batch_norm
-        )
+        self.conv = nn.Conv2d(channels_in, channels_out, kernel_size, padding=kernel_size // 2, bias=not batch_norm)
         self.norm = nn.BatchNorm2d(channels_out) if batch_norm else None
         self.pool = pool
 
@@ -105,45 +101,34 @@ def build_model(config: ModelConfig, device: torch.device) -> CNN:
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-@lru_cache(maxsize=256)
 def describe_model(config: ModelConfig) -> dict[str, Any]:
-    """Return the layer table, parameter count and FLOPs of a model, without allocating its weights.
+    """Return the layer table, parameter count and FLOPs of a model, without building it.
 
-    FLOPs are counted by PyTorch's FlopCounterMode over one image: a multiply-add is two.
+    A multiply-add is two FLOPs, as PyTorch's FlopCounterMode counts them (a test holds the two
+    together; the mode itself hooks every module of the process, also those in training).
     """
-    shapes: dict[str, list[int]] = {}
-    with torch.device("meta"):
-        model = CNN(config).eval()  # batch norm refuses a single image when training
-        image = torch.empty(1, 1, IMAGE_SIDE, IMAGE_SIDE)
-
-    def remember(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            shapes[name] = list(output.shape[1:])
-
-        return hook
-
-    stages = {f"layers.{name}": stage for name, stage in model.layers.named_children()}
-    stages |= {"hidden": model.hidden, "output": model.output}
-    for name, stage in stages.items():
-        stage.register_forward_hook(remember(name))
-    with FlopCounterMode(display=False) as forward:
-        logits = model(image)
-    with FlopCounterMode(display=False) as backward:
-        logits.sum().backward()
-    by_module = {name: sum(counts.values()) for name, counts in forward.get_flop_counts().items()}
-    layers = [
-        {
-            "name": name.removeprefix("layers."),
-            "kind": "convolution" if name.startswith("layers.") else "linear",
-            "output_shape": shapes[name],
-            "parameters": sum(weights.numel() for weights in stage.parameters()),
-            "flops": by_module[f"CNN.{name}"],
-        }
-        for name, stage in stages.items()
-    ]
+    layers = []
+    channels, side = 1, IMAGE_SIDE
+    for number, (kernels, size) in enumerate(zip(config.kernels, config.kernel_sizes, strict=True), 1):
+        weights = channels * kernels * size * size
+        # a convolution has one bias for each kernel, batch norm a scale and a shift instead
+        parameters = weights + kernels * (2 if config.batch_norm else 1)
+        flops = 2 * weights * side * side
+        channels, side = kernels, max(1, side // 2)
+        layers.append(_layer(f"conv{number}", "convolution", [channels, side, side], parameters, flops))
+    inputs = channels * side * side
+    for name, units in (("hidden", config.hidden_units), ("output", CLASSES)):
+        layers.append(_layer(name, "linear", [units], inputs * units + units, 2 * inputs * units))
+        inputs = units
+    forward = sum(layer["flops"] for layer in layers)
     return {
         "layers": layers,
         "parameters": sum(layer["parameters"] for layer in layers),
-        "flops_per_image": forward.get_total_flops(),
-        "training_flops_per_image": forward.get_total_flops() + backward.get_total_flops(),
+        "flops_per_image": forward,
+        # backward costs each layer as much again for its weights, and for its inputs, which the first has no use for
+        "training_flops_per_image": 3 * forward - layers[0]["flops"],
     }
+
+
+def _layer(name: str, kind: str, output_shape: list[int], parameters: int, flops: int) -> dict[str, Any]:
+    return {"name": name, "kind": kind, "output_shape": output_shape, "parameters": parameters, "flops": flops}

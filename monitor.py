@@ -36,7 +36,9 @@ class Monitor:
         self.store = store
         self._data_dir = data_dir
         self._lock = threading.Lock()  # one start or command at a time
-        self._status, self._problem, self._device = "loading", None, None
+        self._status = "loading"
+        self._problem: str | None = None
+        self._device: str | None = None
         self._train: ModuleType
         self._model: ModuleType
         self._dataset: Any = None

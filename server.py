@@ -1,6 +1,6 @@
 """The web server: Flask routes over a Monitor, served by waitress in one process.
 
-    python server.py [--host 127.0.0.1] [--port 8080] [--data-dir data] [--runs-dir runs]
+`python server.py --help` lists the options.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from flask import Flask, Response, render_template, request, send_from_directory
 from waitress.server import create_server
 from werkzeug.exceptions import HTTPException
 
-from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, InvalidSettings, parse_config
+from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, InvalidSettings, ModelConfig, parse_config
 from guard import MAX_BODY, Guard
 from monitor import COMMANDS, Conflict, Monitor, NotReady
 from store import RunStore, StoreError, UnknownRun
@@ -69,7 +69,8 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
     @app.post("/api/start")
     def start() -> tuple[dict[str, Any], int]:
         given = read_object(MODEL_NAMES)
-        configs, fields = {}, {}
+        configs: dict[str, ModelConfig] = {}
+        fields: dict[str, str] = {}
         for name in MODEL_NAMES:
             try:
                 configs[name] = parse_config(given.get(name, {}), name)
@@ -228,7 +229,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, OverflowError) as error:
         monitor.close()
         return fail(f"Cannot listen on {options.host}:{options.port} ({error}): choose another with --port")
-    signal.signal(signal.SIGTERM, _exit_on_signal)
+    for number in (signal.SIGINT, signal.SIGTERM):  # by hand: a shell starts background jobs deaf to SIGINT
+        signal.signal(number, _exit_on_signal)
     print(address(app.wsgi_app, options.host, options.port), flush=True)  # type: ignore[arg-type]
     threading.Thread(target=monitor.load, name="loader", daemon=True).start()
     server.run()

@@ -127,21 +127,20 @@ class RunStore:
             self.problem = None
             self._unsaved = {}
 
-    def _write(
-        self, run: str, model: str, status: Status, points: list[Point], evaluations: list[Evaluation]
-    ) -> None:
+    def _write(self, run: str, model: str, status: Status, points: list[Point], evaluations: list[Evaluation]) -> None:
         self._database.execute(
             "UPDATE models SET status = ? WHERE run = ? AND model = ?",
             (json.dumps(status.as_json()), run, model),
         )
         for table, rows in (("points", points), ("evaluations", evaluations)):
             self._database.executemany(
-                f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608: no outside text
+                f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - no outside text
                 [(run, model, *row) for row in rows],
             )
 
     def runs(self) -> list[dict[str, Any]]:
         """Return all runs, newest first: id, start, which settings differ, and each model's last status."""
+        self.save()
         with self._lock:
             rows = self._database.execute(
                 "SELECT id, started, model, status FROM runs JOIN models ON run = id ORDER BY id DESC, model"
@@ -166,7 +165,7 @@ class RunStore:
             for model, status in models:
                 points, evaluations = (
                     self._database.execute(
-                        f"SELECT step, epoch, seconds, loss, accuracy FROM {table}"  # noqa: S608: no outside text
+                        f"SELECT step, epoch, seconds, loss, accuracy FROM {table}"  # noqa: S608 - no outside text
                         " WHERE run = ? AND model = ? ORDER BY step",
                         (run, model),
                     ).fetchall()

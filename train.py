@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from config import MODEL_NAMES, ModelConfig
+from config import ModelConfig
 from data import FashionMNIST
 from engine import Engine, StepResult, best_device
 from metrics import Evaluation, MetricsLog, Point, Status
@@ -48,8 +48,8 @@ class IllegalTransition(Exception):
     """A trainer was asked for a move that its state does not admit."""
 
     def __init__(self, trainer: str, state: str, wanted: str) -> None:
-        admitted = ", ".join(sorted(LEGAL_MOVES[state])) or "nothing: its run is over"
-        super().__init__(f"{trainer} is {state} and cannot become {wanted}; it can become {admitted}")
+        sources = " or ".join(source for source, moves in LEGAL_MOVES.items() if wanted in moves)
+        super().__init__(f"{trainer} is {state} and cannot become {wanted}: only one that is {sources} can")
 
 
 class TrainingFailed(Exception):

@@ -1,0 +1,42 @@
+# make run: environment, dependencies, data set, server.   make test: those, a browser, the whole suite.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+
+.PHONY: run test lint clean
+
+run: $(VENV)/.dataset
+	$(BIN)/python server.py $(ARGS)
+
+test: $(VENV)/.dev $(VENV)/.dataset $(VENV)/.browser
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/.installed: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	touch $@
+
+$(VENV)/.dataset: $(VENV)/.installed
+	$(BIN)/python data.py
+	touch $@
+
+# A system Chromium serves; where there is none, Debian's package, else the one that Playwright brings.
+$(VENV)/.browser: $(VENV)/.dev
+	command -v chromium || command -v chromium-browser || command -v google-chrome \
+		|| { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq chromium; } \
+		|| $(BIN)/playwright install --with-deps chromium
+	touch $@

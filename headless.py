@@ -1,0 +1,192 @@
+"""Training without a server: `python train.py --model1.optimizer adam --model2.optimizer sgd`."""
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from config import (
+    DEFAULTS,
+    MODEL_NAMES,
+    PRESETS,
+    SCHEMA,
+    InvalidSettings,
+    ModelConfig,
+    expected_values,
+    parse_config,
+    parse_text,
+)
+from data import DatasetError, load_fashion_mnist
+from metrics import MetricsLog, Status
+from report import METRIC_FORMATS, PICTURE_FORMATS, ModelRecord, comparison_table, plot_curves, write_metrics
+from train import Comparison, ModelTrainer
+
+REFRESH = 0.2  # seconds between two looks at the trainers
+LOG_INTERVAL = 10.0  # seconds between two lines of a bar that goes to a file
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser: a flag for each setting of both models at once, and one for each model's own."""
+    parser = argparse.ArgumentParser(
+        prog="train.py",
+        description="Train two CNNs on FashionMNIST side by side and compare them.",
+        epilog="A setting given without a model's name is meant for both: --epochs 3 --model2.optimizer sgd",
+    )
+    parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where FashionMNIST is, or goes")
+    parser.add_argument("--preset", choices=[preset.name for preset in PRESETS], help="start from a ready comparison")
+    parser.add_argument("--out", type=_path_ending(METRIC_FORMATS), help="write all metrics: .json or .csv")
+    parser.add_argument("--plot", type=_path_ending(PICTURE_FORMATS), help="draw the curves: .png, .svg or .pdf")
+    for field, schema in SCHEMA["properties"].items():
+        default = DEFAULTS.model_dump(mode="json")[field]
+        help_text = f"{schema['description']} {expected_values(field).capitalize()}. Default: {default}"
+        parser.add_argument(f"--{field}", metavar="X", help=help_text.replace("%", "%%"))
+        for model in MODEL_NAMES:
+            parser.add_argument(f"--{model}.{field}", metavar="X", help=argparse.SUPPRESS)
+    return parser
+
+
+def _path_ending(endings: tuple[str, ...]) -> type[Path]:
+    def check(text: str) -> Path:
+        path = Path(text)
+        if path.suffix not in endings:
+            raise argparse.ArgumentTypeError(f"must end in {' or '.join(endings)}, got {text}")
+        if not path.parent.is_dir():
+            raise argparse.ArgumentTypeError(f"the folder {path.parent} does not exist")
+        return path
+
+    return check  # type: ignore[return-value]
+
+
+def read_configs(options: argparse.Namespace) -> dict[str, ModelConfig]:
+    """Return both models' settings: the preset's, then flags for both, then the model's own flags.
+
+    Raises InvalidSettings naming every bad flag.
+    """
+    given = vars(options)
+    configs: dict[str, ModelConfig] = {}
+    fields: dict[str, str] = {}
+    preset = next((preset for preset in PRESETS if preset.name == options.preset), None)
+    for model in MODEL_NAMES:
+        settings = getattr(preset, model).model_dump(mode="json", exclude_unset=True) if preset else {}
+        for field in SCHEMA["properties"]:
+            text = given[f"{model}.{field}"] or given[field]
+            if text is not None:
+                settings[field] = parse_text(field, text)
+        try:
+            configs[model] = parse_config(settings, model)
+        except InvalidSettings as error:
+            fields |= error.fields
+    if fields:
+        raise InvalidSettings(fields)
+    return configs
+
+
+@contextmanager
+def progress_bars(comparison: Comparison) -> Iterator[dict[str, tqdm]]:
+    """Give each trainer a bar in epochs, and close them in order."""
+    bars = {
+        name: tqdm(
+            total=trainer.config.epochs,
+            desc=name,
+            position=position,
+            mininterval=REFRESH if sys.stderr.isatty() else LOG_INTERVAL,
+            bar_format="{desc}: {percentage:3.0f}%|{bar}| epoch {n:.2f}/{total} [{elapsed}<{remaining}{postfix}]",
+        )
+        for position, (name, trainer) in enumerate(comparison.trainers.items())
+    }
+    try:
+        yield bars
+    finally:
+        for bar in bars.values():
+            bar.close()
+
+
+def follow(comparison: Comparison) -> None:
+    """Show both trainers' progress until their threads have ended."""
+    with progress_bars(comparison) as bars:
+        moving = list(comparison.trainers.values())
+        while moving:
+            moving[0].join(REFRESH)
+            ended = [trainer for trainer in moving if not trainer.is_alive()]
+            for trainer in moving:
+                advance(bars[trainer.name], comparison.metrics.status(trainer.name))
+            for trainer in ended:
+                bars[trainer.name].refresh()
+            moving = [trainer for trainer in moving if trainer not in ended]
+
+
+def advance(bar: tqdm, status: Status) -> None:
+    figures = {"loss": status.loss, "acc": status.accuracy, "val_acc": status.val_accuracy}
+    shown = {name: f"{value:.4f}" for name, value in figures.items() if value is not None}
+    bar.set_postfix(shown, refresh=False)
+    bar.update(status.epoch - bar.n)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train, report, and return the exit code."""
+    try:
+        return train(build_parser().parse_args(arguments))
+    except KeyboardInterrupt:  # before training began: nothing to keep
+        return EXIT_INTERRUPTED
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train what the options say until both models are done or Ctrl-C; return the exit code."""
+    logging.basicConfig(level=logging.CRITICAL)  # the bars and the table say it all
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        configs = read_configs(options)
+        dataset = load_fashion_mnist(options.data_dir)
+    except InvalidSettings as error:
+        for field, message in error.fields.items():
+            print(f"--{field}: {message}", file=sys.stderr)
+        return EXIT_USAGE
+    except DatasetError as error:
+        print(error, file=sys.stderr)
+        return EXIT_FAILED
+    metrics = MetricsLog(configs, keep_unsaved=True)
+    comparison = Comparison(configs, dataset, metrics=metrics)
+    comparison.start()
+    try:
+        follow(comparison)
+    except KeyboardInterrupt:
+        print("\nStopped; what was measured is kept.", file=sys.stderr)
+        if comparison.active:
+            comparison.stop()
+        comparison.join()
+    points = metrics.take_unsaved()
+    records = {
+        name: ModelRecord(metrics.status(name), points[name], metrics.evaluations(name)) for name in comparison.trainers
+    }
+    print(comparison_table(records))
+    if options.out:
+        write_metrics(records, options.out)
+    if options.plot:
+        plot_curves(records, options.plot)
+    return exit_code(comparison.trainers, records)
+
+
+def exit_code(trainers: dict[str, ModelTrainer], records: dict[str, ModelRecord]) -> int:
+    """Return 0 when both finished, 1 when one failed (the reason is printed), 130 when stopped by Ctrl-C."""
+    failed = {name: records[name].status.error for name, trainer in trainers.items() if trainer.state == "failed"}
+    for name, error in failed.items():
+        print(f"{name} failed: {error}", file=sys.stderr)
+    if failed:
+        return EXIT_FAILED
+    return EXIT_INTERRUPTED if any(trainer.state == "stopped" for trainer in trainers.values()) else 0
+
+
+def _interrupt(signum: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
