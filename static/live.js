@@ -1,0 +1,67 @@
+/** The live figures of each model, and the state of the whole in the top bar. */
+
+import * as format from "./format.js";
+import { isActive, states } from "./history.js";
+
+const FIGURES = {
+  epoch: (model) => `${format.epoch(model.epoch)} / ${format.count(model.config?.epochs)}`,
+  step: (model) => `${format.count(model.step)} / ${format.short(model.total_steps)}`,
+  loss: (model) => format.loss(model.loss),
+  accuracy: (model) => format.percent(model.accuracy),
+  val_accuracy: (model) => format.percent(model.val_accuracy),
+  test_accuracy: (model) => format.percent(model.test_accuracy),
+  batches_per_second: (model) => format.rate(model.batches_per_second),
+  images_per_second: (model) => format.rate(model.images_per_second),
+  elapsed: (model) => format.duration(model.elapsed_seconds),
+  remaining: (model) => format.duration(isActive(model.state) ? model.eta_seconds : null),
+};
+
+/** Return the state of two models as one word. Pure. */
+export function overallState(each) {
+  for (const state of ["running", "paused", "failed", "stopped", "finished"]) if (each.includes(state)) return state;
+  return "idle";
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function showModel(name, model) {
+  const card = document.getElementById(name);
+  const panel = card.querySelector(".live");
+  panel.hidden = model.state === "idle";
+  for (const figure of panel.querySelectorAll("[data-figure]")) write(figure, FIGURES[figure.dataset.figure](model));
+  panel.querySelector("progress").value = model.total_steps ? model.step / model.total_steps : 0;
+  const badge = card.querySelector(".badge");
+  badge.hidden = panel.hidden;
+  badge.dataset.state = model.state;
+  write(badge, model.state);
+  const trouble = panel.querySelector(".trouble");
+  trouble.hidden = !model.error;
+  write(trouble, model.error ?? "");
+}
+
+/** Show the figures of every model that has left idle. */
+export function showLive(history) {
+  for (const [name, model] of Object.entries(history.models)) showModel(name, model);
+}
+
+const SENTENCES = {
+  loading: "Loading PyTorch and the dataset…",
+  unable: "Cannot train",
+  idle: "Ready",
+  running: "Training",
+  paused: "Paused",
+  finished: "Finished",
+  stopped: "Stopped",
+  failed: "Failed",
+};
+
+/** Say in the top bar what is going on, and how long the slower model has yet to go. */
+export function showOverall(history, serverStatus) {
+  const state = { loading: "loading", failed: "unable" }[serverStatus] ?? overallState(states(history));
+  const left = Object.values(history.models).filter((model) => isActive(model.state)).map((model) => model.eta_seconds);
+  const known = left.filter((seconds) => seconds !== null);
+  write(document.getElementById("state"), SENTENCES[state]);
+  write(document.getElementById("remaining"), known.length ? `${format.duration(Math.max(...known))} left` : "");
+}

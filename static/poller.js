@@ -1,0 +1,52 @@
+/** Ask again and again, never twice at once, gently when the server is gone, not at all while unseen. */
+
+const FIRST_RETRY_MS = 2000;
+const LONGEST_RETRY_MS = 30000;
+
+/** Milliseconds before try number `failures` + 1: doubling from 2 to 30 s, spread by ±25 % so that pages do not return in step. */
+export function retryDelay(failures, random = Math.random()) {
+  const delay = Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LONGEST_RETRY_MS);
+  return delay * (0.75 + random / 2);
+}
+
+/**
+ * Call `ask` now and then again `interval()` ms after each answer, for ever.
+ *
+ * `onFailure` receives the error and the milliseconds until the next try.
+ * Returns a function that asks at once.
+ */
+export function poll(ask, { interval, onFailure }) {
+  let timer = null;
+  let asking = false;
+  let again = false;
+  let failures = 0;
+
+  async function turn() {
+    clearTimeout(timer);
+    if (asking) {
+      again = true;
+      return;
+    }
+    if (document.hidden) return;
+    asking = true;
+    let delay;
+    try {
+      await ask();
+      failures = 0;
+      delay = interval();
+    } catch (error) {
+      failures += 1;
+      delay = retryDelay(failures);
+      onFailure(error, delay);
+    }
+    asking = false;
+    if (again) delay = 0;
+    again = false;
+    timer = setTimeout(turn, delay);
+  }
+
+  document.addEventListener("visibilitychange", turn);
+  window.addEventListener("online", turn);
+  turn();
+  return turn;
+}

@@ -1,0 +1,70 @@
+/** Pure functions on series: parallel arrays of one length, such as {epoch: [], loss: []}. */
+
+/** Return `series` with the values of `addition` put behind it. */
+export function append(series, addition) {
+  const joined = {};
+  for (const name of Object.keys(addition)) joined[name] = (series[name] ?? []).concat(addition[name]);
+  return joined;
+}
+
+/** Return the values that stand at `indices`. */
+export const pick = (values, indices) => indices.map((index) => values[index]);
+
+/** Return `series` at `indices` only. */
+export function pickAll(series, indices) {
+  return Object.fromEntries(Object.entries(series).map(([name, values]) => [name, pick(values, indices)]));
+}
+
+/**
+ * Return at most `limit` indices of `values`, ascending, that keep the line's shape.
+ *
+ * The first and last index stay, and of each bucket between them its smallest and its
+ * largest value: a spike never disappears. A bucket of nulls keeps one of them.
+ */
+export function thin(values, limit) {
+  const last = values.length - 1;
+  if (values.length <= limit) return [...values.keys()];
+  const buckets = Math.floor((limit - 2) / 2);
+  const kept = [0];
+  for (let bucket = 0; bucket < buckets; bucket++) {
+    const from = 1 + Math.floor((bucket * (last - 1)) / buckets);
+    const to = 1 + Math.floor(((bucket + 1) * (last - 1)) / buckets);
+    let least = from;
+    let most = from;
+    for (let index = from; index < to; index++) {
+      if (values[index] === null) continue;
+      if (values[least] === null || values[index] < values[least]) least = index;
+      if (values[most] === null || values[index] > values[most]) most = index;
+    }
+    kept.push(Math.min(least, most));
+    if (least !== most) kept.push(Math.max(least, most));
+  }
+  kept.push(last);
+  return kept;
+}
+
+/** Return `series` shortened to about half of `limit` points once it has grown past `limit`. */
+export function bound(series, name, limit) {
+  const values = series[name] ?? [];
+  return values.length > limit ? pickAll(series, thin(values, limit / 2)) : series;
+}
+
+/**
+ * Return the debiased exponential moving average of `values`, null where they are null.
+ *
+ * `span` and `positions` share one unit. Given in epochs, that is in images, two batch
+ * sizes are smoothed alike, and uneven gaps count for what they are.
+ */
+export function smooth(positions, values, span) {
+  let mean = 0;
+  let weight = 0;
+  let previous = 0;
+  return values.map((value, index) => {
+    if (value === null) return null;
+    const kept = Math.exp((previous - positions[index]) / span);
+    previous = positions[index];
+    mean = kept * mean + (1 - kept) * value;
+    weight = kept * weight + (1 - kept);
+    return weight > 0 ? mean / weight : value;
+  });
+}

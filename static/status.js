@@ -1,0 +1,36 @@
+/** The server as the page sees it: there or gone, loading or ready, and on what device. */
+
+const show = (id, text) => {
+  const element = document.getElementById(id);
+  if (element.textContent !== text) element.textContent = text;
+};
+
+const problems = { connection: "", loading: "", saving: "", action: "", chart: "" };
+
+/** Show a problem of one kind in the banner until it is mended (""). */
+export function showProblem(kind, text) {
+  problems[kind] = text;
+  const all = Object.values(problems).filter(Boolean).join(" ");
+  show("banner", all);
+  document.getElementById("banner").hidden = all === "";
+}
+
+/** Say that the server answers. */
+export function showConnected() {
+  document.getElementById("connection").dataset.connection = "live";
+  show("connection", "live");
+  showProblem("connection", "");
+}
+
+/** Say that the server does not answer; `delay` is the milliseconds until the next try. */
+export function showLost(error, delay) {
+  document.getElementById("connection").dataset.connection = "lost";
+  show("connection", "no connection");
+  const seconds = Math.round(delay / 1000);
+  showProblem("connection", `Lost touch with the server: ${error.message}. Trying again in ${seconds} s; what it measures meanwhile will be filled in.`);
+}
+
+export function showDevice({ device, cores }) {
+  const processor = cores ? `CPU, ${cores} ${cores === 1 ? "core" : "cores"}` : "CPU";
+  show("device", device === "cpu" ? processor : (device ?? ""));
+}

@@ -1,0 +1,44 @@
+"""The real data set, found or fetched once, for every test that asks for it."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import data
+from data import FashionMNIST, Split, load_fashion_mnist
+
+# The same examples every time, and no verdict on speed: the machine may be busy.
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the four published files."""
+    candidates = [Path(os.environ["DATA_DIR"])] if "DATA_DIR" in os.environ else []
+    candidates += [Path(__file__).resolve().parent.parent / "data", data.SYSTEM_DIRECTORY]
+    return data.find_files(*candidates) or data.fetch_files(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def fashion_mnist(data_dir: Path) -> FashionMNIST:
+    """All 70,000 real images."""
+    return load_fashion_mnist(data_dir)
+
+
+@pytest.fixture(scope="session")
+def small_fashion_mnist(fashion_mnist: FashionMNIST) -> FashionMNIST:
+    """1,024 training, 256 validation and 256 test images of the real ones, for quick runs."""
+    return FashionMNIST(
+        train=_first(fashion_mnist.train, 1024),
+        validation=_first(fashion_mnist.validation, 256),
+        test=_first(fashion_mnist.test, 256),
+    )
+
+
+def _first(split: Split, count: int) -> Split:
+    return Split(split.images[:count], split.labels[:count])
