@@ -59,6 +59,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def first(self, count: int) -> "Split":
+        """Return the first images, at most `count`: a fixed sample, since the order is."""
+        return Split(self.images[:count], self.labels[:count])
+
     def to(self, device: torch.device) -> "Split":
         return Split(self.images.to(device), self.labels.to(device))
 

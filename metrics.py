@@ -26,13 +26,26 @@ class Point(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """Mean loss and accuracy (fraction) over the validation images after `step` steps."""
+    """Mean loss and accuracy (fraction) over the validation images after `step` steps.
+
+    train_accuracy is the same over as many training images, also in eval mode, at an epoch's end; else None.
+    """
 
     step: int
     epoch: float
     seconds: float
     loss: float
     accuracy: float
+    train_accuracy: float | None = None
+
+
+class Event(NamedTuple):
+    """A change of a trainer's state: "running", "paused", "finished", "stopped" or "failed"."""
+
+    kind: str
+    step: int
+    epoch: float
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -70,10 +83,11 @@ class Status:
 def keep_extremes(bucket: Sequence[Point]) -> list[Point]:
     """Return the points of a bucket with the lowest, the highest and the last loss, in order.
 
-    A loss that is not finite is always kept: it is where a run broke.
+    The first loss that is not finite is kept too: it is where a run broke. Never more than four.
     """
     finite = [point for point in bucket if math.isfinite(point.loss)]
-    kept = {point for point in bucket if not math.isfinite(point.loss)} | {bucket[-1]}
+    broken = [point for point in bucket if not math.isfinite(point.loss)]
+    kept = {*broken[:1], bucket[-1]}
     if finite:
         kept |= {min(finite, key=_loss), max(finite, key=_loss)}
     return sorted(kept)
@@ -137,6 +151,8 @@ class _Series:
     curve: BoundedCurve = field(default_factory=BoundedCurve)
     evaluations: list[Evaluation] = field(default_factory=list)
     evaluated: list[int] = field(default_factory=list)  # sequence number of each evaluation
+    events: list[Event] = field(default_factory=list)
+    happened: list[int] = field(default_factory=list)  # sequence number of each event
 
 
 class MetricsLog:
@@ -160,6 +176,7 @@ class MetricsLog:
         status: Status,
         points: Sequence[Point] = (),
         evaluations: Sequence[Evaluation] = (),
+        events: Sequence[Event] = (),
         *,
         flush: bool = False,
     ) -> None:
@@ -177,6 +194,8 @@ class MetricsLog:
                 series.curve.flush(self._sequence)
             series.evaluations += evaluations
             series.evaluated += [self._sequence] * len(evaluations)
+            series.events += events
+            series.happened += [self._sequence] * len(events)
             if self._keep_unsaved:
                 self._unsaved[model] += points
 
@@ -197,6 +216,10 @@ class MetricsLog:
         with self._lock:
             return list(self._series[model].evaluations)
 
+    def events(self, model: str) -> list[Event]:
+        with self._lock:
+            return list(self._series[model].events)
+
     def take_unsaved(self) -> dict[str, list[Point]]:
         """Return all points since the last call, at full resolution, and forget them."""
         with self._lock:
@@ -216,24 +239,29 @@ class MetricsLog:
                     series.status,
                     series.curve.since(cursor),
                     series.evaluations[bisect_right(series.evaluated, cursor) :],
+                    series.events[bisect_right(series.happened, cursor) :],
                 )
                 for model, series in self._series.items()
                 if series.changed > cursor or cursor == 0
             }
         return newest, {
             model: status.as_json()
-            | {"points": _columns(Point, points), "evaluations": _columns(Evaluation, evaluations)}
-            for model, (status, points, evaluations) in news.items()
+            | {
+                "points": _columns(Point, points),
+                "evaluations": _columns(Evaluation, evaluations),
+                "events": _columns(Event, events),
+            }
+            for model, (status, points, evaluations, events) in news.items()
         }
 
 
-def _columns(kind: type[Point] | type[Evaluation], rows: Sequence[tuple[float, ...]]) -> dict[str, list[Any]]:
+def _columns(kind: type[NamedTuple], rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
     """Return rows as one list a field, rounded to what a chart can show, None for NaN and Inf."""
     columns = zip(*rows, strict=True) if rows else [()] * len(kind._fields)
     return {name: [_round(value) for value in column] for name, column in zip(kind._fields, columns, strict=True)}
 
 
-def _round(value: float) -> float | None:
-    if isinstance(value, int):
+def _round(value: Any) -> Any:
+    if not isinstance(value, float):
         return value
     return float(f"{value:.6g}") if math.isfinite(value) else None

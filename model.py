@@ -11,6 +11,7 @@ from config import ModelConfig
 
 CLASSES = 10
 IMAGE_SIDE = 28
+SMALL_SIDE = 2  # maps up to this side are convolved as a matrix product
 
 
 class SeededDropout(nn.Module):
@@ -31,22 +32,51 @@ class SeededDropout(nn.Module):
 class ConvLayer(nn.Module):
     """Convolution (same padding) → optional batch norm → 2×2 max pool where there is room → ReLU.
 
-    ReLU after the pool gives the same values as before it, for a quarter of the work.
+    ReLU after the pool gives the same values as before it, for a quarter of the work. Nor is the
+    last row and column of an odd map computed where the pool would drop them unseen.
     """
 
-    def __init__(self, channels_in: int, channels_out: int, kernel_size: int, batch_norm: bool, pool: bool) -> None:
+    def __init__(self, channels_in: int, channels_out: int, kernel_size: int, batch_norm: bool, side: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels_in, channels_out, kernel_size, padding=kernel_size // 2, bias=not batch_norm)
+        pool = side > 1
+        dropped = side % 2 if pool and not batch_norm else 0  # batch norm takes its mean over the whole map
+        margin = kernel_size // 2
+        self.padding = (margin, margin - dropped, margin, margin - dropped)
+        self.side = side - dropped
+        self.conv = nn.Conv2d(channels_in, channels_out, kernel_size, padding=margin, bias=not batch_norm)
         self.norm = nn.BatchNorm2d(channels_out) if batch_norm else None
         self.pool = pool
 
     def forward(self, maps: Tensor) -> Tensor:
-        maps = self.conv(maps)
+        maps = self._convolve(maps)
         if self.norm is not None:
             maps = self.norm(maps)
         if self.pool:
             maps = F.max_pool2d(maps, 2)
         return F.relu(maps)
+
+    def _convolve(self, maps: Tensor) -> Tensor:
+        """Return the maps (B, C, S, S) that the pool looks at."""
+        if self.padding[0] == self.padding[1]:
+            return self.conv(maps)
+        maps = F.pad(maps, self.padding)
+        if self.side <= SMALL_SIDE and maps.device.type == "cpu":
+            return convolve_as_product(maps, self.conv.weight, self.conv.bias, self.side)
+        return F.conv2d(maps, self.conv.weight, self.conv.bias)
+
+
+def convolve_as_product(maps: Tensor, weight: Tensor, bias: Tensor | None, side: int) -> Tensor:
+    """Return the convolution of padded maps as one matrix product: output (B, C, side, side).
+
+    On a CPU, forward and backward of the default model's last layer take 1.5 ms in this way and
+    3.1 ms in oneDNN's, which is made for larger maps (batch of 64, bfloat16, one thread).
+    """
+    kernels, _, size, _ = weight.shape
+    maps = maps.permute(0, 2, 3, 1)  # (B, H, W, C)
+    shifted = [maps[:, i : i + side, j : j + side] for i in range(size) for j in range(size)]
+    patches = torch.cat(shifted, dim=3).flatten(0, 2)  # (B·side·side, size·size·C)
+    product = F.linear(patches, weight.permute(0, 2, 3, 1).flatten(1), bias)
+    return product.view(-1, side, side, kernels).permute(0, 3, 1, 2)
 
 
 class CNN(nn.Module):
@@ -60,7 +90,7 @@ class CNN(nn.Module):
         channels, side = 1, IMAGE_SIDE
         self.layers = nn.Sequential()
         for number, (kernels, size) in enumerate(zip(config.kernels, config.kernel_sizes, strict=True), 1):
-            self.layers.add_module(f"conv{number}", ConvLayer(channels, kernels, size, config.batch_norm, side > 1))
+            self.layers.add_module(f"conv{number}", ConvLayer(channels, kernels, size, config.batch_norm, side))
             channels, side = kernels, max(1, side // 2)
         self.hidden = nn.Linear(channels * side * side, config.hidden_units)
         self.dropout = SeededDropout(config.dropout)
@@ -104,8 +134,9 @@ def build_model(config: ModelConfig, device: torch.device) -> CNN:
 def describe_model(config: ModelConfig) -> dict[str, Any]:
     """Return the layer table, parameter count and FLOPs of a model, without building it.
 
-    A multiply-add is two FLOPs, as PyTorch's FlopCounterMode counts them (a test holds the two
-    together; the mode itself hooks every module of the process, also those in training).
+    FLOPs are those of the textbook network, a multiply-add being two, as PyTorch's FlopCounterMode
+    counts them (a test holds the two together; the mode itself hooks every module of the process,
+    also those in training). ConvLayer leaves out what no pool looks at, so it computes somewhat less.
     """
     layers = []
     channels, side = 1, IMAGE_SIDE

@@ -39,6 +39,7 @@ class Monitor:
         self._status = "loading"
         self._problem: str | None = None
         self._device: str | None = None
+        self._cores: int | None = None
         self._train: ModuleType
         self._model: ModuleType
         self._dataset: Any = None
@@ -56,6 +57,7 @@ class Monitor:
             self._train = importlib.import_module("train")
             self._dataset = data.load_fashion_mnist(self._data_dir)
             self._device = self._train.device_name()
+            self._cores = self._train.available_cores()
             self._train.warm_up(self._dataset)
         except Exception as error:
             log.error("cannot train: %s", error, exc_info=type(error).__module__ != "data")
@@ -84,6 +86,7 @@ class Monitor:
             "schema": SCHEMA,
             "defaults": DEFAULTS.model_dump(mode="json"),
             "presets": [preset.model_dump(mode="json") for preset in PRESETS],
+            "cores": self._cores,
             "images": {"train": 55_000, "validation": 5_000, "test": 10_000},
         }
 

@@ -9,15 +9,15 @@ import logging
 import math
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from filelock import FileLock, Timeout
 
 from config import ModelConfig, differing_fields
-from metrics import Evaluation, MetricsLog, Point, Status
+from metrics import Evaluation, Event, MetricsLog, Point, Status
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +37,16 @@ CREATE TABLE points (
 CREATE TABLE evaluations (
     run TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, model TEXT NOT NULL,
     step INTEGER NOT NULL, epoch REAL NOT NULL, seconds REAL NOT NULL, loss REAL, accuracy REAL,
-    PRIMARY KEY (run, model, step)
+    train_accuracy REAL, PRIMARY KEY (run, model, step)
+) WITHOUT ROWID;
+CREATE TABLE events (
+    run TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, model TEXT NOT NULL, number INTEGER NOT NULL,
+    kind TEXT NOT NULL, step INTEGER NOT NULL, epoch REAL NOT NULL, seconds REAL NOT NULL,
+    PRIMARY KEY (run, model, number)
 ) WITHOUT ROWID;
 """
+
+Row = TypeVar("Row", bound=NamedTuple)
 
 
 class StoreError(Exception):
@@ -116,7 +123,11 @@ class RunStore:
             try:
                 with self._database:
                     for model, status in statuses.items():
-                        self._write(run, model, status, self._unsaved[model], metrics.evaluations(model))
+                        self._update_status(run, model, status)
+                        self._insert("points", run, model, self._unsaved[model])
+                        self._insert("evaluations", run, model, metrics.evaluations(model))
+                        events = metrics.events(model)
+                        self._insert("events", run, model, [(number, *event) for number, event in enumerate(events)])
             except sqlite3.Error as error:  # disk full, say: keep what is not written and try again
                 if self.problem is None:
                     log.error("run %s is not being saved: %s", run, error)
@@ -127,16 +138,26 @@ class RunStore:
             self.problem = None
             self._unsaved = {}
 
-    def _write(self, run: str, model: str, status: Status, points: list[Point], evaluations: list[Evaluation]) -> None:
+    def _update_status(self, run: str, model: str, status: Status) -> None:
         self._database.execute(
-            "UPDATE models SET status = ? WHERE run = ? AND model = ?",
-            (json.dumps(status.as_json()), run, model),
+            "UPDATE models SET status = ? WHERE run = ? AND model = ?", (json.dumps(status.as_json()), run, model)
         )
-        for table, rows in (("points", points), ("evaluations", evaluations)):
+
+    def _insert(self, table: str, run: str, model: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        if rows:
+            places = ", ".join("?" * (2 + len(rows[0])))
             self._database.executemany(
-                f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - no outside text
+                f"INSERT OR REPLACE INTO {table} VALUES ({places})",  # noqa: S608 - no outside text
                 [(run, model, *row) for row in rows],
             )
+
+    def _select(self, kind: type[Row], table: str, run: str, model: str) -> list[Row]:
+        columns = ", ".join(kind._fields)
+        rows = self._database.execute(
+            f"SELECT {columns} FROM {table} WHERE run = ? AND model = ? ORDER BY step",  # noqa: S608 - no outside text
+            (run, model),
+        )
+        return [kind(*row) for row in rows]
 
     def runs(self) -> list[dict[str, Any]]:
         """Return all runs, newest first: id, start, which settings differ, and each model's last status."""
@@ -163,19 +184,12 @@ class RunStore:
                 raise UnknownRun(run)
             metrics = MetricsLog(model for model, _ in models)
             for model, status in models:
-                points, evaluations = (
-                    self._database.execute(
-                        f"SELECT step, epoch, seconds, loss, accuracy FROM {table}"  # noqa: S608 - no outside text
-                        " WHERE run = ? AND model = ? ORDER BY step",
-                        (run, model),
-                    ).fetchall()
-                    for table in ("points", "evaluations")
-                )
                 metrics.publish(
                     model,
                     Status(**json.loads(status)),
-                    [Point(*_nan_for_null(row)) for row in points],
-                    [Evaluation(*_nan_for_null(row)) for row in evaluations],
+                    [_without_null(point) for point in self._select(Point, "points", run, model)],
+                    [_without_null(evaluation) for evaluation in self._select(Evaluation, "evaluations", run, model)],
+                    self._select(Event, "events", run, model),
                     flush=True,
                 )
         return metrics
@@ -193,5 +207,6 @@ class RunStore:
             self.save()
 
 
-def _nan_for_null(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(math.nan if value is None else value for value in row)
+def _without_null(row: Row) -> Row:
+    """Return a point or evaluation with the NaN that SQLite keeps as NULL."""
+    return row._replace(loss=math.nan) if row.loss is None else row  # type: ignore[attr-defined, no-any-return]

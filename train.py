@@ -24,7 +24,7 @@ import torch
 from config import ModelConfig
 from data import FashionMNIST
 from engine import Engine, StepResult, best_device
-from metrics import Evaluation, MetricsLog, Point, Status
+from metrics import Evaluation, Event, MetricsLog, Point, Status
 
 log = logging.getLogger(__name__)
 
@@ -245,27 +245,27 @@ class ModelTrainer(threading.Thread):
         results = engine.read()
         points = [self._point(*pair) for pair in zip(self._positions, results, strict=True)]
         self._positions.clear()
+        broken = next((place for place, point in enumerate(points, 1) if not math.isfinite(point.loss)), None)
+        points = points[:broken]  # what came after the break means nothing
         seconds = self._stopwatch.seconds
         self._speed.note(seconds, engine.step, engine.images_seen)
-        news: dict[str, Any] = {"loss": points[-1].loss, "accuracy": points[-1].accuracy} if points else {}
-        if engine.step:
-            news["eta_seconds"] = seconds * (engine.total_steps - engine.step) / engine.step
+        news: dict[str, Any] = {"elapsed_seconds": seconds}
+        if points:
+            last = points[-1]
+            news |= {"step": last.step, "epoch": last.epoch, "loss": last.loss, "accuracy": last.accuracy}
+            news["eta_seconds"] = seconds * (engine.total_steps - last.step) / last.step
         self._announce(
             points=points,
             flush=flush,
-            epoch=engine.epoch,
-            step=engine.step,
-            elapsed_seconds=seconds,
             batches_per_second=self._speed.batches_per_second,
             images_per_second=self._speed.images_per_second,
             **news,
         )
-        broken = next((point for point in points if not math.isfinite(point.loss)), None)
         if broken:
+            value = "NaN" if math.isnan(last.loss) else "infinite"
             raise TrainingFailed(
-                f"The loss became {broken.loss} at step {broken.step} (epoch {broken.epoch:.2f}). "
-                "The updates were too large: start again with a lower learning rate, a tenth of "
-                f"{self.config.learning_rate:g} for example."
+                f"The loss became {value} at step {last.step} (epoch {last.epoch:.2f}): the updates were too large. "
+                f"Start again with a lower learning rate, {self.config.learning_rate / 10:g} for example."
             )
 
     def _point(self, position: tuple[int, float, float], result: StepResult) -> Point:
@@ -281,9 +281,12 @@ class ModelTrainer(threading.Thread):
 
     def _publish_evaluation(self, engine: Engine) -> None:
         loss, accuracy = engine.evaluate(engine.data.validation)
+        train_accuracy = None
+        if engine.step % engine.steps_per_epoch == 0:
+            _, train_accuracy = engine.evaluate(engine.data.train.first(len(engine.data.validation)))
         self._speed.skip()
         seconds = self._stopwatch.seconds
-        evaluation = Evaluation(engine.step, engine.epoch, seconds, loss, accuracy)
+        evaluation = Evaluation(engine.step, engine.epoch, seconds, loss, accuracy, train_accuracy)
         self._announce(evaluations=[evaluation], val_loss=loss, val_accuracy=accuracy, elapsed_seconds=seconds)
 
     def _move_to(self, state: str, **news: Any) -> None:
@@ -292,15 +295,24 @@ class ModelTrainer(threading.Thread):
             if state not in LEGAL_MOVES[self._state]:
                 raise IllegalTransition(self.name, self._state, state)
             self._state = state
-            self._announce(**news)
+            status = self._status
+            event = Event(state, status.step, status.epoch, news.get("elapsed_seconds", status.elapsed_seconds))
+            self._announce(events=[event], **news)
         log.info("%s %s", self.name, state)
 
     def _announce(
-        self, *, points: Sequence[Point] = (), evaluations: Sequence[Evaluation] = (), flush: bool = False, **news: Any
+        self,
+        *,
+        points: Sequence[Point] = (),
+        evaluations: Sequence[Evaluation] = (),
+        events: Sequence[Event] = (),
+        flush: bool = False,
+        **news: Any,
     ) -> None:
+        """Make a change public: new values of the status, and what was measured or happened with it."""
         with self._lock:
             self._status = replace(self._status, state=self._state, **news)
-            self._metrics.publish(self.name, self._status, points, evaluations, flush=flush)
+            self._metrics.publish(self.name, self._status, points, evaluations, events, flush=flush)
 
     def _fail(self, error: Exception) -> None:
         log.error("%s failed: %s", self.name, error, exc_info=None if isinstance(error, TrainingFailed) else error)

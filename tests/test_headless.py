@@ -44,7 +44,7 @@ def test_a_failed_model_gives_exit_code_1_and_the_other_still_finishes(data_dir:
     flags = ["--model1.learning_rate", "10", "--model1.optimizer", "sgd", "--model1.weight_decay", "1"]
     done = run_training(data_dir, tmp_path, *flags, "--out", "metrics.csv")
     assert done.returncode == 1
-    assert re.search(r"model1 failed: The loss became (nan|inf) at step \d+", done.stderr)
+    assert re.search(r"model1 failed: The loss became (NaN|infinite) at step \d+", done.stderr)
     assert re.search(r"state +failed +finished", done.stdout)
     rows = list(csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines()))
     assert {row["split"] for row in rows} == {"training", "validation"}
