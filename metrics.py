@@ -74,10 +74,14 @@ class Status:
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them: None for NaN and Inf."""
-        return {
-            name: None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in asdict(self).items()
-        }
+        return finite(asdict(self))
+
+
+def finite(values: dict[str, Any]) -> dict[str, Any]:
+    """Return values with None in place of NaN and Inf, which JSON does not know."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()
+    }
 
 
 def keep_extremes(bucket: Sequence[Point]) -> list[Point]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from config import ModelConfig, differing_fields
-from metrics import BoundedCurve, Evaluation, Point, Status
+from metrics import BoundedCurve, Evaluation, Point, Status, finite
 
 COLOURS = {"model1": "#0072B2", "model2": "#D55E00"}
 MARKERS = {"model1": "o", "model2": "D"}
@@ -40,19 +40,17 @@ def write_metrics(records: Records, path: Path) -> None:
             rows.writerow(["model", "split", *Point._fields])
             for name, record in records.items():
                 rows.writerows([name, "training", *point] for point in record.points)
-                rows.writerows([name, "validation", *evaluation] for evaluation in record.evaluations)
+                rows.writerows(
+                    [name, "validation", *evaluation[: len(Point._fields)]] for evaluation in record.evaluations
+                )
     os.replace(partial, path)
 
 
 def _as_json(record: ModelRecord) -> dict[str, Any]:
     return record.status.as_json() | {
-        "points": [_finite(point._asdict()) for point in record.points],
-        "evaluations": [_finite(evaluation._asdict()) for evaluation in record.evaluations],
+        "points": [finite(point._asdict()) for point in record.points],
+        "evaluations": [finite(evaluation._asdict()) for evaluation in record.evaluations],
     }
-
-
-def _finite(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: value if abs(value) < float("inf") else None for name, value in values.items()}
 
 
 def plot_curves(records: Records, path: Path) -> None:
