@@ -131,6 +131,36 @@ def build_model(config: ModelConfig, device: torch.device) -> CNN:
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
+def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each layer's weights."""
+    with torch.device("meta"):
+        model = CNN(config)
+    return {
+        name.removesuffix(".weight").removeprefix("layers.").removesuffix(".conv"): tuple(weights.shape)
+        for name, weights in model.named_parameters()
+        if name.endswith(".weight") and ".norm." not in name
+    }
+
+
+def describe_pairing(config1: ModelConfig, config2: ModelConfig) -> dict[str, Any]:
+    """Return what two runs have in common by construction, so that it cannot be behind a gap between them.
+
+    "batch_order": whether both see the same images in the same order; "initial_weights": the layers
+    that start alike; "text": the same in a sentence.
+    """
+    same_seed = config1.seed == config2.seed
+    shapes1, shapes2 = weight_shapes(config1), weight_shapes(config2)
+    alike = [name for name, shape in shapes1.items() if same_seed and shapes2.get(name) == shape]
+    batch_order = same_seed and config1.batch_size == config2.batch_size
+    if len(alike) == len(shapes1) == len(shapes2):
+        weights = "the same initial weights"
+    else:
+        weights = f"the same initial weights in {', '.join(alike)} only" if alike else "different initial weights"
+    order = "the same batch order" if batch_order else "a different batch order"
+    text = f"Both models have the same images in the same split, {order}, and {weights}."
+    return {"split": True, "batch_order": batch_order, "initial_weights": alike, "text": text}
+
+
 def describe_model(config: ModelConfig) -> dict[str, Any]:
     """Return the layer table, parameter count and FLOPs of a model, without building it.
 
@@ -158,7 +188,39 @@ def describe_model(config: ModelConfig) -> dict[str, Any]:
         "flops_per_image": forward,
         # backward costs each layer as much again for its weights, and for its inputs, which the first has no use for
         "training_flops_per_image": 3 * forward - layers[0]["flops"],
+        "memory_bytes": count_memory(config, sum(layer["parameters"] for layer in layers)),
     }
+
+
+def count_memory(config: ModelConfig, parameters: int) -> int:
+    """Return the bytes that a training step holds on to, counted: weights, gradients, optimizer state, activations.
+
+    Activations are those that autograd saves for the backward pass of one batch (a test compares them
+    with what it really saves). Left out: the data set, the scratch memory of single operations, and what
+    the allocator keeps. Precision "auto" counts as float32: who knows the hardware resolves it before.
+    """
+    number = 2 if config.precision == "bfloat16" else 4  # bytes of a value of an activation
+    state = {"adam": 2, "rmsprop": 1, "sgd": int(config.momentum > 0)}[config.optimizer]  # values for each weight
+    channels, side = 1, IMAGE_SIDE
+    image = side * side * number
+    for kernels, size in zip(config.kernels, config.kernel_sizes, strict=True):
+        pooled = max(1, side // 2)
+        if side > 1:
+            cropped = side % 2 if not config.batch_norm else 0  # see ConvLayer
+            maps = kernels * (side - cropped) ** 2
+            if cropped and side - cropped <= SMALL_SIDE:
+                image += (side - cropped) ** 2 * size**2 * channels * number  # patches
+            elif cropped:
+                image += channels * (side + 2 * (size // 2) - cropped) ** 2 * number  # the padded input
+            image += maps * number + kernels * pooled**2 * 8  # what the pool saw, and which it took, as int64
+        image += kernels * side**2 * number if config.batch_norm else 0
+        image += kernels * pooled**2 * number  # after ReLU
+        channels, side = kernels, pooled
+    image += channels * side * side * number if side > 1 else 0  # flattened
+    image += config.hidden_units * number * (3 if config.dropout else 1)  # after ReLU, mask, after dropout
+    image += CLASSES * 4
+    copies = 2 if number == 2 else 0  # of the weights, for the products
+    return parameters * (4 * (2 + state) + copies) + image * config.batch_size
 
 
 def _layer(name: str, kind: str, output_shape: list[int], parameters: int, flops: int) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class Monitor:
         self._dataset: Any = None
         self._comparison: Any = None
         self._run: str | None = None
+        self._paired: dict[str, Any] | None = None  # what the two models have in common by construction
         self._metrics = MetricsLog(MODEL_NAMES)
         for name in MODEL_NAMES:
             self._metrics.publish(name, Status("idle", config=DEFAULTS.model_dump(mode="json")))
@@ -109,6 +110,7 @@ class Monitor:
             self.store.record(comparison.run_id, metrics, configs, self._train.environment())
             comparison.start()
             self._comparison, self._run, self._metrics = comparison, comparison.run_id, metrics
+            self._paired = self._model.describe_pairing(*configs.values())
         log.info("run %s started", self._run)
         return comparison.run_id
 
@@ -128,14 +130,12 @@ class Monitor:
         ours = boot == self.boot and (run or None) == current
         cursor = since if ours and since is not None and 0 <= since <= metrics.newest else None
         newest, models = metrics.view(cursor or 0)
-        return {
-            "boot": self.boot,
-            "run": current,
-            "next": newest,
-            "reset": cursor is None,
-            "problem": self.store.problem,
-            "models": models,
-        }
+        news: dict[str, Any] = {"boot": self.boot, "run": current, "next": newest, "reset": cursor is None}
+        if self.store.problem:
+            news["problem"] = self.store.problem
+        if cursor is None:
+            news["paired"] = self._paired
+        return news | {"models": models}
 
     def close(self) -> None:
         """Stop what is training, wait for it, save it."""

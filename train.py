@@ -47,8 +47,8 @@ FIRST_EPOCH_EVALUATIONS = 4
 class IllegalTransition(Exception):
     """A trainer was asked for a move that its state does not admit."""
 
-    def __init__(self, trainer: str, state: str, wanted: str) -> None:
-        sources = " or ".join(source for source, moves in LEGAL_MOVES.items() if wanted in moves)
+    def __init__(self, trainer: str, state: str, wanted: str, source: str | None = None) -> None:
+        sources = source or " or ".join(source for source, moves in LEGAL_MOVES.items() if wanted in moves)
         super().__init__(f"{trainer} is {state} and cannot become {wanted}: only one that is {sources} can")
 
 
@@ -163,27 +163,28 @@ class ModelTrainer(threading.Thread):
         return self._state
 
     def start(self) -> None:
-        self._move_to("running")
+        """Begin the run. Raises IllegalTransition unless idle."""
+        self._move_to("running", source="idle")
         self._may_train.set()
         super().start()
 
     def pause(self) -> None:
         """Hold before the next batch. Raises IllegalTransition unless running."""
-        self._move_to("paused")
-        self._may_train.clear()
+        with self._lock:  # state and event change as one: a stop in between would be waited for forever
+            self._move_to("paused")
+            self._may_train.clear()
 
     def resume(self) -> None:
         """Go on where pause held. Raises IllegalTransition unless paused."""
         with self._lock:
-            if self._state != "paused":
-                raise IllegalTransition(self.name, self._state, "running")
-            self._move_to("running")
-        self._may_train.set()
+            self._move_to("running", source="paused")
+            self._may_train.set()
 
     def stop(self) -> None:
         """End the run before the next batch, keeping what was measured. Raises IllegalTransition once it is over."""
-        self._move_to("stopped")
-        self._may_train.set()
+        with self._lock:
+            self._move_to("stopped")
+            self._may_train.set()
 
     def run(self) -> None:
         try:
@@ -289,11 +290,14 @@ class ModelTrainer(threading.Thread):
         evaluation = Evaluation(engine.step, engine.epoch, seconds, loss, accuracy, train_accuracy)
         self._announce(evaluations=[evaluation], val_loss=loss, val_accuracy=accuracy, elapsed_seconds=seconds)
 
-    def _move_to(self, state: str, **news: Any) -> None:
-        """Change the state, the only place that does. Raises IllegalTransition where the table forbids it."""
+    def _move_to(self, state: str, *, source: str | None = None, **news: Any) -> None:
+        """Change the state, the only place that does; with `source`, only from there.
+
+        Raises IllegalTransition where the table or the source forbids it.
+        """
         with self._lock:
-            if state not in LEGAL_MOVES[self._state]:
-                raise IllegalTransition(self.name, self._state, state)
+            if state not in LEGAL_MOVES[self._state] or source not in (None, self._state):
+                raise IllegalTransition(self.name, self._state, state, source)
             self._state = state
             status = self._status
             event = Event(state, status.step, status.epoch, news.get("elapsed_seconds", status.elapsed_seconds))

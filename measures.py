@@ -1,0 +1,462 @@
+"""Measures: every figure that compares two models, and the notes that help to read them.
+
+Pure functions over plain numbers and over models in the form of `/api/metrics`; nothing here waits,
+remembers or imports torch. Each docstring gives the formula and where it comes from. Figures from
+the loss of single batches (instability, spikes, loss reduction rate) want the losses at full
+resolution, as MetricsLog.recent has them: points thinned to the lowest, highest and last of each
+bucket would make every curve look rougher than it was.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import NormalDist, fmean, linear_regression, median
+from typing import Any, NamedTuple
+
+AXES = ("epochs", "seconds", "images", "flops")
+TARGETS = (0.80, 0.85, 0.88, 0.90, 0.92)  # validation accuracies worth reaching
+TRAINING_IMAGES = 55_000
+VALIDATION_IMAGES = 5_000
+TEST_IMAGES = 10_000
+
+SMOOTHING_IMAGES = 2_750  # a twentieth of an epoch: what the page smooths by, too
+SMALLEST_BLOCK = 32  # images: an epoch is then at most 1,719 blocks
+FEWEST_BLOCKS = 5  # fewer say nothing about a course
+SPIKE_SIGMAS = 4
+SPIKE_WARM_UP = 20  # blocks before the spread is known well enough to call one a spike
+SHORTEST_COURSE = 0.1  # epochs that a rate is measured over at least
+IMPROVEMENT = 0.001  # a tenth of a point of validation accuracy
+PLATEAU_EPOCHS = 3
+OVERFITTING = 0.03  # three points: six standard errors between two sets of 5,000 images
+FLUCTUATION = 0.02  # two points below the best so far
+GUESSING = 0.15  # ten classes: guessing gives 0.10
+JUMP = 1.5  # times the loss just before
+JUMP_IMAGES = 2_000
+SLOWER = 1.2  # times slower, from where it is worth a word
+
+Model = Mapping[str, Any]  # one model in the form of /api/metrics
+Columns = Mapping[str, Sequence[Any]]  # its evaluations: one list a field
+
+
+class Note(NamedTuple):
+    """A hint for reading the curves. The id stays the same while what it says goes on to hold."""
+
+    id: str
+    model: str | None
+    text: str
+
+
+class Blocks(NamedTuple):
+    """Mean losses of consecutive groups of `steps` steps, `images` images each; epochs at each group's end."""
+
+    loss: list[float]
+    epoch: list[float]
+    steps: int
+    images: int
+
+
+def label(model: str) -> str:
+    """Return what people call a model: "Model 1" for "model1"."""
+    return f"Model {model.removeprefix('model')}"
+
+
+def known(value: Any) -> bool:
+    """Whether a value is a number, and a finite one: null and NaN are not."""
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+# Where on the axis, and who is ahead there
+
+
+def positions(evaluations: Columns, axis: str, images_per_epoch: int, flops_per_image: float | None) -> list[float]:
+    """Return where on an axis the evaluations lie; nothing where FLOPs are asked for and not known.
+
+    images = epochs × training images; FLOPs = images × training FLOPs of an image.
+    """
+    if axis == "seconds":
+        return list(evaluations["seconds"])
+    scale = {"epochs": 1.0, "images": float(images_per_epoch), "flops": images_per_epoch * (flops_per_image or 0.0)}
+    return [epoch * scale[axis] for epoch in evaluations["epoch"]] if scale[axis] else []
+
+
+def interpolate(xs: Sequence[float], ys: Sequence[float | None], x: float) -> float | None:
+    """Return the height of a curve at x, by a straight line between the points around it.
+
+    None outside the points: nothing is extrapolated. Points without a finite height are left out.
+    """
+    points = [(at, y) for at, y in zip(xs, ys, strict=True) if y is not None and math.isfinite(y)]
+    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+        if x0 <= x <= x1 and x1 > x0:
+            return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
+    return next((y for at, y in points if at == x), None)
+
+
+def at_equal_position(
+    xs1: Sequence[float], ys1: Sequence[float | None], xs2: Sequence[float], ys2: Sequence[float | None]
+) -> tuple[float, float, float] | None:
+    """Return the largest x that both curves have reached, and the heights of both there.
+
+    None while the curves share no x: before either's first point, or where one ends before the other begins.
+    """
+    reached = [
+        [x for x, y in zip(xs, ys, strict=True) if y is not None and math.isfinite(y)]
+        for xs, ys in ((xs1, ys1), (xs2, ys2))
+    ]
+    if not all(reached):
+        return None
+    x = min(each[-1] for each in reached)
+    y1, y2 = interpolate(xs1, ys1, x), interpolate(xs2, ys2, x)
+    return None if y1 is None or y2 is None else (x, y1, y2)
+
+
+def time_to_accuracy(evaluations: Columns, target: float) -> int | None:
+    """Return which evaluation was the first with an accuracy of at least `target`; None where none was.
+
+    T(τ), the time-to-accuracy of DAWNBench (arXiv 1806.01427) and of the MLPerf training rules. Not
+    interpolated: the accuracy is known only where it was measured, so T is late by up to an interval.
+    """
+    accuracies = evaluations["accuracy"]
+    return next((i for i, accuracy in enumerate(accuracies) if known(accuracy) and accuracy >= target), None)
+
+
+def evaluation_interval(evaluations: Columns, index: int = -1) -> float | None:
+    """Return how many epochs lie between an evaluation and the one before it (the start, for the first)."""
+    epochs = [0.0, *evaluations["epoch"]]
+    if len(epochs) == 1:
+        return None
+    end = index + 1 if index >= 0 else len(epochs) + index
+    return epochs[end] - epochs[end - 1]
+
+
+# The course of the loss
+
+
+def block_images(*batch_sizes: int) -> int:
+    """Return how many images to average a loss over, so that models of these batch sizes compare."""
+    return max(SMALLEST_BLOCK, *batch_sizes)
+
+
+def average_blocks(
+    losses: Sequence[float], last_step: int, batch_size: int, images: int, images_per_epoch: int = TRAINING_IMAGES
+) -> Blocks:
+    """Return the mean loss of every whole block of about `images` images; losses are those up to `last_step`.
+
+    A block is a whole number of steps, counted from step 1, so that it stays the same block as more
+    steps come. Blocks with a loss that is not finite are left out.
+    """
+    steps = max(1, round(images / batch_size))
+    steps_per_epoch = math.ceil(images_per_epoch / batch_size)
+    first_step = last_step - len(losses) + 1
+    start = -(first_step - 1) % steps  # how many losses belong to a block whose beginning is gone
+    means, epochs = [], []
+    for offset in range(start, len(losses) - steps + 1, steps):
+        mean = sum(losses[offset : offset + steps]) / steps
+        if math.isfinite(mean):
+            means.append(mean)
+            epochs.append((first_step + offset + steps - 1) / steps_per_epoch)
+    return Blocks(means, epochs, steps, steps * batch_size)
+
+
+def smooth(
+    values: Sequence[float], images_per_value: float, window_images: float = SMOOTHING_IMAGES
+) -> list[float | None]:
+    """Return the debiased exponential moving average of values, by images rather than by steps.
+
+    mₜ = β mₜ₋₁ + (1−β) Lₜ with β = exp(−images per value / window), and m̂ₜ = mₜ / (1−βᵗ), as in
+    TensorBoard's data_transformer and Adam (Kingma & Ba 2015, arXiv 1412.6980). Two batch sizes
+    are smoothed alike. A value that is not finite gives None and leaves the average as it was.
+    """
+    decay = math.exp(-images_per_value / window_images)
+    average, weight = 0.0, 0.0
+    smoothed: list[float | None] = []
+    for value in values:
+        if not known(value):
+            smoothed.append(None)
+            continue
+        average = decay * average + (1 - decay) * value
+        weight = decay * weight + (1 - decay)
+        smoothed.append(average / weight)
+    return smoothed
+
+
+def loss_reduction_rate(blocks: Blocks) -> float | None:
+    """Return by what share an epoch the smoothed loss falls: r = −slope of ln(smoothed loss) over the epochs.
+
+    Least squares over the blocks given, which should be those of the last epoch. Negative while the
+    loss rises; None while there is less than a tenth of an epoch. Smoothing as in `smooth`.
+    """
+    if len(blocks.loss) < FEWEST_BLOCKS or blocks.epoch[-1] - blocks.epoch[0] < SHORTEST_COURSE:
+        return None
+    course = [
+        (epoch, math.log(loss))
+        for epoch, loss in zip(blocks.epoch, smooth(blocks.loss, blocks.images), strict=True)
+        if loss is not None and loss > 0
+    ]
+    if len(course) < FEWEST_BLOCKS:
+        return None
+    epochs, logarithms = zip(*course, strict=True)
+    return -linear_regression(epochs, logarithms).slope
+
+
+def half_life(rate: float | None) -> float | None:
+    """Return after how many epochs the loss is halved at a rate: ln 2 / r. None unless it falls."""
+    return math.log(2) / rate if rate is not None and rate > 0 else None
+
+
+def instability(losses: Sequence[float]) -> float | None:
+    """Return S = standard deviation of the loss's first differences / mean loss: 0 is perfectly steady.
+
+    Ours: there is no accepted standard. Differences, so that a steady fall counts as steady; divided
+    by the mean, so that a low loss is not called stable for being low. Average over equal numbers of
+    images first (average_blocks): a larger batch is quieter in itself. None for too few losses.
+    """
+    if len(losses) < FEWEST_BLOCKS:
+        return None
+    mean = fmean(losses)
+    steps = [after - before for before, after in zip(losses, losses[1:], strict=False)]
+    centre = fmean(steps)
+    return math.sqrt(fmean((step - centre) ** 2 for step in steps)) / mean if mean > 0 else None
+
+
+def spikes_per_thousand(losses: Sequence[float], images_per_loss: int) -> float | None:
+    """Return how many losses in a thousand stand more than 4σ above the moving average before them.
+
+    Average and σ² are debiased moving averages (see `smooth`) of the losses and of their squared
+    distances from the average before each. Ours, in the manner of a control chart with
+    exponential weights (Roberts 1959). None before the spread is known, 20 losses in.
+    """
+    if len(losses) <= SPIKE_WARM_UP:
+        return None
+    decay = math.exp(-images_per_loss / max(SMOOTHING_IMAGES, SPIKE_WARM_UP * images_per_loss))
+    average = variance = weight = 0.0  # the variance has one value fewer behind it than the average
+    variance_weight = 0.0
+    spikes = 0
+    for index, loss in enumerate(losses):
+        if index:
+            distance = loss - average / weight
+            if index >= SPIKE_WARM_UP:
+                spikes += distance > SPIKE_SIGMAS * math.sqrt(variance / variance_weight) and distance > 0
+            variance = decay * variance + (1 - decay) * distance**2
+            variance_weight = decay * variance_weight + (1 - decay)
+        average = decay * average + (1 - decay) * loss
+        weight = decay * weight + (1 - decay)
+    return 1000 * spikes / (len(losses) - SPIKE_WARM_UP)
+
+
+def latest_jump(blocks: Blocks) -> float | None:
+    """Return the epoch at which a block's loss was last 1.5 times that of the block before it. Ours."""
+    pairs = zip(blocks.epoch, blocks.loss, blocks.loss[1:], strict=False)
+    return next((epoch for epoch, before, after in reversed(list(pairs)) if after > JUMP * before > 0), None)
+
+
+# The course of the validation accuracy
+
+
+def drawdown(evaluations: Columns) -> float | None:
+    """Return how far the accuracy is below its best so far, as a fraction: best − current. Ours."""
+    accuracies = [accuracy for accuracy in evaluations["accuracy"] if known(accuracy)]
+    return max(accuracies) - accuracies[-1] if accuracies else None
+
+
+def epochs_without_improvement(evaluations: Columns) -> float | None:
+    """Return for how many epochs the accuracy has not risen by more than 0.1 point: from 3 on, a plateau.
+
+    The rule of early stopping, as in Keras' EarlyStopping(min_delta=0.001, patience=3), on running
+    medians of three (Tukey 1977), which hide a single stray value and lag behind no steady rise.
+    """
+    pairs = zip(evaluations["epoch"], evaluations["accuracy"], strict=True)
+    points = [(epoch, accuracy) for epoch, accuracy in pairs if known(accuracy)]
+    if not points:
+        return None
+    accuracies = [accuracy for _, accuracy in points]
+    smoothed = [
+        accuracies[0],
+        *(median(accuracies[i : i + 3]) for i in range(len(accuracies) - 2)),
+        *accuracies[1:][-1:],
+    ]
+    best, since = -math.inf, 0.0
+    for (epoch, _), accuracy in zip(points, smoothed, strict=True):
+        if accuracy > best + IMPROVEMENT:
+            best, since = accuracy, epoch
+    return points[-1][0] - since
+
+
+def overfitting(evaluations: Columns) -> float | None:
+    """Return training accuracy − validation accuracy, both in eval mode, where last both were measured.
+
+    Not from the running training accuracy: dropout and augmentation depress it, and it lags behind.
+    """
+    training = evaluations.get("train_accuracy") or [None] * len(evaluations["accuracy"])
+    pairs = zip(training, evaluations["accuracy"], strict=True)
+    gaps = [train - validation for train, validation in pairs if known(train) and known(validation)]
+    return gaps[-1] if gaps else None
+
+
+# What is chance
+
+
+def wilson_interval(accuracy: float, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return between which fractions the accuracy lies, measured as k right answers of `count`.
+
+    (p + z²/2n ± z √(p(1−p)/n + z²/4n²)) / (1 + z²/n), the score interval of Wilson (1927).
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    p = round(accuracy * count) / count
+    centre = p + z * z / (2 * count)
+    half = z * math.sqrt(p * (1 - p) / count + z * z / (4 * count * count))
+    scale = 1 + z * z / count
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+def noise(accuracy1: float, accuracy2: float, count: int) -> float:
+    """Return how large a difference of two accuracies over `count` images chance alone easily makes.
+
+    1.96 √(a₁(1−a₁)/n + a₂(1−a₂)/n), as if each model had images of its own. Both have the same, which
+    mostly makes a true difference show sooner: this errs on the side of doubt.
+    """
+    variance = (accuracy1 * (1 - accuracy1) + accuracy2 * (1 - accuracy2)) / count
+    return NormalDist().inv_cdf(0.975) * math.sqrt(max(0.0, variance))
+
+
+# What differs
+
+
+def differing_settings(config1: Mapping[str, Any], config2: Mapping[str, Any]) -> list[str]:
+    """Return the names of the settings in which two configurations differ, in their order."""
+    return [name for name in {**config1, **config2} if config1.get(name) != config2.get(name)]
+
+
+def attribution(config1: Mapping[str, Any], config2: Mapping[str, Any]) -> str:
+    """Return in a sentence what a gap between two models can be put down to.
+
+    The controlled experiment of the reference's best practices: change one setting at a time. The
+    kernel sizes of layers that only one model has are no second difference beside its kernels.
+    """
+    differing = differing_settings(config1, config2)
+    causes = [name for name in differing if name != "kernel_sizes" or not _follows_from_layers(config1, config2)]
+    names = ", ".join(name.replace("_", " ") for name in causes)
+    if not causes:
+        return "No setting differs: both models train alike, and any gap is chance."
+    if causes == ["seed"]:
+        return "Only the seed differs: the gap shows chance."
+    if len(causes) == 1:
+        return f"Exactly one setting differs ({names}): the gap is due to it."
+    return f"{len(causes)} settings differ ({names}): the gap cannot be attributed."
+
+
+def _follows_from_layers(config1: Mapping[str, Any], config2: Mapping[str, Any]) -> bool:
+    sizes1, sizes2 = (list(config.get("kernel_sizes") or ()) for config in (config1, config2))
+    shared = min(len(sizes1), len(sizes2))
+    return len(sizes1) != len(sizes2) and sizes1[:shared] == sizes2[:shared]
+
+
+# Help with reading the curves: each function returns a note where its case holds
+
+
+def note_failure(name: str, model: Model, losses: Sequence[float] = ()) -> Note | None:
+    """A run that broke, and what to do about it; `losses` are its last ones."""
+    if model["state"] != "failed":
+        return None
+    if losses and not math.isfinite(losses[-1]):
+        advice = "its loss is no longer a number, the updates were too large. Try a tenth of the learning rate."
+        return Note(f"failure-{name}", name, f"{label(name)} broke at epoch {model['epoch']:.2f}: {advice}")
+    return Note(f"failure-{name}", name, f"{label(name)} failed: {model['error'] or 'no reason is known'}")
+
+
+def note_guessing(name: str, model: Model) -> Note | None:
+    """A model that answers no better than chance."""
+    accuracies = [accuracy for accuracy in model["evaluations"]["accuracy"] if known(accuracy)]
+    if not accuracies or accuracies[-1] >= GUESSING:
+        return None
+    text = f"{label(name)} only guesses ({accuracies[-1]:.0%} right of ten classes): its learning rate does not suit it"
+    return Note(f"guessing-{name}", name, text)
+
+
+def note_jump(name: str, blocks: Blocks | None) -> Note | None:
+    """A sharp rise of the loss within the last epoch; blocks of about 2,000 images."""
+    epoch = latest_jump(blocks) if blocks else None
+    if epoch is None:
+        return None
+    text = f"{label(name)}'s loss jumped at epoch {epoch:.1f}: its learning rate may be too high"
+    return Note(f"jump-{name}", name, text)
+
+
+def note_overfitting(name: str, model: Model) -> Note | None:
+    gap = overfitting(model["evaluations"])
+    if gap is None or gap < OVERFITTING:
+        return None
+    text = f"{label(name)} overfits: {100 * gap:.1f} points more on images it trains on than on others"
+    return Note(f"overfitting-{name}", name, text)
+
+
+def note_plateau(name: str, model: Model) -> Note | None:
+    flat = epochs_without_improvement(model["evaluations"])
+    if flat is None or flat < PLATEAU_EPOCHS:
+        return None
+    text = f"{label(name)}'s validation accuracy flat for {flat:.0f} epochs: plateau"
+    return Note(f"plateau-{name}", name, text)
+
+
+def note_fluctuation(name: str, model: Model) -> Note | None:
+    below = drawdown(model["evaluations"])
+    if below is None or below < FLUCTUATION:
+        return None
+    text = f"{label(name)}'s validation accuracy is {100 * below:.1f} points below its best: large swings hint at instability"  # noqa: E501
+    return Note(f"fluctuation-{name}", name, text)
+
+
+def note_flip(leader_by_epochs: str | None, leader_by_seconds: str | None) -> Note | None:
+    """The winner depends on what is held equal."""
+    if not leader_by_epochs or not leader_by_seconds or leader_by_epochs == leader_by_seconds:
+        return None
+    text = f"{label(leader_by_epochs)} leads at equal epochs, {label(leader_by_seconds)} at equal seconds"
+    return Note("flip", None, f"{text}: better per image is not better per second")
+
+
+def note_noise(accuracy1: float, accuracy2: float, count: int) -> Note | None:
+    gap = abs(accuracy1 - accuracy2)
+    if gap >= noise(accuracy1, accuracy2, count):
+        return None
+    text = f"The difference ({100 * gap:.1f} points) is smaller than the noise of {count:,} images"
+    return Note("noise", None, f"{text}: repeat with other seeds before you believe it")
+
+
+def note_unequal_epochs(config1: Mapping[str, Any], config2: Mapping[str, Any]) -> Note | None:
+    if config1.get("epochs") == config2.get("epochs"):
+        return None
+    text = f"Model 1 trains for {config1.get('epochs')} epochs and model 2 for {config2.get('epochs')}"
+    return Note("unequal-epochs", None, f"{text}: compare their ends with care")
+
+
+def note_dropout(models: Mapping[str, Model]) -> Note | None:
+    """Training accuracy below validation accuracy, in words that calm."""
+    concerned = [
+        name
+        for name, model in models.items()
+        if (model["config"] or {}).get("dropout")
+        and known(model["accuracy"])
+        and known(model["val_accuracy"])
+        and model["accuracy"] < model["val_accuracy"] - 0.01
+    ]
+    if not concerned:
+        return None
+    model = concerned[0] if len(concerned) == 1 else None
+    return Note("dropout", model, "Training accuracy below validation accuracy is dropout's doing, no error")
+
+
+def note_slower(flops: Mapping[str, float | None], speeds: Mapping[str, float | None]) -> Note | None:
+    """The larger model is the slower one: FLOPs of an image, and images/s, of each model."""
+    if len(speeds) != 2 or not all(flops.get(name) and speeds[name] for name in speeds):
+        return None
+    slow, fast = sorted(speeds, key=lambda name: speeds[name] or 0)
+    slowness = (speeds[fast] or 0) / (speeds[slow] or 1)
+    work = (flops[slow] or 0) / (flops[fast] or 1)
+    if slowness < SLOWER or work < SLOWER:
+        return None
+    text = f"{label(slow)} computes {work:.1f} times as much for each image and takes {slowness:.1f} times as long"
+    return Note("slower", slow, f"{text}: larger models train more slowly")
+
+
+def note_batch_sizes(config1: Mapping[str, Any], config2: Mapping[str, Any]) -> Note | None:
+    if config1.get("batch_size") == config2.get("batch_size"):
+        return None
+    return Note("batch-sizes", None, "Batch sizes differ, so batches/s do not compare: look at images/s")
