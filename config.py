@@ -87,6 +87,15 @@ class ModelConfig(BaseModel):
     batch_norm: bool = _setting(
         "Batch norm", "Normalise each convolution's output over the batch.", group="advanced", default=False
     )
+    pool_every: int = _setting(
+        "Pool every",
+        "Layers from one 2×2 max pool to the next: 1 halves the maps after every layer, 2 after every second.",
+        group="advanced",
+        unit="layers",
+        default=1,
+        ge=1,
+        le=4,
+    )
     momentum: float = _setting(
         "Momentum",
         "How much of the last update SGD carries on; Adam and RMSprop ignore it.",

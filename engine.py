@@ -68,11 +68,15 @@ def build_optimizer(config: ModelConfig, parameters: list[torch.nn.Parameter]) -
 
 
 class Engine:
-    """One model in training. Used by one thread; nothing here waits for the device except read and evaluate."""
+    """One model in training, by one thread and, on a GPU, in one stream of its own (see `in_its_stream`).
+
+    Nothing here waits for the device except read and evaluate.
+    """
 
     def __init__(self, config: ModelConfig, dataset: FashionMNIST, device: torch.device) -> None:
         self.config = config
         self.device = device
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self.precision = resolve_precision(config.precision, device)
         self.data = dataset.to(device)
         self.model = build_model(config, device)
@@ -80,10 +84,20 @@ class Engine:
         self.steps_per_epoch = math.ceil(len(self.data.train) / config.batch_size)
         self.total_steps = self.steps_per_epoch * config.epochs
         self.step = 0
-        self._augmentation = torch.Generator(device)
-        self.model.dropout.generator = torch.Generator(device)
+        self._generators = {purpose: torch.Generator(device) for purpose in ("augmentation", "dropout")}
+        self.model.dropout.generator = self._generators["dropout"]
         self._order = torch.empty(0)
         self._pending: list[Tensor] = []  # (2,) loss and correct answers of each step not yet read
+
+    def in_its_stream(self) -> contextlib.AbstractContextManager[Any]:
+        """Send the calling thread's GPU work to the engine's stream, so that two engines overlap; on a CPU nothing.
+
+        What was queued before, the weights and the data above all, is waited for by the stream, not by the thread.
+        """
+        if self._stream is None:
+            return contextlib.nullcontext()
+        self._stream.wait_stream(torch.cuda.current_stream(self.device))
+        return torch.cuda.stream(self._stream)
 
     @property
     def images_seen(self) -> int:
@@ -102,7 +116,7 @@ class Engine:
             self._begin_epoch(self.step // self.steps_per_epoch)
         batch = self._order[position * self.config.batch_size : (position + 1) * self.config.batch_size]
         labels = self.data.train.labels[batch]  # (B,)
-        images = augment(self.data.train.images[batch], self.config.augment, self._augmentation)
+        images = augment(self.data.train.images[batch], self.config.augment, self._generators["augmentation"])
         for group in self.optimizer.param_groups:
             group["lr"] = scheduled_learning_rate(self.config, self.step, self.total_steps)
         with self._autocast():
@@ -139,13 +153,32 @@ class Engine:
         self.model.train()
         return loss.item() / len(split), correct.item() / len(split)
 
+    def state(self) -> dict[str, Any]:
+        """Return all that the following steps depend on, as `restore` takes it and torch.save can write it."""
+        return {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generators": {name: generator.get_state() for name, generator in self._generators.items()},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to where `state` was taken; on a CPU the steps that follow are the same to the bit."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+        epoch, position = divmod(self.step, self.steps_per_epoch)
+        if position:
+            self._begin_epoch(epoch)
+        for name, generator in self._generators.items():
+            generator.set_state(state["generators"][name].cpu())
+
     def _begin_epoch(self, epoch: int) -> None:
         """Seed every random stream from the epoch's number, so that a run can be taken up at any epoch."""
         seed = self.config.random_seed
         self._order = shuffled_order(len(self.data.train), seed(f"order of epoch {epoch}")).to(self.device)
-        self._augmentation.manual_seed(seed(f"augmentation of epoch {epoch}"))
-        assert self.model.dropout.generator is not None
-        self.model.dropout.generator.manual_seed(seed(f"dropout of epoch {epoch}"))
+        for purpose, generator in self._generators.items():
+            generator.manual_seed(seed(f"{purpose} of epoch {epoch}"))
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.precision == "float32":

@@ -23,6 +23,7 @@ from config import (
     parse_text,
 )
 from data import DatasetError, load_fashion_mnist
+from engine import best_device
 from metrics import MetricsLog, Status
 from report import METRIC_FORMATS, PICTURE_FORMATS, ModelRecord, comparison_table, plot_curves, write_metrics
 from train import Comparison, ModelTrainer
@@ -144,7 +145,7 @@ def train(options: argparse.Namespace) -> int:
         signal.signal(number, _interrupt)
     try:
         configs = read_configs(options)
-        dataset = load_fashion_mnist(options.data_dir)
+        dataset = load_fashion_mnist(options.data_dir).to(best_device())
     except InvalidSettings as error:
         for field, message in error.fields.items():
             print(f"--{field}: {message}", file=sys.stderr)

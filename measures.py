@@ -9,6 +9,7 @@ bucket would make every curve look rougher than it was.
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from statistics import NormalDist, fmean, linear_regression, median
 from typing import Any, NamedTuple
 
@@ -84,7 +85,7 @@ def interpolate(xs: Sequence[float], ys: Sequence[float | None], x: float) -> fl
     None outside the points: nothing is extrapolated. Points without a finite height are left out.
     """
     points = [(at, y) for at, y in zip(xs, ys, strict=True) if y is not None and math.isfinite(y)]
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(points):
         if x0 <= x <= x1 and x1 > x0:
             return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
     return next((y for at, y in points if at == x), None)
@@ -120,11 +121,9 @@ def time_to_accuracy(evaluations: Columns, target: float) -> int | None:
 
 def evaluation_interval(evaluations: Columns, index: int = -1) -> float | None:
     """Return how many epochs lie between an evaluation and the one before it (the start, for the first)."""
-    epochs = [0.0, *evaluations["epoch"]]
-    if len(epochs) == 1:
-        return None
-    end = index + 1 if index >= 0 else len(epochs) + index
-    return epochs[end] - epochs[end - 1]
+    epochs = evaluations["epoch"]
+    intervals = [end - start for start, end in zip([0.0, *epochs], epochs, strict=False)]
+    return intervals[index] if intervals else None
 
 
 # The course of the loss
@@ -212,7 +211,7 @@ def instability(losses: Sequence[float]) -> float | None:
     if len(losses) < FEWEST_BLOCKS:
         return None
     mean = fmean(losses)
-    steps = [after - before for before, after in zip(losses, losses[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(losses)]
     centre = fmean(steps)
     return math.sqrt(fmean((step - centre) ** 2 for step in steps)) / mean if mean > 0 else None
 
@@ -234,7 +233,7 @@ def spikes_per_thousand(losses: Sequence[float], images_per_loss: int) -> float 
         if index:
             distance = loss - average / weight
             if index >= SPIKE_WARM_UP:
-                spikes += distance > SPIKE_SIGMAS * math.sqrt(variance / variance_weight) and distance > 0
+                spikes += distance > SPIKE_SIGMAS * math.sqrt(variance / variance_weight)
             variance = decay * variance + (1 - decay) * distance**2
             variance_weight = decay * variance_weight + (1 - decay)
         average = decay * average + (1 - decay) * loss
@@ -356,7 +355,7 @@ def note_failure(name: str, model: Model, losses: Sequence[float] = ()) -> Note 
     """A run that broke, and what to do about it; `losses` are its last ones."""
     if model["state"] != "failed":
         return None
-    if losses and not math.isfinite(losses[-1]):
+    if not all(map(math.isfinite, losses)):
         advice = "its loss is no longer a number, the updates were too large. Try a tenth of the learning rate."
         return Note(f"failure-{name}", name, f"{label(name)} broke at epoch {model['epoch']:.2f}: {advice}")
     return Note(f"failure-{name}", name, f"{label(name)} failed: {model['error'] or 'no reason is known'}")
@@ -400,8 +399,8 @@ def note_fluctuation(name: str, model: Model) -> Note | None:
     below = drawdown(model["evaluations"])
     if below is None or below < FLUCTUATION:
         return None
-    text = f"{label(name)}'s validation accuracy is {100 * below:.1f} points below its best: large swings hint at instability"  # noqa: E501
-    return Note(f"fluctuation-{name}", name, text)
+    text = f"{label(name)}'s validation accuracy is {100 * below:.1f} points below its best"
+    return Note(f"fluctuation-{name}", name, f"{text}: large swings hint at instability")
 
 
 def note_flip(leader_by_epochs: str | None, leader_by_seconds: str | None) -> Note | None:

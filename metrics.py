@@ -8,11 +8,13 @@ import itertools
 import math
 import threading
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 MAX_POINTS = 2000  # kept for each model; beyond that the buckets double
+RECENT_STEPS = 55_000  # an epoch of single images: the most that are kept of recent losses
 
 
 class Point(NamedTuple):
@@ -46,6 +48,13 @@ class Event(NamedTuple):
     step: int
     epoch: float
     seconds: float
+
+
+class Recent(NamedTuple):
+    """The losses of the latest steps up to `step`, every single one, over at most one epoch."""
+
+    step: int
+    losses: list[float]
 
 
 @dataclass(frozen=True)
@@ -153,6 +162,8 @@ class _Series:
     status: Status
     changed: int = 0
     curve: BoundedCurve = field(default_factory=BoundedCurve)
+    recent: deque[float] = field(default_factory=deque)  # losses of the latest epoch, not thinned
+    last_step: int = 0
     evaluations: list[Evaluation] = field(default_factory=list)
     evaluated: list[int] = field(default_factory=list)  # sequence number of each evaluation
     events: list[Event] = field(default_factory=list)
@@ -194,6 +205,10 @@ class MetricsLog:
             series.status, series.changed = status, self._sequence
             for point in points:
                 series.curve.append(point, self._sequence)
+                series.recent.append(point.loss)
+                series.last_step = point.step
+            while len(series.recent) > min(status.steps_per_epoch or RECENT_STEPS, RECENT_STEPS):
+                series.recent.popleft()
             if flush:
                 series.curve.flush(self._sequence)
             series.evaluations += evaluations
@@ -219,6 +234,19 @@ class MetricsLog:
     def evaluations(self, model: str) -> list[Evaluation]:
         with self._lock:
             return list(self._series[model].evaluations)
+
+    def summary(self, model: str) -> dict[str, Any]:
+        """Return a model's JSON-ready status and evaluations, as `view` has them, without its points."""
+        with self._lock:
+            series = self._series[model]
+            status, evaluations = series.status, list(series.evaluations)
+        return status.as_json() | {"evaluations": _columns(Evaluation, evaluations)}
+
+    def recent(self, model: str) -> Recent:
+        """Return the losses of the last epoch's worth of steps at full resolution."""
+        with self._lock:
+            series = self._series[model]
+            return Recent(series.last_step, list(series.recent))
 
     def events(self, model: str) -> list[Event]:
         with self._lock:

@@ -1,7 +1,7 @@
 """The CNN, and what it costs: layer table, parameters, FLOPs."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -29,29 +29,52 @@ class SeededDropout(nn.Module):
         return units * torch.empty_like(units).bernoulli_(keep, generator=self.generator).div_(keep)
 
 
+class ConvShape(NamedTuple):
+    """Where a convolutional layer stands: its channels, kernel, the side of its input map, and whether it pools."""
+
+    channels: int
+    kernels: int
+    kernel_size: int
+    side: int
+    pools: bool
+
+    @property
+    def side_after(self) -> int:
+        return self.side // 2 if self.pools else self.side
+
+
+def conv_shapes(config: ModelConfig) -> list[ConvShape]:
+    """Return the convolutional layers of a model; the map is halved after every `pool_every`th, down to 1×1."""
+    shapes: list[ConvShape] = []
+    channels, side = 1, IMAGE_SIDE
+    for number, (kernels, size) in enumerate(zip(config.kernels, config.kernel_sizes, strict=True), 1):
+        shapes.append(ConvShape(channels, kernels, size, side, side > 1 and number % config.pool_every == 0))
+        channels, side = kernels, shapes[-1].side_after
+    return shapes
+
+
 class ConvLayer(nn.Module):
-    """Convolution (same padding) → optional batch norm → 2×2 max pool where there is room → ReLU.
+    """Convolution (same padding) → optional batch norm → 2×2 max pool where the shape says so → ReLU.
 
     ReLU after the pool gives the same values as before it, for a quarter of the work. Nor is the
     last row and column of an odd map computed where the pool would drop them unseen.
     """
 
-    def __init__(self, channels_in: int, channels_out: int, kernel_size: int, batch_norm: bool, side: int) -> None:
+    def __init__(self, shape: ConvShape, batch_norm: bool) -> None:
         super().__init__()
-        pool = side > 1
-        dropped = side % 2 if pool and not batch_norm else 0  # batch norm takes its mean over the whole map
-        margin = kernel_size // 2
+        dropped = unseen(shape, batch_norm)
+        margin = shape.kernel_size // 2
         self.padding = (margin, margin - dropped, margin, margin - dropped)
-        self.side = side - dropped
-        self.conv = nn.Conv2d(channels_in, channels_out, kernel_size, padding=margin, bias=not batch_norm)
-        self.norm = nn.BatchNorm2d(channels_out) if batch_norm else None
-        self.pool = pool
+        self.side = shape.side - dropped
+        self.conv = nn.Conv2d(shape.channels, shape.kernels, shape.kernel_size, padding=margin, bias=not batch_norm)
+        self.norm = nn.BatchNorm2d(shape.kernels) if batch_norm else None
+        self.pools = shape.pools
 
     def forward(self, maps: Tensor) -> Tensor:
         maps = self._convolve(maps)
         if self.norm is not None:
             maps = self.norm(maps)
-        if self.pool:
+        if self.pools:
             maps = F.max_pool2d(maps, 2)
         return F.relu(maps)
 
@@ -63,6 +86,11 @@ class ConvLayer(nn.Module):
         if self.side <= SMALL_SIDE and maps.device.type == "cpu":
             return convolve_as_product(maps, self.conv.weight, self.conv.bias, self.side)
         return F.conv2d(maps, self.conv.weight, self.conv.bias)
+
+
+def unseen(shape: ConvShape, batch_norm: bool) -> int:
+    """Return how many rows and columns of a layer's map its pool drops and nothing else looks at: 0 or 1."""
+    return shape.side % 2 if shape.pools and not batch_norm else 0  # batch norm takes its mean over the whole map
 
 
 def convolve_as_product(maps: Tensor, weight: Tensor, bias: Tensor | None, side: int) -> Tensor:
@@ -87,12 +115,11 @@ class CNN(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        channels, side = 1, IMAGE_SIDE
+        shapes = conv_shapes(config)
         self.layers = nn.Sequential()
-        for number, (kernels, size) in enumerate(zip(config.kernels, config.kernel_sizes, strict=True), 1):
-            self.layers.add_module(f"conv{number}", ConvLayer(channels, kernels, size, config.batch_norm, side))
-            channels, side = kernels, max(1, side // 2)
-        self.hidden = nn.Linear(channels * side * side, config.hidden_units)
+        for number, shape in enumerate(shapes, 1):
+            self.layers.add_module(f"conv{number}", ConvLayer(shape, config.batch_norm))
+        self.hidden = nn.Linear(shapes[-1].kernels * shapes[-1].side_after ** 2, config.hidden_units)
         self.dropout = SeededDropout(config.dropout)
         self.output = nn.Linear(config.hidden_units, CLASSES)
 
@@ -169,15 +196,13 @@ def describe_model(config: ModelConfig) -> dict[str, Any]:
     also those in training). ConvLayer leaves out what no pool looks at, so it computes somewhat less.
     """
     layers = []
-    channels, side = 1, IMAGE_SIDE
-    for number, (kernels, size) in enumerate(zip(config.kernels, config.kernel_sizes, strict=True), 1):
-        weights = channels * kernels * size * size
+    for number, shape in enumerate(conv_shapes(config), 1):
+        weights = shape.channels * shape.kernels * shape.kernel_size**2
         # a convolution has one bias for each kernel, batch norm a scale and a shift instead
-        parameters = weights + kernels * (2 if config.batch_norm else 1)
-        flops = 2 * weights * side * side
-        channels, side = kernels, max(1, side // 2)
-        layers.append(_layer(f"conv{number}", "convolution", [channels, side, side], parameters, flops))
-    inputs = channels * side * side
+        parameters = weights + shape.kernels * (2 if config.batch_norm else 1)
+        output = [shape.kernels, shape.side_after, shape.side_after]
+        layers.append(_layer(f"conv{number}", "convolution", output, parameters, 2 * weights * shape.side**2))
+    inputs = math.prod(output)
     for name, units in (("hidden", config.hidden_units), ("output", CLASSES)):
         layers.append(_layer(name, "linear", [units], inputs * units + units, 2 * inputs * units))
         inputs = units
@@ -201,22 +226,19 @@ def count_memory(config: ModelConfig, parameters: int) -> int:
     """
     number = 2 if config.precision == "bfloat16" else 4  # bytes of a value of an activation
     state = {"adam": 2, "rmsprop": 1, "sgd": int(config.momentum > 0)}[config.optimizer]  # values for each weight
-    channels, side = 1, IMAGE_SIDE
-    image = side * side * number
-    for kernels, size in zip(config.kernels, config.kernel_sizes, strict=True):
-        pooled = max(1, side // 2)
-        if side > 1:
-            cropped = side % 2 if not config.batch_norm else 0  # see ConvLayer
-            maps = kernels * (side - cropped) ** 2
-            if cropped and side - cropped <= SMALL_SIDE:
-                image += (side - cropped) ** 2 * size**2 * channels * number  # patches
-            elif cropped:
-                image += channels * (side + 2 * (size // 2) - cropped) ** 2 * number  # the padded input
-            image += maps * number + kernels * pooled**2 * 8  # what the pool saw, and which it took, as int64
-        image += kernels * side**2 * number if config.batch_norm else 0
-        image += kernels * pooled**2 * number  # after ReLU
-        channels, side = kernels, pooled
-    image += channels * side * side * number if side > 1 else 0  # flattened
+    image = IMAGE_SIDE**2 * number
+    for shape in conv_shapes(config):
+        dropped, size = unseen(shape, config.batch_norm), shape.kernel_size
+        side = shape.side - dropped
+        if dropped and side <= SMALL_SIDE:
+            image += side**2 * size**2 * shape.channels * number  # patches
+        elif dropped:
+            image += shape.channels * (side + 2 * (size // 2)) ** 2 * number  # the padded input
+        if shape.pools:  # what the pool saw, and which it took, as int64
+            image += shape.kernels * (side**2 * number + shape.side_after**2 * 8)
+        image += shape.kernels * shape.side**2 * number if config.batch_norm else 0
+        image += shape.kernels * shape.side_after**2 * number  # after ReLU
+    image += shape.kernels * shape.side_after**2 * number if shape.side_after > 1 else 0  # flattened
     image += config.hidden_units * number * (3 if config.dropout else 1)  # after ReLU, mask, after dropout
     image += CLASSES * 4
     copies = 2 if number == 2 else 0  # of the weights, for the products

@@ -14,6 +14,7 @@ from typing import Any
 from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, ModelConfig
 from metrics import MetricsLog, Status
 from store import RunStore
+from verdict import IMAGES, compare
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Monitor:
             data = importlib.import_module("data")
             self._model = importlib.import_module("model")
             self._train = importlib.import_module("train")
-            self._dataset = data.load_fashion_mnist(self._data_dir)
+            self._dataset = data.load_fashion_mnist(self._data_dir).to(self._train.best_device())
             self._device = self._train.device_name()
             self._cores = self._train.available_cores()
             self._train.warm_up(self._dataset)
@@ -136,6 +137,34 @@ class Monitor:
         if cursor is None:
             news["paired"] = self._paired
         return news | {"models": models}
+
+    def comparison(self, axis: str, run: str | None = None) -> dict[str, Any]:
+        """Return who leads at an equal place on an axis and every figure of both models, of this run or a stored one.
+
+        Raises UnknownRun. Figures that need PyTorch are None until it has loaded.
+        """
+        live, metrics = self._run, self._metrics
+        stored = run is not None and run != live
+        if stored:
+            metrics = self.store.run(str(run))
+        models = {name: metrics.summary(name) for name in metrics.models}
+        ready = self._status == "ready"
+        return compare(
+            run if stored else live,
+            models,
+            axis,
+            {name: metrics.recent(name) for name in models},
+            {name: self._cost(model) if ready else None for name, model in models.items()},
+            images={split: len(getattr(self._dataset, split)) for split in IMAGES} if ready else IMAGES,
+            gpu_use=self._train.gpu_use() if ready and not stored else None,
+        )
+
+    def _cost(self, model: dict[str, Any]) -> dict[str, Any]:
+        """Return a model's description, its memory counted in the precision that the run has found."""
+        config = ModelConfig(**model["config"])
+        if model["precision"]:
+            config = config.model_copy(update={"precision": model["precision"]})
+        return self._model.describe_model(config)
 
     def close(self) -> None:
         """Stop what is training, wait for it, save it."""

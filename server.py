@@ -21,6 +21,7 @@ from werkzeug.exceptions import HTTPException
 
 from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, InvalidSettings, ModelConfig, parse_config
 from guard import MAX_BODY, Guard
+from measures import AXES
 from monitor import COMMANDS, Conflict, Monitor, NotReady
 from store import RunStore, StoreError, UnknownRun
 
@@ -95,6 +96,13 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
         if since is not None and not (since.isascii() and since.isdigit() and len(since) < 20):
             raise BadRequest("Bad cursor", {"since": f"since must be a whole number, got {since[:80]!a}"})
         return monitor.metrics(request.args.get("boot"), request.args.get("run"), int(since) if since else None)
+
+    @app.get("/api/comparison")
+    def comparison() -> dict[str, Any]:
+        axis = request.args.get("axis", "epochs")
+        if axis not in AXES:
+            raise BadRequest("Unknown axis", {"axis": f"axis must be one of {', '.join(AXES)}, got {axis[:80]!a}"})
+        return monitor.comparison(axis, request.args.get("run") or None)
 
     @app.get("/api/runs")
     def runs() -> dict[str, Any]:

@@ -10,6 +10,7 @@ import math
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -57,26 +58,45 @@ class UnknownRun(KeyError):
     """No run of that name is in the store."""
 
 
+@dataclass
+class _Recording:
+    """A run that is being saved, and what of it waits for the disk."""
+
+    run: str
+    metrics: MetricsLog
+    configs: dict[str, ModelConfig]
+    environment: str
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+    entered: bool = False
+    statuses: dict[str, Status] = field(default_factory=dict)
+    unsaved: dict[str, list[Point]] = field(default_factory=dict)
+
+    def take_unsaved(self) -> None:
+        self.statuses = {model: self.metrics.status(model) for model in self.metrics.models}
+        for model, points in self.metrics.take_unsaved().items():
+            self.unsaved.setdefault(model, []).extend(points)
+
+
 class RunStore:
     """The history of all runs. Safe to call from any thread; close it before the process ends."""
 
     def __init__(self, directory: Path) -> None:
         """Open or create the history. Raises StoreError where the directory cannot be written or is in use."""
+        self.problem: str | None = None  # why the latest measurements are not on disk, or None
+        self._lock = threading.Lock()  # one connection, one user at a time
+        self._recordings: list[_Recording] = []  # those not wholly saved yet, and the latest
+        self._closing = threading.Event()
+        self._owner = FileLock(directory / "owner.lock")
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self._owner = FileLock(directory / "owner.lock")
             self._owner.acquire(timeout=0)
             self._database = sqlite3.connect(directory / "history.sqlite", check_same_thread=False)
+            self._prepare_database()
         except Timeout:
             raise StoreError(f"{directory} is in use by another server: stop that one or give --runs-dir") from None
         except (OSError, sqlite3.Error) as error:
+            self._owner.release()
             raise StoreError(f"Cannot write runs to {directory}: {error}. Give another --runs-dir.") from error
-        self.problem: str | None = None  # why the latest measurements are not on disk, or None
-        self._lock = threading.Lock()  # one connection, one user at a time
-        self._recording: tuple[str, MetricsLog] | None = None
-        self._unsaved: dict[str, list[Point]] = {}
-        self._closing = threading.Event()
-        self._prepare_database()
         self._writer = threading.Thread(target=self._save_regularly, name="store", daemon=False)
         self._writer.start()
 
@@ -88,7 +108,7 @@ class RunStore:
         if version == 0:
             database.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         elif version != SCHEMA_VERSION:
-            raise StoreError(f"The history was written by a newer version ({version} > {SCHEMA_VERSION})")
+            raise sqlite3.DatabaseError(f"its history was written by a newer version ({version} > {SCHEMA_VERSION})")
         with database:  # what was running when its process died
             database.execute(
                 "UPDATE models SET status = json_set(status, '$.state', 'interrupted', '$.eta_seconds', NULL)"
@@ -97,46 +117,45 @@ class RunStore:
 
     def record(self, run: str, metrics: MetricsLog, configs: Mapping[str, ModelConfig], environment: object) -> None:
         """Enter a new run and save from now on what its log takes in."""
+        with self._lock:
+            self._recordings.append(_Recording(run, metrics, dict(configs), json.dumps(environment)))
         self.save()
-        with self._lock, self._database:
-            self._database.execute(
-                "INSERT INTO runs VALUES (?, ?, ?)", (run, datetime.now(UTC).isoformat(), json.dumps(environment))
-            )
-            self._database.executemany(
-                "INSERT INTO models VALUES (?, ?, ?, ?)",
-                [
-                    (run, model, config.model_dump_json(), json.dumps(metrics.status(model).as_json()))
-                    for model, config in configs.items()
-                ],
-            )
-        self._recording, self._unsaved = (run, metrics), {}
 
     def save(self) -> None:
-        """Write what the recorded run has measured since the last time, in one transaction."""
+        """Write what has been measured since the last time, in one transaction."""
         with self._lock:
-            if self._recording is None:
-                return
-            run, metrics = self._recording
-            statuses = {model: metrics.status(model) for model in metrics.models}
-            for model, points in metrics.take_unsaved().items():
-                self._unsaved.setdefault(model, []).extend(points)
+            for recording in self._recordings:
+                recording.take_unsaved()
             try:
                 with self._database:
-                    for model, status in statuses.items():
-                        self._update_status(run, model, status)
-                        self._insert("points", run, model, self._unsaved[model])
-                        self._insert("evaluations", run, model, metrics.evaluations(model))
-                        events = metrics.events(model)
-                        self._insert("events", run, model, [(number, *event) for number, event in enumerate(events)])
+                    for recording in self._recordings:
+                        self._write(recording)
             except sqlite3.Error as error:  # disk full, say: keep what is not written and try again
                 if self.problem is None:
-                    log.error("run %s is not being saved: %s", run, error)
+                    log.error("measurements are not being saved: %s", error)
                 self.problem = f"Not saved: {error}. Training goes on; saving is tried again."
                 return
             if self.problem is not None:
-                log.info("run %s is being saved again", run)
+                log.info("measurements are being saved again")
             self.problem = None
-            self._unsaved = {}
+            for recording in self._recordings:
+                recording.entered, recording.unsaved = True, {}
+            self._recordings = self._recordings[-1:]
+
+    def _write(self, recording: "_Recording") -> None:
+        run = recording.run
+        if not recording.entered:
+            self._database.execute("INSERT INTO runs VALUES (?, ?, ?)", (run, recording.started, recording.environment))
+            self._database.executemany(
+                "INSERT INTO models VALUES (?, ?, ?, '{}')",
+                [(run, model, config.model_dump_json()) for model, config in recording.configs.items()],
+            )
+        for model, status in recording.statuses.items():
+            self._update_status(run, model, status)
+            self._insert("points", run, model, recording.unsaved[model])
+            self._insert("evaluations", run, model, recording.metrics.evaluations(model))
+            events = recording.metrics.events(model)
+            self._insert("events", run, model, [(number, *event) for number, event in enumerate(events)])
 
     def _update_status(self, run: str, model: str, status: Status) -> None:
         self._database.execute(

@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import io
 import logging
 import math
 import os
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from statistics import median
@@ -24,7 +25,7 @@ import torch
 from config import ModelConfig
 from data import FashionMNIST
 from engine import Engine, StepResult, best_device
-from metrics import Evaluation, Event, MetricsLog, Point, Status
+from metrics import Evaluation, Event, MetricsLog, Point
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +60,9 @@ class TrainingFailed(Exception):
 class Stopwatch:
     """Seconds of work since start, pauses left out; monotonic, so a change of the clock does no harm."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = 0.0) -> None:
         self._since: float | None = None
-        self._before = 0.0
+        self._before = seconds
 
     def run(self) -> None:
         self._since = time.perf_counter()
@@ -105,9 +106,15 @@ class Speedometer:
 class RunningAccuracy:
     """Share of right answers among the last RUNNING_WINDOW training images, or the last batch if larger."""
 
-    def __init__(self) -> None:
-        self._batches: deque[tuple[int, int]] = deque()
-        self._correct = self._images = 0
+    def __init__(self, batches: Iterable[Sequence[int]] = ()) -> None:
+        self._batches: deque[tuple[int, int]] = deque((correct, images) for correct, images in batches)
+        self._correct = sum(correct for correct, _ in self._batches)
+        self._images = sum(images for _, images in self._batches)
+
+    @property
+    def batches(self) -> list[tuple[int, int]]:
+        """Right answers and images of each batch in the window; a new one made of them goes on alike."""
+        return list(self._batches)
 
     def add(self, correct: int, images: int) -> float:
         self._batches.append((correct, images))
@@ -140,7 +147,13 @@ class ModelTrainer(threading.Thread):
         device: torch.device,
         threads: int,
         start_line: threading.Barrier,
+        checkpoint: bytes | None = None,
+        save_checkpoint: Callable[[str, bytes], None] | None = None,
     ) -> None:
+        """Prepare a run that starts anew, or where `checkpoint` was taken.
+
+        save_checkpoint is given the trainer's name and a checkpoint at each epoch's end and at a stop.
+        """
         super().__init__(name=name, daemon=False)
         self.config = config
         self.threads = threads
@@ -148,9 +161,19 @@ class ModelTrainer(threading.Thread):
         self._metrics = metrics
         self._device = device
         self._start_line = start_line
+        self._checkpoint = checkpoint
+        self._save_checkpoint = save_checkpoint
         self._lock = threading.RLock()  # guards _state and _status
         self._state = "idle"
-        self._status = Status("idle", config=config.model_dump(mode="json"), threads=threads)
+        self._status = replace(
+            metrics.status(name),  # what an earlier part of the run has left, if any
+            state="idle",
+            error=None,
+            config=config.model_dump(mode="json"),
+            threads=threads,
+            test_accuracy=None,
+            eta_seconds=None,
+        )
         self._may_train = threading.Event()
         self._stopwatch = Stopwatch()
         self._speed = Speedometer()
@@ -192,13 +215,15 @@ class ModelTrainer(threading.Thread):
             with torch.autograd.set_multithreading_enabled(False):
                 with self._reaching_start_line():
                     engine = Engine(self.config, self._dataset, self._device)
+                    self._restore(engine)
                     self._announce(
                         parameters=sum(weights.numel() for weights in engine.model.parameters()),
                         precision=engine.precision,
                         steps_per_epoch=engine.steps_per_epoch,
                         total_steps=engine.total_steps,
                     )
-                self._train(engine)
+                with engine.in_its_stream():
+                    self._train(engine)
         except Exception as error:
             self._fail(error)
 
@@ -217,6 +242,7 @@ class ModelTrainer(threading.Thread):
         while engine.step < engine.total_steps:
             if not self._may_go_on(engine):
                 self._publish_steps(engine, flush=True)
+                self._keep(engine)
                 return
             engine.train_step()
             self._positions.append((engine.step, engine.epoch, self._stopwatch.seconds))
@@ -226,6 +252,8 @@ class ModelTrainer(threading.Thread):
             if engine.step in evaluate_after:
                 self._publish_steps(engine)
                 self._publish_evaluation(engine)
+            if engine.step % engine.steps_per_epoch == 0:
+                self._keep(engine)
         _, test_accuracy = engine.evaluate(engine.data.test)
         with self._lock:
             if self._state in ACTIVE_STATES:  # a stop may have come during the test
@@ -240,6 +268,28 @@ class ModelTrainer(threading.Thread):
             self._speed.skip()
             self._stopwatch.run()
         return self._state != "stopped"
+
+    def _keep(self, engine: Engine) -> None:
+        """Hand over a checkpoint of everything that the rest of the run depends on."""
+        if self._save_checkpoint is None:
+            return
+        state = {
+            "engine": engine.state(),
+            "elapsed_seconds": self._stopwatch.seconds,
+            "running_accuracy": self._running_accuracy.batches,
+        }
+        file = io.BytesIO()
+        torch.save(state, file)
+        self._save_checkpoint(self.name, file.getvalue())
+
+    def _restore(self, engine: Engine) -> None:
+        if self._checkpoint is None:
+            return
+        state = torch.load(io.BytesIO(self._checkpoint), map_location=self._device, weights_only=True)
+        engine.restore(state["engine"])
+        self._stopwatch = Stopwatch(state["elapsed_seconds"])
+        self._running_accuracy = RunningAccuracy(state["running_accuracy"])
+        self._checkpoint = None
 
     def _publish_steps(self, engine: Engine, *, flush: bool = False) -> None:
         """Read what the device has computed since the last time and make it public."""
@@ -346,6 +396,21 @@ def device_name() -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
+def gpu_use() -> float | None:
+    """Return the share of the time (fraction) in which the GPU was lately busy, by NVML; None without one.
+
+    Of the whole device: both models, and every other program. Takes some milliseconds, waits for no stream.
+    """
+    device = best_device()
+    if device.type != "cuda":
+        return None
+    try:
+        return torch.cuda.utilization(device) / 100
+    except Exception as error:  # no NVML, no permission (a virtual GPU): the figure is a comfort, not a need
+        log.debug("no GPU use: %s", error)
+        return None
+
+
 def environment() -> dict[str, Any]:
     """Return what besides the settings a run's numbers depend on."""
     return {
@@ -359,7 +424,10 @@ def environment() -> dict[str, Any]:
 
 def warm_up(dataset: FashionMNIST) -> None:
     """Take one throw-away step, so that the first run does not wait for what PyTorch loads lazily."""
-    Engine(ModelConfig(), dataset, best_device()).train_step()
+    engine = Engine(ModelConfig(), dataset, best_device())
+    with engine.in_its_stream():
+        engine.train_step()
+        engine.read()
 
 
 def new_run_id() -> str:
@@ -377,8 +445,12 @@ class Comparison:
         *,
         device: torch.device | None = None,
         metrics: MetricsLog | None = None,
+        run_id: str | None = None,
+        checkpoints: Mapping[str, bytes] | None = None,
+        save_checkpoint: Callable[[str, bytes], None] | None = None,
     ) -> None:
-        self.run_id = new_run_id()
+        """Prepare a new comparison, or the rest of one: then run_id, metrics and checkpoints are those that it left."""
+        self.run_id = run_id or new_run_id()
         self.metrics = metrics or MetricsLog(configs)
         threads = max(1, available_cores() // len(configs))  # kept for the whole run, whoever ends first
         start_line = threading.Barrier(len(configs))
@@ -391,6 +463,8 @@ class Comparison:
                 device=device or best_device(),
                 threads=threads,
                 start_line=start_line,
+                checkpoint=(checkpoints or {}).get(name),
+                save_checkpoint=save_checkpoint,
             )
             for name, config in configs.items()
         }
