@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: run test lint clean
+.PHONY: run test lint bench clean
 
 run: $(VENV)/.dataset
 	$(BIN)/python server.py $(ARGS)
@@ -17,6 +17,12 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Take the machine for itself: about ten minutes.
+bench: $(VENV)/.dev $(VENV)/.dataset
+	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/polling.py
+	$(BIN)/python benchmarks/startup.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -206,15 +206,18 @@ def parse_config(given: object, model: str) -> ModelConfig:
     """
     if not isinstance(given, dict):
         raise InvalidSettings({model: f"{model} must be an object of settings, got {_shorten(given)}"})
+    known = {field: value for field, value in given.items() if field in ModelConfig.model_fields}
+    fields = {f"{model}.{field}": _explain(field, given) for field in given if field not in known}
     try:
-        return ModelConfig.model_validate(given)
+        config = ModelConfig.model_validate(known)
     except ValidationError as error:
-        fields: dict[str, str] = {}
         for problem in error.errors(include_url=False):
             field = str(problem["loc"][0])
             if problem["type"] != "default_factory_not_called":
                 fields.setdefault(f"{model}.{field}", _explain(field, given))
-        raise InvalidSettings(fields) from None
+    if fields:
+        raise InvalidSettings(fields)
+    return config
 
 
 def _explain(field: str, given: Mapping[str, object]) -> str:

@@ -75,8 +75,12 @@ def positions(evaluations: Columns, axis: str, images_per_epoch: int, flops_per_
     """
     if axis == "seconds":
         return list(evaluations["seconds"])
-    scale = {"epochs": 1.0, "images": float(images_per_epoch), "flops": images_per_epoch * (flops_per_image or 0.0)}
-    return [epoch * scale[axis] for epoch in evaluations["epoch"]] if scale[axis] else []
+    if axis == "epochs":
+        return list(evaluations["epoch"])
+    images = [float(round(epoch * images_per_epoch)) for epoch in evaluations["epoch"]]
+    if axis == "images":
+        return images
+    return [count * flops_per_image for count in images] if flops_per_image else []
 
 
 def interpolate(xs: Sequence[float], ys: Sequence[float | None], x: float) -> float | None:

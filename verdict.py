@@ -32,6 +32,9 @@ class Figure:
     lower_is_better: bool | None  # None where neither is
     help: str
     source: str
+    # one value is called better only when the two differ by more than both of these
+    margin: float = 0.0  # in the figure's unit
+    relative_margin: float = 0.0  # of the larger value
 
 
 FIGURES = (
@@ -82,6 +85,7 @@ FIGURES = (
         "How steeply the training loss falls now: minus the slope of the logarithm of the smoothed loss over "
         "the last epoch. 0.1 is about 10 % an epoch; below 0 the loss rises.",
         "Least squares on the debiased moving average, as in TensorBoard's data_transformer",
+        relative_margin=0.1,
     ),
     Figure(
         "half_life",
@@ -91,6 +95,7 @@ FIGURES = (
         True,
         "After how many epochs the loss would be halved if it went on falling as it does now.",
         "ln 2 / loss reduction rate",
+        relative_margin=0.1,
     ),
     Figure(
         "instability",
@@ -101,6 +106,7 @@ FIGURES = (
         "Training stability: how much the loss jumps from one group of images to the next, relative to its mean, "
         "over the last epoch. 0 is perfectly steady.",
         "Ours, as there is no accepted standard: std of first differences / mean, over equal numbers of images",
+        relative_margin=0.1,
     ),
     Figure(
         "spikes",
@@ -110,6 +116,7 @@ FIGURES = (
         True,
         "Groups of images whose loss stands more than four standard deviations above the moving average before them.",
         "Ours, in the manner of a control chart with exponential weights (Roberts 1959)",
+        relative_margin=0.1,
     ),
     Figure(
         "drawdown",
@@ -119,6 +126,7 @@ FIGURES = (
         True,
         "How far the validation accuracy is below its best so far.",
         "Ours: best − current",
+        margin=1.0,
     ),
     Figure(
         "plateau",
@@ -139,24 +147,27 @@ FIGURES = (
         "How much better the model does on images it trains on than on others, both without dropout. "
         "Measured at the end of each epoch.",
         "Training accuracy − validation accuracy, both in eval mode",
+        margin=1.0,
     ),
     Figure(
         "batches_per_second",
-        "Training speed",
+        "Training speed, batches",
         "batches/s",
         "{:.1f}",
         False,
         "Training steps a second. Models of different batch sizes do not compare by it: look at images/s.",
         "Median of the last 5 s of training, without pauses and evaluations",
+        relative_margin=0.05,
     ),
     Figure(
         "images_per_second",
-        "Training speed",
+        "Training speed, images",
         "images/s",
         "{:,.0f}",
         False,
         "Training images a second.",
         "Median of the last 5 s of training, without pauses and evaluations",
+        relative_margin=0.05,
     ),
     Figure(
         "training_time",
@@ -202,6 +213,7 @@ FIGURES = (
         False,
         "Arithmetic done a second: how well the model uses the hardware. Small models keep it less busy.",
         "Training FLOPs of an image × images/s",
+        relative_margin=0.05,
     ),
     Figure(
         "memory",
@@ -441,7 +453,7 @@ def _row(
     texts = [_text(figure, each, value) for each, value in ((one, value1), (two, value2))]
     better = None
     if lower_is_better is not None and texts[0] != texts[1]:
-        better = _better(figure.key, lower_is_better, (one, value1), (two, value2), images)
+        better = _better(figure, lower_is_better, (one, value1), (two, value2), images)
     return {
         "key": figure.key,
         "title": figure.title,
@@ -467,16 +479,18 @@ def _text(figure: Figure, each: Entrant, value: float | None) -> str:
 
 
 def _better(
-    key: str,
+    figure: Figure,
     lower_is_better: bool,
     first: tuple[Entrant, float | None],
     second: tuple[Entrant, float | None],
     images: Mapping[str, int],
 ) -> str | None:
-    (one, value1), (two, value2) = first, second
+    key, (one, value1), (two, value2) = figure.key, first, second
     if value1 is None or value2 is None:
         return _first_to_reach(key, first, second) or _first_to_reach(key, second, first)
     if key == "training_time" and {one.model["state"], two.model["state"]} != {"finished"}:
+        return None
+    if abs(value1 - value2) <= max(figure.margin, figure.relative_margin * max(abs(value1), abs(value2))):
         return None
     if key in ("best_accuracy", "test_accuracy"):
         count = images["validation" if key == "best_accuracy" else "test"]

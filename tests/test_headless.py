@@ -27,7 +27,9 @@ def run_training(data_dir: Path, folder: Path, *flags: str) -> subprocess.Comple
 
 
 def test_two_models_train_and_leave_table_picture_and_json(data_dir: Path, tmp_path: Path) -> None:
-    done = run_training(data_dir, tmp_path, "--model2.optimizer", "sgd", "--plot", "curves.png", "--out", "metrics.json")
+    done = run_training(
+        data_dir, tmp_path, "--model2.optimizer", "sgd", "--plot", "curves.png", "--out", "metrics.json"
+    )
     assert done.returncode == 0, done.stderr
     assert re.search(r"optimizer +adam +sgd", done.stdout)
     assert re.search(r"test accuracy +\d+\.\d+% +\d+\.\d+%", done.stdout)

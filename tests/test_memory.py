@@ -16,6 +16,8 @@ CONFIGS = {
     "shallow": ModelConfig(kernels=(16, 32, 64, 128), batch_size=32),
     "batch norm": ModelConfig(kernels=(8, 16, 32), batch_norm=True, hidden_units=8),
     "eight layers": ModelConfig(kernels=(2, 3, 4, 5, 6, 7, 8, 9), kernel_sizes=(1, 3, 5, 7, 7, 5, 3, 1)),
+    "pool after every second layer": ModelConfig(kernels=(4, 8, 8, 8), pool_every=2, batch_size=8),
+    "batch norm, pool after every third": ModelConfig(kernels=(4, 4, 4, 4), pool_every=3, batch_norm=True),
     "5x5": ModelConfig(kernel_sizes=(5, 5, 5, 5), batch_size=16),
     "no dropout, large batch": ModelConfig(kernels=(4,), dropout=0, batch_size=500, hidden_units=512),
 }

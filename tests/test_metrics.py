@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics import MAX_POINTS, BoundedCurve, Evaluation, Event, MetricsLog, Point, Status, keep_extremes
+from metrics import MAX_POINTS, RECENT_STEPS, BoundedCurve, Evaluation, Event, MetricsLog, Point, Status, keep_extremes
 
 RUNNING = Status("running")
 EVENT = Event("paused", 4, 0.04, 0.4)
@@ -343,3 +343,35 @@ def test_readers_beside_two_trainers_miss_nothing_and_see_nothing_twice() -> Non
     assert not any(thread.is_alive() for thread in [*threads, saver])
     assert problems == []
     assert [[one.step for one in points] for points in saved.values()] == [list(range(1, count + 1))] * 2
+
+
+# The recent losses, not thinned
+
+
+def test_recent_losses_are_every_one_of_the_last_epoch() -> None:
+    log, status = MetricsLog(["model1", "model2"]), Status("running", steps_per_epoch=4_000)
+    for first in range(1, 9_001, 30):
+        log.publish("model1", status, [point(step, float(step)) for step in range(first, first + 30)])
+    assert log.recent("model1") == (9_000, [float(step) for step in range(5_001, 9_001)])
+    assert len(shown(log)) < 4_000  # while the curve is thinned
+    assert log.recent("model2") == (0, [])
+
+
+def test_recent_losses_are_bounded_before_the_length_of_an_epoch_is_known() -> None:
+    log = MetricsLog(["model1"])
+    log.publish("model1", RUNNING, [point(step) for step in range(1, RECENT_STEPS + 11)])
+    step, losses = log.recent("model1")
+    assert (step, len(losses)) == (RECENT_STEPS + 10, RECENT_STEPS)
+
+
+def test_recent_losses_are_a_copy() -> None:
+    log = log_of([1.0, 2.0])
+    log.recent("model1").losses.clear()
+    assert log.recent("model1") == (2, [1.0, 2.0])
+
+
+def test_summary_is_the_view_without_the_points() -> None:
+    log = log_of([1.0, math.nan])
+    log.publish("model1", Status("failed", loss=math.nan), [], [Evaluation(2, 0.02, 0.2, math.nan, 0.9)])
+    view = log.view()[1]["model1"]
+    assert log.summary("model1") == {key: view[key] for key in view if key not in ("points", "events")}

@@ -259,6 +259,17 @@ def test_values_that_read_alike_have_no_better_one() -> None:
     assert row(compared(*speeds), "images_per_second")["better"] is None
 
 
+@pytest.mark.parametrize(("second", "better"), [(1040.0, None), (1100.0, "model2")])
+def test_values_that_differ_by_less_than_their_noise_have_no_better_one(second: float, better: str | None) -> None:
+    result = compared(entrant(images_per_second=1000.0), entrant(images_per_second=second))
+    assert row(result, "images_per_second")["better"] == better
+
+
+@pytest.mark.parametrize(("accuracies", "better"), [([0.90, 0.895], None), ([0.90, 0.88], "model1")])
+def test_drawdowns_within_a_point_have_no_better_one(accuracies: list[float], better: str | None) -> None:
+    assert row(compared(entrant([0.8, 0.9]), entrant(accuracies)), "drawdown")["better"] == better
+
+
 def test_batches_a_second_compare_only_between_equal_batches() -> None:
     one = entrant(batches_per_second=10.0)
     equal = compared(one, entrant(batches_per_second=20.0))

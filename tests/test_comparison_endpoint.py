@@ -1,0 +1,184 @@
+"""`GET /api/comparison` over real runs of small models."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from helpers import endless, quick, wait_for
+
+from config import ModelConfig
+from data import FashionMNIST
+from measures import AXES
+from monitor import Monitor
+from server import create_app
+from store import RunStore
+
+KEYS = {
+    *("run", "axis", "state", "verdict", "test", "attribution", "targets", "interval", "rows", "notes"),
+}
+
+
+@pytest.fixture
+def monitor(data_dir: Path, small_fashion_mnist: FashionMNIST, tmp_path: Path) -> Iterator[Monitor]:
+    """A monitor as the server has it, ready, with few images."""
+    monitor = Monitor(data_dir, RunStore(tmp_path / "runs"))
+    monitor.load()
+    assert monitor.status == "ready"
+    monitor._dataset = small_fashion_mnist
+    yield monitor
+    monitor.close()
+
+
+@pytest.fixture
+def client(monitor: Monitor) -> FlaskClient:
+    return create_app(monitor).test_client()
+
+
+def ask(client: FlaskClient, query: str = "") -> dict[str, Any]:
+    response = client.get(f"/api/comparison{query}")
+    assert response.status_code == 200, response.get_data()
+    answer: dict[str, Any] = json.loads(response.get_data(), parse_constant=pytest.fail)
+    assert set(answer) == KEYS
+    return answer
+
+
+def start(client: FlaskClient, one: ModelConfig, two: ModelConfig) -> str:
+    body = {"model1": one.model_dump(mode="json"), "model2": two.model_dump(mode="json")}
+    response = client.post("/api/start", json=body)
+    assert response.status_code == 202, response.get_data()
+    return str(response.get_json()["run"])
+
+
+def row(answer: dict[str, Any], key: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(row for row in answer["rows"] if row["key"] == key)
+    return found
+
+
+def run_to_the_end(client: FlaskClient, one: ModelConfig, two: ModelConfig) -> str:
+    run = start(client, one, two)
+    wait_for(lambda: ask(client)["state"] not in ("running", "idle"), "end of the run")
+    return run
+
+
+def test_an_idle_server_answers_with_nothing_known(client: FlaskClient) -> None:
+    answer = ask(client)
+    assert (answer["run"], answer["axis"], answer["state"], answer["notes"]) == (None, "epochs", "idle", [])
+    assert answer["verdict"]["text"] is None
+    assert answer["test"] == {"model1": None, "model2": None}
+    assert answer["interval"] == {"model1": None, "model2": None}
+    assert {row["better"] for row in answer["rows"]} == {None}
+    assert row(answer, "parameters")["text1"] == "422,026"  # of the settings that wait in the forms
+
+
+def test_the_endpoint_answers_before_torch_has_loaded(tmp_path: Path) -> None:
+    program = """
+import sys
+from pathlib import Path
+from monitor import Monitor
+from server import create_app
+from store import RunStore
+monitor = Monitor(Path("nowhere"), RunStore(Path(sys.argv[1])))
+answer = create_app(monitor).test_client().get("/api/comparison?axis=flops")
+monitor.close()
+assert answer.status_code == 200, answer.get_data()
+assert {row["text1"] for row in answer.get_json()["rows"]} == {"–"}
+assert not {"torch", "scipy", "numpy"} & set(sys.modules), "loaded too much"
+"""
+    root = Path(__file__).resolve().parent.parent
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        cwd=root,
+        timeout=60,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_each_axis_is_answered_to(client: FlaskClient, axis: str) -> None:
+    assert ask(client, f"?axis={axis}")["axis"] == axis
+
+
+@pytest.mark.parametrize("axis", ["", "epoch", "Epochs", "steps", "x" * 200, "%00"])
+def test_an_unknown_axis_is_refused_by_name(client: FlaskClient, axis: str) -> None:
+    response = client.get(f"/api/comparison?axis={axis}")
+    assert response.status_code == 400
+    error = response.get_json()["error"]
+    assert error["code"] == "bad_request"
+    assert error["fields"]["axis"].startswith("axis must be one of epochs, seconds, images, flops, got ")
+    assert len(error["fields"]["axis"]) < 200
+
+
+def test_an_unknown_run_is_not_found(client: FlaskClient) -> None:
+    response = client.get("/api/comparison?run=never")
+    assert response.status_code == 404
+    assert response.get_json()["error"]["code"] == "unknown_run"
+
+
+def test_a_running_comparison_says_who_leads_and_how_fast(client: FlaskClient) -> None:
+    run = start(client, endless(), endless(optimizer="sgd"))
+    wait_for(lambda: ask(client, "?axis=seconds")["verdict"]["text"] is not None, "verdict")
+    wait_for(lambda: row(ask(client), "images_per_second")["model2"] is not None, "speed")
+    answer = ask(client, "?axis=seconds")
+    assert (answer["run"], answer["state"]) == (run, "running")
+    assert answer["attribution"]["differing"] == ["optimizer"]
+    assert answer["verdict"]["axis_text"].startswith("at equal seconds (")
+    assert answer["verdict"]["accuracy"]["at"] > 0
+    assert answer["interval"]["model1"] in (0.25, pytest.approx(1))
+    for key in ("images_per_second", "achieved_flops", "parameters", "memory", "training_time"):
+        assert row(answer, key)["model1"] > 0
+    client.post("/api/stop", json={})
+    wait_for(lambda: ask(client)["state"] == "stopped", "stop")
+
+
+def test_a_finished_run_has_test_accuracies_and_the_figures_of_its_course(client: FlaskClient) -> None:
+    settings: dict[str, Any] = {"epochs": 4, "batch_size": 16, "learning_rate": 0.003}
+    run_to_the_end(client, quick(**settings), quick(**settings, seed=1))
+    answer = ask(client)
+    assert answer["state"] == "finished"
+    assert answer["attribution"]["text"] == "Only the seed differs: the gap shows chance."
+    for name in ("model1", "model2"):
+        test = answer["test"][name]
+        assert 0 <= test["low"] < test["accuracy"] < test["high"] <= 1
+        for key in ("loss_reduction_rate", "instability", "spikes", "drawdown", "plateau", "overfitting"):
+            assert isinstance(row(answer, key)[name], int | float), key
+    assert answer["verdict"]["accuracy"]["at"] == pytest.approx(4)
+    metrics = client.get("/api/metrics").get_json()["models"]
+    assert answer["verdict"]["accuracy"]["model1"] == pytest.approx(metrics["model1"]["val_accuracy"], rel=1e-5)
+
+
+def test_equal_images_count_the_images_that_there_are(client: FlaskClient, small_fashion_mnist: FashionMNIST) -> None:
+    run_to_the_end(client, quick(), quick(kernels=(4, 6)))
+    at = ask(client, "?axis=images")["verdict"]["accuracy"]["at"]
+    assert at == pytest.approx(len(small_fashion_mnist.train))
+    flops = [row(ask(client), "training_flops_per_image")[name] * 1e6 for name in ("model1", "model2")]
+    assert ask(client, "?axis=flops")["verdict"]["accuracy"]["at"] == pytest.approx(at * min(flops), rel=1e-4)
+
+
+def test_a_past_run_is_compared_as_it_was(client: FlaskClient) -> None:
+    first = run_to_the_end(client, quick(epochs=2), quick(epochs=2, dropout=0))
+    live = ask(client, "?axis=seconds")
+    assert ask(client, f"?axis=seconds&run={first}") == live
+    second = run_to_the_end(client, quick(), quick())
+    assert ask(client)["run"] == second
+    past = ask(client, f"?axis=seconds&run={first}")
+    assert past["run"] == first
+    assert past["attribution"] == live["attribution"]
+    assert past["verdict"]["accuracy"] == live["verdict"]["accuracy"]
+    assert past["rows"] == live["rows"]
+
+
+def test_a_run_that_broke_is_explained_first(client: FlaskClient) -> None:
+    run_to_the_end(client, quick(optimizer="sgd", learning_rate=10.0, epochs=5), quick())
+    answer = ask(client)
+    assert answer["state"] == "failed"
+    first = answer["notes"][0]
+    assert (first["id"], first["model"]) == ("failure-model1", "model1")
+    assert "no longer a number" in first["text"]
