@@ -57,6 +57,15 @@ class Recent(NamedTuple):
     losses: list[float]
 
 
+class News(NamedTuple):
+    """What the store has not been given yet of one model; events with their number in the run."""
+
+    status: "Status"
+    points: list[Point]
+    evaluations: list[Evaluation]
+    events: list[tuple[int, Event]]
+
+
 @dataclass(frozen=True)
 class Status:
     """A trainer's state at one moment; None where a value is not known yet. Seconds exclude pauses."""
@@ -168,6 +177,7 @@ class _Series:
     evaluated: list[int] = field(default_factory=list)  # sequence number of each evaluation
     events: list[Event] = field(default_factory=list)
     happened: list[int] = field(default_factory=list)  # sequence number of each event
+    taken: int = 0  # sequence number of the latest change that take_news has given out
 
 
 class MetricsLog:
@@ -175,12 +185,14 @@ class MetricsLog:
 
     Every change gets the next sequence number; a reader that hands back the last number it
     saw gets what came after. With keep_unsaved=True all points also wait at full resolution
-    for take_unsaved, which the store calls.
+    for take_unsaved or take_news, which the store calls.
     """
 
-    def __init__(self, models: Iterable[str], *, keep_unsaved: bool = False) -> None:
+    def __init__(self, models: Iterable[str], *, keep_unsaved: bool = False, base: int = 0) -> None:
+        """Begin to count changes at `base`: a log that takes another's place begins above that one's newest."""
+        self.base = base
         self._lock = threading.Lock()
-        self._sequence = 0
+        self._sequence = base
         self._series = {model: _Series(Status("idle")) for model in models}
         self._keep_unsaved = keep_unsaved
         self._unsaved: dict[str, list[Point]] = {model: [] for model in self._series}
@@ -258,6 +270,20 @@ class MetricsLog:
             taken = self._unsaved
             self._unsaved = {model: [] for model in self._series}
             return taken
+
+    def take_news(self) -> dict[str, News]:
+        """Return, of each model that has changed since the last call, all that is new; forget its points."""
+        with self._lock:
+            news = {}
+            for model, series in self._series.items():
+                if series.changed > series.taken:
+                    points, self._unsaved[model] = self._unsaved[model], []
+                    evaluations = series.evaluations[bisect_right(series.evaluated, series.taken) :]
+                    first_event = bisect_right(series.happened, series.taken)
+                    events = list(enumerate(series.events[first_event:], first_event))
+                    news[model] = News(series.status, points, evaluations, events)
+                    series.taken = series.changed
+            return news
 
     def view(self, cursor: int = 0) -> tuple[int, dict[str, dict[str, Any]]]:
         """Return the newest sequence number, and for each model changed since cursor its JSON-ready news.

@@ -28,6 +28,7 @@ from store import RunStore, StoreError, UnknownRun
 DEFAULT_PORT = 8080
 GZIP_FROM = 1400  # bytes: what fits one packet gains nothing
 ONE_DAY = 24 * 60 * 60  # seconds
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class BadRequest(Exception):
@@ -210,7 +211,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Compare two CNNs while they train on FashionMNIST.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"port (default: {DEFAULT_PORT})")
+    parser.add_argument("--port", type=port_number, default=DEFAULT_PORT, help=f"port (default: {DEFAULT_PORT})")
     parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where FashionMNIST is, or goes")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where runs are saved")
     parser.add_argument("--verbose", action="store_true", help="log more")
@@ -224,25 +225,29 @@ def main(arguments: list[str] | None = None) -> int:
         level=logging.DEBUG if options.verbose else logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    for number in STOP_SIGNALS:  # by hand: a shell starts background jobs deaf to SIGINT
+        signal.signal(number, _exit_on_signal)
     try:
         store = RunStore(options.runs_dir)
     except StoreError as error:
         return fail(str(error))
     monitor = Monitor(options.data_dir, store)
-    app = create_app(monitor, options.host)
     try:
-        server = create_server(
-            app, host=options.host, port=options.port, threads=8, max_request_body_size=MAX_BODY, ident=None
-        )
-    except (OSError, OverflowError) as error:
+        return serve(monitor, options.host, options.port)
+    finally:  # the store's thread would keep the process alive
         monitor.close()
-        return fail(f"Cannot listen on {options.host}:{options.port} ({error}): choose another with --port")
-    for number in (signal.SIGINT, signal.SIGTERM):  # by hand: a shell starts background jobs deaf to SIGINT
-        signal.signal(number, _exit_on_signal)
-    print(address(app.wsgi_app, options.host, options.port), flush=True)  # type: ignore[arg-type]
+
+
+def serve(monitor: Monitor, host: str, port: int) -> int:
+    """Serve a monitor and load its data until a signal comes; return the exit code."""
+    app = create_app(monitor, host)
+    try:
+        server = create_server(app, host=host, port=port, threads=8, max_request_body_size=MAX_BODY, ident=None)
+    except (OSError, ValueError) as error:  # a port in use; a host that is none
+        return fail(f"Cannot listen on {host}:{port} ({error}): choose another with --port")
+    print(address(app.wsgi_app, host, port), flush=True)  # type: ignore[arg-type]
     threading.Thread(target=monitor.load, name="loader", daemon=True).start()
     server.run()
-    monitor.close()
     return 0
 
 
@@ -258,7 +263,16 @@ def address(guard: Guard, host: str, port: int) -> str:
     return f"FashionMNIST CNN Training Monitor on http://localhost:{port} (Ctrl-C to stop)"
 
 
+def port_number(text: str) -> int:
+    """Return a port from the command line; waitress would take 99999 and listen somewhere else."""
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= 65535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 65535, got {text!r}")
+
+
 def _exit_on_signal(signum: int, frame: object) -> NoReturn:
+    for number in STOP_SIGNALS:  # an impatient second one must not break off the saving
+        signal.signal(number, signal.SIG_IGN)
     raise SystemExit(0)
 
 
