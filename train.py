@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import gc
 import io
 import logging
 import math
@@ -13,11 +14,9 @@ import secrets
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from statistics import median
 from typing import Any
 
 import torch
@@ -25,6 +24,7 @@ import torch
 from config import ModelConfig
 from data import FashionMNIST
 from engine import Engine, StepResult, best_device
+from gauges import RunningAccuracy, Speedometer, Stopwatch
 from metrics import Evaluation, Event, MetricsLog, Point
 
 log = logging.getLogger(__name__)
@@ -40,9 +40,8 @@ LEGAL_MOVES: dict[str, frozenset[str]] = {
 ACTIVE_STATES = frozenset({"running", "paused"})
 
 READ_INTERVAL = 0.1  # seconds between two looks at the losses: each makes a GPU wait
-RUNNING_WINDOW = 1000  # training images behind a running accuracy
-SPEED_WINDOW = 5.0  # seconds of training behind a speed
 FIRST_EPOCH_EVALUATIONS = 4
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "alloc_failed")
 
 
 class IllegalTransition(Exception):
@@ -55,76 +54,6 @@ class IllegalTransition(Exception):
 
 class TrainingFailed(Exception):
     """A run cannot go on; the message says why and what to do about it."""
-
-
-class Stopwatch:
-    """Seconds of work since start, pauses left out; monotonic, so a change of the clock does no harm."""
-
-    def __init__(self, seconds: float = 0.0) -> None:
-        self._since: float | None = None
-        self._before = seconds
-
-    def run(self) -> None:
-        self._since = time.perf_counter()
-
-    def hold(self) -> None:
-        self._before, self._since = self.seconds, None
-
-    @property
-    def seconds(self) -> float:
-        return self._before + (0.0 if self._since is None else time.perf_counter() - self._since)
-
-
-class Speedometer:
-    """Steps and images a second: the median over the last seconds of pure training."""
-
-    def __init__(self) -> None:
-        self._rates: deque[tuple[float, float, float]] = deque()  # seconds, steps/s, images/s
-        self._mark: tuple[float, int, int] | None = None
-
-    def skip(self) -> None:
-        """Leave out the time until the next reading: it was not spent training."""
-        self._mark = None
-
-    def note(self, seconds: float, step: int, images: int) -> None:
-        if self._mark is not None and seconds > self._mark[0]:
-            took = seconds - self._mark[0]
-            self._rates.append((seconds, (step - self._mark[1]) / took, (images - self._mark[2]) / took))
-        self._mark = (seconds, step, images)
-        while self._rates and self._rates[0][0] < seconds - SPEED_WINDOW:
-            self._rates.popleft()
-
-    @property
-    def batches_per_second(self) -> float | None:
-        return median(rate for _, rate, _ in self._rates) if self._rates else None
-
-    @property
-    def images_per_second(self) -> float | None:
-        return median(rate for _, _, rate in self._rates) if self._rates else None
-
-
-class RunningAccuracy:
-    """Share of right answers among the last RUNNING_WINDOW training images, or the last batch if larger."""
-
-    def __init__(self, batches: Iterable[Sequence[int]] = ()) -> None:
-        self._batches: deque[tuple[int, int]] = deque((correct, images) for correct, images in batches)
-        self._correct = sum(correct for correct, _ in self._batches)
-        self._images = sum(images for _, images in self._batches)
-
-    @property
-    def batches(self) -> list[tuple[int, int]]:
-        """Right answers and images of each batch in the window; a new one made of them goes on alike."""
-        return list(self._batches)
-
-    def add(self, correct: int, images: int) -> float:
-        self._batches.append((correct, images))
-        self._correct += correct
-        self._images += images
-        while self._images - self._batches[0][1] >= RUNNING_WINDOW:
-            old_correct, old_images = self._batches.popleft()
-            self._correct -= old_correct
-            self._images -= old_images
-        return self._correct / self._images
 
 
 def evaluation_steps(steps_per_epoch: int, epochs: int) -> frozenset[int]:
@@ -149,6 +78,7 @@ class ModelTrainer(threading.Thread):
         start_line: threading.Barrier,
         checkpoint: bytes | None = None,
         save_checkpoint: Callable[[str, bytes], None] | None = None,
+        run_id: str = "alone",
     ) -> None:
         """Prepare a run that starts anew, or where `checkpoint` was taken.
 
@@ -157,6 +87,7 @@ class ModelTrainer(threading.Thread):
         super().__init__(name=name, daemon=False)
         self.config = config
         self.threads = threads
+        self._run_id = run_id  # for the log
         self._dataset = dataset
         self._metrics = metrics
         self._device = device
@@ -352,7 +283,7 @@ class ModelTrainer(threading.Thread):
             status = self._status
             event = Event(state, status.step, status.epoch, news.get("elapsed_seconds", status.elapsed_seconds))
             self._announce(events=[event], **news)
-        log.info("%s %s", self.name, state)
+        log.info("run %s: %s %s at step %d", self._run_id, self.name, state, status.step)
 
     def _announce(
         self,
@@ -369,10 +300,27 @@ class ModelTrainer(threading.Thread):
             self._metrics.publish(self.name, self._status, points, evaluations, events, flush=flush)
 
     def _fail(self, error: Exception) -> None:
-        log.error("%s failed: %s", self.name, error, exc_info=None if isinstance(error, TrainingFailed) else error)
+        expected = isinstance(error, TrainingFailed)
+        log.error("run %s: %s failed: %s", self._run_id, self.name, error, exc_info=None if expected else error)
         with self._lock:
             if self._state in ACTIVE_STATES:
                 self._move_to("failed", flush=True, error=explain_failure(error), eta_seconds=None)
+        if is_out_of_memory(error):
+            give_memory_back(error)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether a failure is for want of memory, the GPU's or the computer's."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sign in text for sign in OUT_OF_MEMORY)
+
+
+def give_memory_back(error: BaseException) -> None:
+    """Let go of what a failed run still holds: the frames of its error, and blocks that PyTorch keeps for later."""
+    traceback.clear_frames(error.__traceback__)
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def explain_failure(error: Exception) -> str:
@@ -380,7 +328,7 @@ def explain_failure(error: Exception) -> str:
     if isinstance(error, TrainingFailed):
         return str(error)
     text = str(error)
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+    if is_out_of_memory(error):
         return "Out of memory. Start again with a smaller batch size or fewer kernels."
     return f"{type(error).__name__}: {text.strip().splitlines()[0] if text else 'no message'}"
 
@@ -418,8 +366,29 @@ def environment() -> dict[str, Any]:
         "torch": torch.__version__,
         "device": device_name(),
         "cores": available_cores(),
+        "threads": torch.get_num_threads(),
         "platform": platform.platform(),
+        "revision": git_revision(Path(__file__).resolve().parent),
     }
+
+
+def git_revision(directory: Path) -> str | None:
+    """Return the commit that a folder's files were checked out from, read without git; None where there is none."""
+    git = directory / ".git"
+    try:
+        if git.is_file():  # a worktree: the file points to where it keeps its HEAD
+            git = directory / git.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
+        head = (git / "HEAD").read_text(encoding="utf-8").strip()
+        if not head.startswith("ref: "):
+            return head
+        common = git / (git / "commondir").read_text(encoding="utf-8").strip() if (git / "commondir").exists() else git
+        reference = head.removeprefix("ref: ")
+        if (common / reference).is_file():
+            return (common / reference).read_text(encoding="utf-8").strip()
+        packed = (common / "packed-refs").read_text(encoding="utf-8").splitlines()
+        return next((line.split()[0] for line in packed if line.endswith(f" {reference}")), None)
+    except (OSError, ValueError):
+        return None
 
 
 def warm_up(dataset: FashionMNIST) -> None:
@@ -428,6 +397,11 @@ def warm_up(dataset: FashionMNIST) -> None:
     with engine.in_its_stream():
         engine.train_step()
         engine.read()
+
+
+def checkpoint_step(checkpoint: bytes) -> int:
+    """Return after how many steps a checkpoint was taken."""
+    return int(torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)["engine"]["step"])
 
 
 def new_run_id() -> str:
@@ -465,6 +439,7 @@ class Comparison:
                 start_line=start_line,
                 checkpoint=(checkpoints or {}).get(name),
                 save_checkpoint=save_checkpoint,
+                run_id=self.run_id,
             )
             for name, config in configs.items()
         }

@@ -19,18 +19,15 @@ import train as train_module
 from config import ModelConfig
 from data import FashionMNIST, Split
 from engine import Engine
+from gauges import RUNNING_WINDOW, RunningAccuracy, Speedometer, Stopwatch
 from metrics import MetricsLog
 from train import (
     ACTIVE_STATES,
     FIRST_EPOCH_EVALUATIONS,
     LEGAL_MOVES,
-    RUNNING_WINDOW,
     Comparison,
     IllegalTransition,
     ModelTrainer,
-    RunningAccuracy,
-    Speedometer,
-    Stopwatch,
     evaluation_steps,
 )
 
