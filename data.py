@@ -130,7 +130,10 @@ def fetch_files(data_dir: Path, report: Callable[[str], None] = lambda text: pri
 
     Raises DatasetError when no source can be reached.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatasetError(f"{data_dir} cannot hold the data set ({error}): give another --data-dir") from error
     failures = []
     for fetch in (_download_from_mirror, _unpack_debian_package):
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=data_dir) as partial:

@@ -4,10 +4,10 @@ import argparse
 import logging
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -109,11 +109,11 @@ def progress_bars(comparison: Comparison) -> Iterator[dict[str, tqdm]]:
             bar.close()
 
 
-def follow(comparison: Comparison) -> None:
-    """Show both trainers' progress until their threads have ended."""
+def follow(comparison: Comparison, interrupted: threading.Event) -> None:
+    """Show both trainers' progress until their threads have ended, or until interrupted."""
     with progress_bars(comparison) as bars:
         moving = list(comparison.trainers.values())
-        while moving:
+        while moving and not interrupted.is_set():
             moving[0].join(REFRESH)
             ended = [trainer for trainer in moving if not trainer.is_alive()]
             for trainer in moving:
@@ -141,8 +141,6 @@ def main(arguments: list[str] | None = None) -> int:
 def train(options: argparse.Namespace) -> int:
     """Train what the options say until both models are done or Ctrl-C; return the exit code."""
     logging.basicConfig(level=logging.CRITICAL)  # the bars and the table say it all
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
     try:
         configs = read_configs(options)
         dataset = load_fashion_mnist(options.data_dir).to(best_device())
@@ -155,10 +153,12 @@ def train(options: argparse.Namespace) -> int:
         return EXIT_FAILED
     metrics = MetricsLog(configs, keep_unsaved=True)
     comparison = Comparison(configs, dataset, metrics=metrics)
+    interrupted = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: interrupted.set())
     comparison.start()
-    try:
-        follow(comparison)
-    except KeyboardInterrupt:
+    follow(comparison, interrupted)
+    if interrupted.is_set():
         print("\nStopped; what was measured is kept.", file=sys.stderr)
         if comparison.active:
             comparison.stop()
@@ -183,10 +183,6 @@ def exit_code(trainers: dict[str, ModelTrainer], records: dict[str, ModelRecord]
     if failed:
         return EXIT_FAILED
     return EXIT_INTERRUPTED if any(trainer.state == "stopped" for trainer in trainers.values()) else 0
-
-
-def _interrupt(signum: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
