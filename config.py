@@ -300,6 +300,24 @@ PRESETS = (
         model1=DEFAULTS,
         model2=ModelConfig(kernel_sizes=(5, 5, 5, 5)),
     ),
+    Preset(
+        name="Strong baseline",
+        description="What good habits bring: the default model against twice its time spent on the advanced settings.",
+        model1=ModelConfig(epochs=15),
+        model2=ModelConfig(
+            kernels=(16, 24, 40, 64, 96, 128),
+            pool_every=2,
+            batch_norm=True,
+            batch_size=128,
+            epochs=15,
+            learning_rate=0.004,
+            schedule="one_cycle",
+            weight_decay=0.05,
+            dropout=0.3,
+            label_smoothing=0.1,
+            augment="flip_shift",
+        ),
+    ),
 )
 
 
