@@ -40,3 +40,13 @@ export function fetchMetrics({ boot, run, next }) {
   const cursor = boot === null ? "" : `?${new URLSearchParams({ boot, run: run ?? "", since: next })}`;
   return call(`/api/metrics${cursor}`);
 }
+
+/** Return who leads at equal `axis`, and every figure of both models, of the latest run or of a past one. */
+export const fetchComparison = (axis, run) => call(`/api/comparison?${new URLSearchParams(run ? { axis, run } : { axis })}`);
+
+/** Return all past runs, newest first. */
+export const fetchRuns = () => call("/api/runs");
+/** Return one past run in the form of fetchMetrics. */
+export const fetchRun = (run) => call(`/api/runs/${encodeURIComponent(run)}`);
+/** `action` is rename, resume, delete or restore. */
+export const changeRun = (run, action, body = {}) => call(`/api/runs/${encodeURIComponent(run)}/${action}`, body);

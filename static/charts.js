@@ -1,7 +1,8 @@
 /** Draws the figure. The only module that names Plotly. */
 
-import { layout, traces } from "./figure.js";
+import { layout } from "./figure.js";
 import { colours } from "./theme.js";
+import { traces } from "./traces.js";
 
 const SOURCE = "/vendor/plotly.min.js";
 const NARROW_PX = 600;
@@ -11,8 +12,7 @@ const CONFIG = {
   showSendToCloud: false,
   plotlyServerURL: "",
   responsive: true,
-  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
-  toImageButtonOptions: { filename: "fashionmnist-comparison", scale: 2 },
+  modeBarButtons: [["zoom2d", "pan2d", "resetScale2d"]],
 };
 
 // Plotly writes two inline style sheets, which our Content-Security-Policy forbids, unless it finds elements
@@ -38,16 +38,29 @@ const resizes = new ResizeObserver(async (entries) => {
 
 let drawing = Promise.resolve();
 
-/** Draw the history into `element`, once Plotly is there and the drawing before has ended. */
-export function draw(element, history) {
+/** Draw the history into `element` as the view asks, once Plotly is there and the drawing before has ended. */
+export function draw(element, history, view) {
   drawing = drawing.catch(() => {}).then(async () => {
     const palette = colours("model1", "model2", "ink", "soft", "faint", "line", "grid", "surface");
-    const font = getComputedStyle(document.body).fontFamily;
-    const narrow = element.clientWidth < NARROW_PX;
+    const page = { font: getComputedStyle(document.body).fontFamily, narrow: element.clientWidth < NARROW_PX };
     const Plotly = await plotly;
-    await Plotly.react(element, traces(history, palette), layout(palette, font, history.run, narrow), CONFIG);
+    const lines = traces(history, view, palette);
+    await Plotly.react(element, lines, layout(history, view, lines, palette, page), CONFIG);
     element.dataset.drawn = history.run;
     resizes.observe(element);
   });
   return drawing;
+}
+
+/** Return the figure as it stands, legend included, as the address of a PNG twice as fine as the screen. */
+export async function picture(element) {
+  const { clientWidth: width, clientHeight: height } = element;
+  return (await plotly).toImage(element, { format: "png", scale: 2, width, height });
+}
+
+/** Fit the figure to a width in pixels, such as that of paper; without one, to the page. */
+export async function fit(element, width) {
+  if (!element.data) return;
+  const size = width ? { autosize: false, width, height: 480 } : { autosize: true, width: null, height: null };
+  await (await plotly).relayout(element, size);
 }

@@ -1,6 +1,7 @@
 /** The buttons: which of them make sense now, and what they ask of the server. */
 
 import * as api from "./api.js";
+import { confirm } from "./confirm.js";
 import { states } from "./history.js";
 
 /** Return what may be asked of trainers in these states. Pure. */
@@ -37,11 +38,15 @@ export function showControls(history, ready) {
   }
 }
 
+const confirmStop = (model) =>
+  confirm(`Stop ${model ? model.replace("model", "model ") : "both models"} for good? What was measured stays.`, "Stop");
+
 /** Bind pause, resume and stop, of both models and of each. */
 export function connectControls({ afterwards, onProblem }) {
   for (const button of document.querySelectorAll("button[data-action]")) {
     button.addEventListener("click", async () => {
       const { action, model } = button.dataset;
+      if (action === "stop" && !(await confirmStop(model))) return;
       button.disabled = true; // until the next answer says what is possible
       try {
         await api.act(action, model);

@@ -13,11 +13,17 @@ const isFolded = () => button().ariaExpanded === "false";
 
 export function connectFolds() {
   button().addEventListener("click", () => fold(!isFolded()));
-  const groups = [...document.querySelectorAll(".advanced")];
+  openTogether(".advanced", (open) => (document.querySelector(".gutter-advanced").hidden = !open));
+  openTogether(".shapes");
+}
+
+/** What is opened in one card opens in the other, so that their rows stay level. */
+function openTogether(selector, onToggle = () => {}) {
+  const groups = [...document.querySelectorAll(selector)];
   for (const group of groups) {
     group.addEventListener("toggle", () => {
       for (const other of groups) other.open = group.open;
-      document.querySelector(".gutter-advanced").hidden = !group.open;
+      onToggle(group.open);
     });
   }
 }

@@ -1,5 +1,6 @@
 /** The settings forms: read them, fill them, and show what is wrong beside each field. */
 
+import { write } from "./dom.js";
 import { setItemCount } from "./layers.js";
 
 const inputs = (field) => [...field.querySelectorAll("input, select")];
@@ -24,16 +25,40 @@ function readField(field) {
 export const readSettings = (model) =>
   Object.fromEntries(fieldsOf(model).map((field) => [field.dataset.key, readField(field)]));
 
-/** Put `settings` into one model's form; fields that they do not name stay. */
+/** Choose a value of a menu; one that it does not offer is put there, so that the server can name it as a fault. */
+function choose(menu, value) {
+  for (const stray of menu.querySelectorAll("[data-stray]")) stray.remove();
+  menu.value = value;
+  if (menu.selectedIndex >= 0) return;
+  const stray = new Option(value, value, false, true);
+  stray.dataset.stray = "";
+  menu.append(stray);
+}
+
+function put(input, value) {
+  if (input.type === "checkbox") input.checked = String(value) === "true";
+  else if (input.localName === "select") choose(input, String(value));
+  else input.value = value;
+}
+
+/** One too many is a fault that the server names; a thousand would be a flood. */
+const itemsFor = (field, value) => String(value).split(",").slice(0, Number(field.dataset.most) + 1);
+
+/**
+ * Put `settings` into one model's form, as values or as texts; fields that they do not name stay,
+ * but for lists, which are as long as those that are named.
+ */
 export function fillSettings(model, settings) {
-  for (const field of fieldsOf(model)) {
+  const fields = fieldsOf(model);
+  const lists = fields.filter((field) => field.dataset.type === "array");
+  const named = lists.find((field) => settings[field.dataset.key] !== undefined);
+  if (named) for (const field of lists) setItemCount(field, itemsFor(named, settings[named.dataset.key]).length);
+  for (const field of fields) {
     const value = settings[field.dataset.key];
     if (value === undefined) continue;
-    if (field.dataset.type === "array") {
-      setItemCount(field, value.length);
-      inputs(field).forEach((input, index) => (input.value = value[index]));
-    } else if (field.dataset.type === "boolean") inputs(field)[0].checked = value;
-    else inputs(field)[0].value = value;
+    const values = lists.includes(field) ? itemsFor(field, value) : [value];
+    if (lists.includes(field)) setItemCount(field, values.length);
+    inputs(field).forEach((input, index) => put(input, values[index]));
   }
   showFaults(model, {});
 }
@@ -44,10 +69,29 @@ export function showFaults(model, faults) {
     const fault = faults[field.dataset.name] ?? "";
     field.classList.toggle("faulty", fault !== "");
     const text = field.querySelector(".fault");
-    if (text.textContent !== fault) text.textContent = fault;
+    write(text, fault);
+    text.title = fault;
     for (const input of inputs(field)) input.setAttribute("aria-invalid", String(fault !== ""));
     if (fault && field.dataset.group !== "basic") field.closest("details").open = true;
   }
+  alignRows();
+}
+
+/** A row that needs two lines in one form takes two in the other and in the gutter, so that the rows stay level. */
+function alignRows() {
+  const tall = new Set([...document.querySelectorAll(".field.is-list.faulty")].map((field) => field.dataset.key));
+  for (const row of document.querySelectorAll(".field, [data-mark]")) {
+    row.classList.toggle("tall", tall.has(row.dataset.key ?? row.dataset.mark));
+  }
+}
+
+/** Put the cursor into a field, unfolding it where need be. */
+export function focusField(model, key) {
+  const field = fieldNamed(`${model}.${key}`);
+  if (field.dataset.group !== "basic") field.closest("details").open = true;
+  const [input] = inputs(field);
+  input.focus();
+  input.select?.();
 }
 
 /** Put the cursor into the first field of the page that has a fault. */
@@ -65,5 +109,5 @@ export const isBasic = (model, key) => fieldNamed(`${model}.${key}`).dataset.gro
 
 /** Let or do not let the settings be changed. */
 export function lock(locked) {
-  for (const fieldset of document.querySelectorAll(".fields")) fieldset.disabled = locked;
+  for (const control of document.querySelectorAll(".fields, .presets select, .copying > *")) control.disabled = locked;
 }

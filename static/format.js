@@ -3,7 +3,8 @@
 const UNKNOWN = "–";
 const known = (write) => (value) => (value === null || value === undefined ? UNKNOWN : write(value));
 
-export const count = known((value) => Math.round(value).toLocaleString("en"));
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+export const count = known((value) => whole.format(value));
 export const percent = known((value) => `${(value * 100).toFixed(1)} %`);
 export const loss = known((value) => (value >= 100 ? value.toPrecision(3) : value.toFixed(3)));
 export const rate = known((value) => (value < 10 ? value.toFixed(1) : count(value)));
@@ -12,16 +13,26 @@ export const epoch = known((value) => value.toFixed(2));
 /** 7.4 → "7.4 s", 38 → "38 s", 125 → "2 min 05 s", 3780 → "1 h 03 min". */
 export const duration = known((seconds) => {
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
-  const whole = Math.round(seconds);
+  const total = Math.round(seconds);
   const two = (number) => String(number).padStart(2, "0");
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
-  return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
+  if (total < 60) return `${total} s`;
+  if (total < 3600) return `${Math.floor(total / 60)} min ${two(total % 60)} s`;
+  return `${Math.floor(total / 3600)} h ${two(Math.floor((total % 3600) / 60))} min`;
+});
+
+/** 7.4 → "7.4 s", 125 → "2:05", 3780 → "1:03 h": for narrow columns. */
+export const clock = known((seconds) => {
+  const two = (number) => String(number).padStart(2, "0");
+  const total = Math.round(seconds);
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  if (total < 60) return `${total} s`;
+  if (total < 3600) return `${Math.floor(total / 60)}:${two(total % 60)}`;
+  return `${Math.floor(total / 3600)}:${two(Math.floor((total % 3600) / 60))} h`;
 });
 
 /** 20123456 → "20.1 M", 840 → "840". */
 export const short = known((value) => {
-  for (const [size, unit] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+  for (const [size, unit] of [[1e15, "P"], [1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
     if (value >= size) return `${Number((value / size).toPrecision(3))} ${unit}`;
   }
   return String(value);
@@ -33,3 +44,7 @@ export function setting(value) {
   if (typeof value === "boolean") return value ? "on" : "off";
   return String(value);
 }
+
+/** A place on one of the axes that two models are compared along. */
+export const position = (axis, value) =>
+  ({ epochs: epoch, seconds: clock, images: short, flops: short })[axis](value);

@@ -4,20 +4,21 @@ import { append, bound } from "./series.js";
 
 const MOST_POINTS = 20000; // a trace shows 1,000; more only costs memory
 
-export const NO_HISTORY = Object.freeze({ boot: null, run: null, next: 0, models: {} });
+export const NO_HISTORY = Object.freeze({ boot: null, run: null, next: 0, paired: null, models: {} });
 
 function join(known, news) {
   const points = append(known?.points ?? {}, news.points);
   const evaluations = append(known?.evaluations ?? {}, news.evaluations);
-  return { ...news, points: bound(points, "loss", MOST_POINTS), evaluations };
+  const events = append(known?.events ?? {}, news.events ?? {});
+  return { ...news, points: bound(points, "loss", MOST_POINTS), evaluations, events };
 }
 
 /** Return the history with one answer worked in: instead of it where the answer says reset, else behind it. */
-export function merge(history, { boot, run, next, reset, models }) {
+export function merge(history, { boot, run, next, reset, paired, models }) {
   const known = reset ? {} : history.models;
   const joined = { ...known };
   for (const [name, news] of Object.entries(models)) joined[name] = join(known[name], news);
-  return { boot, run, next, models: joined };
+  return { boot, run, next, paired: reset ? (paired ?? null) : history.paired, models: joined };
 }
 
 export const states = (history) => Object.values(history.models).map((model) => model.state);

@@ -1,5 +1,6 @@
 /** The live figures of each model, and the state of the whole in the top bar. */
 
+import { write } from "./dom.js";
 import * as format from "./format.js";
 import { isActive, states } from "./history.js";
 
@@ -20,10 +21,6 @@ const FIGURES = {
 export function overallState(each) {
   for (const state of ["running", "paused", "failed", "stopped", "finished"]) if (each.includes(state)) return state;
   return "idle";
-}
-
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }
 
 function showModel(name, model) {

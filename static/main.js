@@ -1,63 +1,105 @@
 /** Puts the page together: what the server says goes in, what the user does goes out. */
 
 import * as api from "./api.js";
-import { draw } from "./charts.js";
+import { draw, fit, picture } from "./charts.js";
 import { connectControls, showControls } from "./controls.js";
+import { connectCopying } from "./copying.js";
 import { showDifference, showSummaries } from "./difference.js";
+import { connectExport } from "./export.js";
 import { connectFolds, fold } from "./fold.js";
 import { fillSettings, focusFirstFault, lock, readSettings, showFaults } from "./form.js";
 import { anyActive, hasPoints, merge, NO_HISTORY } from "./history.js";
+import { connectKeys } from "./keys.js";
 import { connectLayerButtons } from "./layers.js";
 import { showLive, showOverall } from "./live.js";
+import { showNotes } from "./notes.js";
+import { connectNotify, notifyEnd } from "./notify.js";
 import { poll } from "./poller.js";
 import { connectPresets } from "./presets.js";
+import { connectAddress, connectShareButton, showInAddress } from "./share.js";
+import { connectRuns } from "./runs.js";
 import { refreshSize } from "./size.js";
-import { showConnected, showDevice, showLost, showProblem } from "./status.js";
+import { connectBanner, showConnected, showDevice, showLost, showProblem } from "./status.js";
+import { showTable } from "./table.js";
+import { connectTabs } from "./tabs.js";
 import { connectThemeSwitch, onThemeChange } from "./theme.js";
+import { showTitle } from "./title.js";
+import { showVerdict } from "./verdict.js";
+import { connectView, view } from "./view.js";
 
 const IDLE_MS = 2000;
 const HURRY_MS = 300; // from the click on Start to the first point
 const LOADING_MS = 500;
+const PAPER_PX = 680; // what fits between the margins of A4 and of US Letter
 
 const models = [...document.querySelectorAll("[data-card]")].map((card) => card.dataset.card);
 const chart = document.getElementById("chart");
-let server = { status: "loading" };
+let server = { status: "loading", images: { train: 1 } };
 let history = NO_HISTORY;
+let past = null; // a past run, in the place of the latest: {title, history}
+let overlays = []; // past runs behind the curves
+let comparison = null;
 let starting = false;
+let linked = false; // the forms show what a link says, not what ran last
 
 const typedSettings = () => Object.fromEntries(models.map((model) => [model, readSettings(model)]));
 
-function settingsChanged(model, pause) {
+function showSettings() {
   showDifference(typedSettings());
   if (!history.run) showSummaries(typedSettings());
-  refreshSize(model, pause);
 }
 
-/** Show what a run that this page had not seen before is set to. */
+/** Ask how large the models are, and what is wrong with their settings; before PyTorch has loaded nobody knows. */
+function refreshSizes() {
+  if (server.status === "ready") for (const model of models) refreshSize(model, 0);
+}
+
+/** Show what a run that this page had not seen before is set to, unless a link has just said something else. */
 function runAppeared() {
+  document.body.classList.add("has-run");
   const configs = Object.fromEntries(models.map((model) => [model, history.models[model].config]));
-  for (const model of models) {
-    fillSettings(model, configs[model]);
-    settingsChanged(model, 0);
-  }
   showSummaries(configs);
+  if (linked && !anyActive(history)) return;
+  for (const model of models) fillSettings(model, configs[model]);
+  showSettings();
+  refreshSizes();
   fold(true);
 }
 
+/** What the figure, the verdict and the table show: a past run where one is open, else the latest. */
+const shown = () => past?.history ?? history;
+
 async function drawChart() {
-  document.getElementById("empty").hidden = hasPoints(history);
+  const run = shown();
+  document.getElementById("empty").hidden = hasPoints(run);
   try {
-    if (hasPoints(history)) await draw(chart, history);
+    if (hasPoints(run)) await draw(chart, run, { ...view(), imagesPerEpoch: server.images.train, overlays });
   } catch (error) {
     showProblem("chart", `The curves cannot be drawn: ${error.message}.`);
   }
 }
 
+async function refreshComparison() {
+  try {
+    comparison = await api.fetchComparison(view().axis, past?.history.run);
+    showProblem("comparison", "");
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    if (error.status) showProblem("comparison", `The models cannot be compared: ${error.message}.`);
+    return; // what stands there still holds; a server that is gone, polling tells
+  }
+  showVerdict(comparison);
+  showTable(comparison.rows);
+  showNotes(comparison.run, comparison.notes, shown().paired?.text ?? "");
+  showTitle(history, comparison);
+}
+
 async function refreshConfig() {
   server = await api.fetchConfig();
+  if (server.status !== "loading") await refreshRuns();
   showDevice(server);
   showProblem("loading", server.problem ?? "");
-  if (server.status === "ready") for (const model of models) refreshSize(model, 0);
+  refreshSizes();
 }
 
 async function refresh() {
@@ -65,6 +107,7 @@ async function refresh() {
   const answer = await api.fetchMetrics(history);
   const isNews = answer.reset || Object.keys(answer.models).length > 0;
   const isNewRun = answer.run !== history.run;
+  const wasActive = anyActive(history) && !isNewRun;
   history = merge(history, answer);
   showConnected();
   showProblem("saving", answer.problem ?? "");
@@ -73,7 +116,48 @@ async function refresh() {
   lock(anyActive(history));
   if (isNewRun && history.run) runAppeared();
   if (!isNews) return;
+  if (isNewRun) closePast();
+  showLive(shown());
+  showTitle(history, comparison);
+  await Promise.all([drawChart(), refreshComparison()]);
+  if (isNewRun || (wasActive && !anyActive(history))) await refreshRuns();
+  if (wasActive && !anyActive(history)) notifyEnd(comparison?.verdict.text ?? "");
+}
+
+function showPast() {
+  const line = document.getElementById("past");
+  line.hidden = past === null;
+  line.querySelector("span").textContent = past ? `A past run: ${past.title}` : "";
+}
+
+function closePast() {
+  past = null;
+  showPast();
+}
+
+/** Put a past run in the place of the latest, until the user goes back or another starts. */
+async function openPast({ id, title }) {
+  past = { title, history: merge(NO_HISTORY, await api.fetchRun(id)) };
+  document.body.classList.add("has-run");
+  showPast();
+  showSummaries(Object.fromEntries(models.map((model) => [model, past.history.models[model].config])));
+  fold(true);
+  showLive(past.history);
+  await Promise.all([drawChart(), refreshComparison()]);
+  window.scrollTo({ top: 0 });
+}
+
+async function backToLatest() {
+  closePast();
+  if (history.run) showSummaries(Object.fromEntries(models.map((model) => [model, history.models[model].config])));
   showLive(history);
+  await Promise.all([drawChart(), refreshComparison()]);
+}
+
+/** Lay past runs behind the curves. */
+async function overlay(wanted) {
+  const known = Object.fromEntries(overlays.map((one) => [one.run, one]));
+  overlays = await Promise.all(wanted.map(async ({ id, title }) => known[id] ?? { ...(await api.fetchRun(id)), title }));
   await drawChart();
 }
 
@@ -90,6 +174,7 @@ async function startTraining(event) {
   try {
     await api.start(typedSettings());
     showProblem("action", "");
+    linked = false;
   } catch (error) {
     for (const model of models) showFaults(model, error.fields ?? {});
     if (Object.keys(error.fields ?? {}).length) fold(false);
@@ -105,22 +190,64 @@ function pollFailed(error, delay) {
   showLost(error, delay);
 }
 
+function filled() {
+  showSettings();
+  refreshSizes();
+  showInAddress(models);
+}
+
 document.getElementById("settings").addEventListener("submit", startTraining);
 document.getElementById("settings").addEventListener("input", (event) => {
   const field = event.target.closest(".field");
-  if (field) settingsChanged(field.closest(".fields").dataset.model);
+  if (!field) return;
+  showSettings();
+  showInAddress(models);
+  if (server.status === "ready") refreshSize(field.closest(".fields").dataset.model);
 });
 connectLayerButtons();
 connectPresets(() => server.presets ?? [], (preset) => {
-  for (const model of models) {
-    fillSettings(model, preset[model]);
-    settingsChanged(model, 0);
-  }
+  for (const model of models) fillSettings(model, preset[model]);
+  filled();
 });
+connectCopying(models, filled);
 connectFolds();
+connectBanner();
+connectTabs();
+const refreshRuns = connectRuns({
+  titles: () => Object.fromEntries(Object.entries(server.schema?.properties ?? {}).map(([key, { title }]) => [key, title])),
+  onOpen: openPast,
+  onUse: (run) => {
+    for (const model of models) fillSettings(model, run.models[model].config);
+    filled();
+    fold(false);
+    window.scrollTo({ top: 0 });
+  },
+  onOverlay: overlay,
+  onResumed: () => askNow(),
+  onProblem: (text) => showProblem("history", text),
+});
+document.querySelector("#past button").addEventListener("click", backToLatest);
+document.getElementById("tab-history").addEventListener("click", () => refreshRuns());
+connectKeys();
+connectNotify();
+connectShareButton(models);
+connectExport(() => history, () => picture(chart));
 connectThemeSwitch(document.getElementsByName("theme"));
+connectView((choice) => (choice === "axis" ? refreshComparison() : drawChart()));
 onThemeChange(drawChart);
-showDifference(typedSettings());
-showSummaries(typedSettings());
+window.addEventListener("beforeprint", () => fit(chart, PAPER_PX));
+window.addEventListener("afterprint", () => fit(chart));
+linked = connectAddress(models, {
+  isLocked: () => anyActive(history),
+  onLink: () => {
+    linked = true;
+    fold(false);
+    showSettings();
+    refreshSizes();
+  },
+  onProblem: (text) => showProblem("link", text),
+});
+showSettings();
+showVerdict(null);
 const askNow = poll(refresh, { interval: pollInterval, onFailure: pollFailed });
 connectControls({ afterwards: () => askNow(), onProblem: (text) => showProblem("action", text) });

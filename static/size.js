@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import * as format from "./format.js";
 import { readSettings, showFaults } from "./form.js";
+import { showShapes } from "./shapes.js";
 
 const TYPING_PAUSE_MS = 200;
 const timers = {};
@@ -20,6 +21,7 @@ async function ask(model) {
     if (question !== asked[model]) return;
     showFaults(model, {});
     show(model, describeSize(answer));
+    showShapes(model, answer);
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     if (question !== asked[model] || error.status !== 400) return;

@@ -5,14 +5,21 @@ const show = (id, text) => {
   if (element.textContent !== text) element.textContent = text;
 };
 
-const problems = { connection: "", loading: "", saving: "", action: "", chart: "" };
+const problems = { connection: "", loading: "", saving: "", action: "", link: "", chart: "", comparison: "" };
 
-/** Show a problem of one kind in the banner until it is mended (""). */
+/** Show a problem of one kind in the banner until it is mended ("") or dismissed. */
 export function showProblem(kind, text) {
+  if (problems[kind] === text) return;
   problems[kind] = text;
   const all = Object.values(problems).filter(Boolean).join(" ");
-  show("banner", all);
+  show("problem", all);
   document.getElementById("banner").hidden = all === "";
+}
+
+/** Bind the banner's button. */
+export function connectBanner() {
+  const banner = document.getElementById("banner");
+  banner.querySelector("button").addEventListener("click", () => (banner.hidden = true));
 }
 
 /** Say that the server answers. */

@@ -1,5 +1,7 @@
 /** Light, dark, or as the system says: chosen once, remembered, and told to whoever draws. */
 
+import { recall, remember } from "./memory.js";
+
 const KEY = "theme";
 const root = document.documentElement;
 const system = window.matchMedia("(prefers-color-scheme: dark)");
@@ -7,21 +9,7 @@ const listeners = new Set();
 
 export const onThemeChange = (listener) => listeners.add(listener);
 
-function remembered() {
-  try {
-    return localStorage.getItem(KEY) ?? "auto";
-  } catch {
-    return "auto"; // storage is refused in some private windows
-  }
-}
-
-function remember(theme) {
-  try {
-    localStorage.setItem(KEY, theme);
-  } catch {
-    // the choice then lasts as long as the page
-  }
-}
+const remembered = () => recall(KEY, "auto");
 
 function apply(theme) {
   if (theme === "auto") delete root.dataset.theme;
@@ -46,7 +34,7 @@ export function connectThemeSwitch(radios) {
   for (const radio of radios) {
     radio.checked = radio.value === remembered();
     radio.addEventListener("change", () => {
-      remember(radio.value);
+      remember(KEY, radio.value);
       apply(radio.value);
     });
   }

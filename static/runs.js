@@ -1,0 +1,138 @@
+/** The history tab: past comparisons, each to open, lay behind the curves, use again, resume, rename or delete. */
+
+import * as api from "./api.js";
+import { ask } from "./ask.js";
+import { make, write } from "./dom.js";
+import * as format from "./format.js";
+
+const MOST_OVERLAYS = 4;
+const deleted = new Map(); // runs deleted since the page was opened, by id: each can still be brought back
+const overlaid = new Map(); // {id, title} of the runs behind the curves, by id
+let shown = []; // the runs in the table
+let said = ""; // what the table says: it changes only when there is something new
+
+/** Return what a run is called: its name, or what its models differ in. Pure. */
+export function titleOfRun({ name, differing }, titles) {
+  if (name) return name;
+  return differing.length ? differing.map((key) => titles[key] ?? key).join(", ") : "No difference";
+}
+
+/** Return in a few words how far a model came. Pure. */
+export function outcome({ state, val_accuracy, test_accuracy, epoch }) {
+  if (test_accuracy !== null && test_accuracy !== undefined) return `${format.percent(test_accuracy)} on the test images`;
+  const measured = val_accuracy === null || val_accuracy === undefined ? "" : ` · ${format.percent(val_accuracy)} validation`;
+  return `${state} at epoch ${format.epoch(epoch ?? 0)}${measured}`;
+}
+
+const when = (started) => new Date(started).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+const isOn = (run) => Object.values(run.models).some(({ state }) => state === "running" || state === "paused");
+
+function button(text, title, act) {
+  const element = make("button", { type: "button", class: "quiet", title, text });
+  element.addEventListener("click", act);
+  return element;
+}
+
+/** Return the row of a run that has just been deleted. */
+function goneRow(run, title, { restore }) {
+  const cell = make("td", { colspan: "6" }, make("span", { class: "soft", text: `Deleted: ${title} ` }), button("Undo", `Bring back ${title}`, restore));
+  return make("tr", { "data-run": run.id }, cell);
+}
+
+function overlayBox(run, title, overlay) {
+  const box = make("input", { type: "checkbox", "aria-label": `Lay ${title} behind the curves` });
+  box.checked = overlaid.has(run.id);
+  box.disabled = !box.checked && overlaid.size >= MOST_OVERLAYS;
+  box.addEventListener("change", () => overlay(box.checked));
+  return box;
+}
+
+function row(run, title, acts) {
+  const [model1, model2] = Object.values(run.models);
+  const name = make("th", { scope: "row" }, make("span", { class: "run-name", text: title }), make("span", { class: "soft", text: when(run.started) }));
+  const todo = make("td", { class: "todo" },
+    button("Open", "Show its curves and figures", acts.open),
+    button("Use settings", "Put its settings into both forms", acts.use),
+    button("Resume", "Train it further from its last checkpoint", acts.resume),
+    button("Rename", "Give it another name", acts.rename),
+    button("Delete", "Take it out of the history", acts.remove));
+  if (isOn(run)) for (const each of todo.querySelectorAll("button:nth-child(3), button:nth-child(5)")) each.disabled = true;
+  return make("tr", { "data-run": run.id }, name,
+    make("td", { text: `${run.differing.length || "no"} setting${run.differing.length === 1 ? "" : "s"}` }),
+    make("td", { "data-of": "model1", text: outcome(model1) }),
+    make("td", { "data-of": "model2", text: outcome(model2 ?? model1) }),
+    make("td", {}, overlayBox(run, title, acts.overlay)), todo);
+}
+
+/**
+ * Bind the history tab. `titles` returns the settings' titles by key; `onOpen(run)`, `onUse(run)`, `onOverlay(ids)` and
+ * `onResumed()` do on the page what was asked for; `onProblem(text)` says what the server refused. Returns `refresh()`.
+ */
+export function connectRuns({ titles, onOpen, onUse, onOverlay, onResumed, onProblem }) {
+  const table = document.getElementById("runs");
+
+  async function attempt(call, then) {
+    try {
+      await call();
+      onProblem("");
+      await then?.();
+    } catch (error) {
+      if (!(error instanceof api.ApiError)) throw error;
+      onProblem(`${error.message}.`);
+    }
+    await refresh();
+  }
+
+  function overlay({ id }, title, wanted) {
+    if (wanted) overlaid.set(id, { id, title });
+    else overlaid.delete(id);
+    onOverlay([...overlaid.values()]);
+    show(shown);
+  }
+
+  function actsOn(run, title) {
+    return {
+      open: () => onOpen({ ...run, title }),
+      use: () => onUse(run),
+      overlay: (wanted) => overlay(run, title, wanted),
+      restore: () => attempt(() => api.changeRun(run.id, "restore"), () => deleted.delete(run.id)),
+      async resume() {
+        const isDone = Object.values(run.models).every(({ state }) => state === "finished");
+        const epochs = await ask("resume", isDone ? 1 : 0);
+        if (epochs !== null) await attempt(() => api.changeRun(run.id, "resume", { more_epochs: Number(epochs) }), onResumed);
+      },
+      async rename() {
+        const name = await ask("rename", title);
+        if (name !== null) await attempt(() => api.changeRun(run.id, "rename", { name }));
+      },
+      async remove() {
+        if (overlaid.has(run.id)) overlay(run, title, false);
+        await attempt(() => api.changeRun(run.id, "delete"), () => deleted.set(run.id, run));
+      },
+    };
+  }
+
+  function show(runs) {
+    shown = runs;
+    const rows = runs.map((run) => {
+      const title = titleOfRun(run, titles());
+      return (deleted.has(run.id) ? goneRow : row)(run, title, actsOn(run, title));
+    });
+    table.tBodies[0].replaceChildren(...rows);
+    table.hidden = runs.length === 0;
+    document.getElementById("no-runs").hidden = runs.length > 0;
+    document.body.classList.toggle("has-past", runs.length > 0);
+    write(table.caption, `${runs.length} past comparison${runs.length === 1 ? "" : "s"}, newest first`);
+  }
+
+  async function refresh() {
+    const { runs } = await api.fetchRuns();
+    const all = [...runs, ...deleted.values()].sort((one, other) => (one.id < other.id ? 1 : -1));
+    const news = JSON.stringify([all, [...deleted.keys()]]);
+    if (news === said) return;
+    said = news;
+    show(all);
+  }
+
+  return refresh;
+}

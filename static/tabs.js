@@ -1,0 +1,35 @@
+/** Tabs: one panel in sight, moved between by click, arrow keys, Home and End; the choice is remembered. */
+
+import { recall, remember } from "./memory.js";
+
+const KEY = "tab";
+
+function choose(tabs, chosen) {
+  for (const tab of tabs) {
+    const isChosen = tab === chosen;
+    tab.ariaSelected = String(isChosen);
+    tab.tabIndex = isChosen ? 0 : -1;
+    document.getElementById(tab.getAttribute("aria-controls")).hidden = !isChosen;
+  }
+}
+
+const target = (tabs, index, key) =>
+  ({ ArrowRight: (index + 1) % tabs.length, ArrowLeft: (index - 1 + tabs.length) % tabs.length, Home: 0, End: tabs.length - 1 })[key];
+
+export function connectTabs() {
+  const tabs = [...document.querySelectorAll("[role='tab']")];
+  for (const [index, tab] of tabs.entries()) {
+    tab.addEventListener("click", () => {
+      choose(tabs, tab);
+      remember(KEY, tab.id);
+    });
+    tab.addEventListener("keydown", (event) => {
+      const next = tabs[target(tabs, index, event.key)];
+      if (!next) return;
+      event.preventDefault();
+      next.focus();
+      next.click();
+    });
+  }
+  choose(tabs, tabs.find((tab) => tab.id === recall(KEY)) ?? tabs[0]);
+}

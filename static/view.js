@@ -1,0 +1,51 @@
+/** How the figure and the verdict are looked at: read from the controls that carry data-view, and remembered. */
+
+import * as format from "./format.js";
+import { recall, remember } from "./memory.js";
+
+const KEY = "view";
+const SMOOTHING_IMAGES = [0, 275, 550, 1375, 2750, 5500, 11000, 27500]; // by the slider's position
+
+const controls = () => [...document.querySelectorAll("[data-view]")];
+
+function read(control) {
+  if (control.type === "checkbox") return control.checked;
+  return control.type === "range" ? Number(control.value) : control.value;
+}
+
+/** Return the choices: {layout, x, log, smoothing (in images), axis}. */
+export function view() {
+  const chosen = controls().filter((control) => control.type !== "radio" || control.checked);
+  const choices = Object.fromEntries(chosen.map((control) => [control.dataset.view, read(control)]));
+  return { ...choices, smoothing: SMOOTHING_IMAGES[choices.smoothing] };
+}
+
+function restore(control, value) {
+  if (value === undefined) return;
+  if (control.type === "radio") control.checked = control.value === value;
+  else if (control.type === "checkbox") control.checked = value === true;
+  else control.value = value;
+}
+
+function describeSmoothing() {
+  const { smoothing } = view();
+  const text = smoothing ? `${format.count(smoothing)} images` : "off";
+  document.getElementById("smoothing-images").textContent = text;
+  document.querySelector("[data-view='smoothing']").setAttribute("aria-valuetext", text);
+}
+
+/** Restore what was chosen last time; from then on `onChange` receives the name of each choice that changes. */
+export function connectView(onChange) {
+  const remembered = recall(KEY, {});
+  for (const control of controls()) {
+    const name = control.dataset.view;
+    restore(control, remembered[name]);
+    control.addEventListener("input", () => {
+      remembered[name] = read(control);
+      remember(KEY, remembered);
+      describeSmoothing();
+      onChange(name);
+    });
+  }
+  describeSmoothing();
+}

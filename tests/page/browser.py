@@ -1,0 +1,189 @@
+"""What the browser tests share: the program as a user starts it, and hands to work its page with."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Page, Response, expect
+
+from config import MODEL_NAMES
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = os.environ.get("CHROMIUM") or next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+PATIENCE_MS = 20_000  # for a busy machine; nothing waits that long in the ordinary
+
+COUNT_POINTS = """(wanted) => {
+    const lines = document.querySelector("#chart").data ?? [];
+    return ["Model 1 training", "Model 2 training"].every((name) =>
+        lines.filter((line) => line.name === name).some((line) => line.y.filter(Number.isFinite).length >= wanted));
+}"""
+SMALL = {"kernels": [4], "batch_size": 128, "epochs": 1}
+TWO_SMALL = {"model1": SMALL, "model2": SMALL | {"kernels": [8]}}
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    """Return once the condition holds; fail after so many seconds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"no {what} within {seconds:g} s"
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+class Server:
+    """The program as a user starts it, on a port that stays the same when it is started again."""
+
+    def __init__(self, data_dir: Path, runs_dir: Path) -> None:
+        self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}/"
+        self._options = ["--data-dir", str(data_dir), "--runs-dir", str(runs_dir)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "server.py", "--port", str(self._port), *self._options]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(lambda: answers(self.url), "answer from the server")
+
+    def stop(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(timeout=30)
+
+
+class Faults(list[str]):
+    """What went wrong in the browser. Chromium reports every refused request as an error; `expected` are such."""
+
+    expected = re.compile("$^")
+
+    def watch(self, page: Page, origin: str) -> None:
+        page.on("console", lambda message: self._note(message.type, message.text))
+        page.on("pageerror", lambda error: self.append(f"page error: {error}"))
+        page.on("request", lambda request: self._check_origin(request.url, origin))
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning") and not self.expected.search(text):
+            self.append(f"console {kind}: {text}")
+
+    def _check_origin(self, url: str, origin: str) -> None:
+        if url.startswith("http") and urlsplit(url)[:2] != urlsplit(origin)[:2]:
+            self.append(f"left the origin: {url}")
+
+
+# What one asks of the server beside the page
+
+
+def ask(page: Page, path: str) -> Any:
+    return page.request.get(f"/api/{path}").json()
+
+
+def states(page: Page) -> list[str]:
+    return [model["state"] for model in ask(page, "metrics")["models"].values()]
+
+
+def tell(page: Page, path: str, body: dict[str, Any]) -> None:
+    response = page.request.post(f"/api/{path}", data=body)
+    assert response.ok, response.text()
+
+
+def stop_training(page: Page) -> None:
+    """End what is running, whatever the page shows."""
+    if {"running", "paused"} & set(states(page)):
+        tell(page, "stop", {})
+        wait_for(lambda: not {"running", "paused"} & set(states(page)), "stop")
+
+
+def train_to_the_end(page: Page, configs: dict[str, Any]) -> None:
+    """Train two models and return once both have ended."""
+    wait_for(lambda: ask(page, "config")["status"] == "ready", "readiness of the server")
+    stop_training(page)
+    tell(page, "start", configs)
+    wait_for(lambda: not {"idle", "running"} & set(states(page)), "end of the run")
+
+
+# What one does on the page
+
+
+def choose(page: Page, view: str, value: str) -> None:
+    """Choose one of a switch above the figure or in the verdict."""
+    page.locator(f"[data-view='{view}'][value='{value}']").check(force=True)
+
+
+def show_settings(page: Page) -> None:
+    """Unfold the forms where an earlier run has folded them."""
+    if page.locator("#fold").get_attribute("aria-expanded") == "false":
+        page.click("#fold")
+
+
+def set_quick_models(page: Page, epochs: int = 100) -> None:
+    """Set both models so small that the CPU gives them several hundred steps a second."""
+    show_settings(page)
+    page.select_option("#preset", index=1)  # whatever was trained before
+    for model, kernels in zip(MODEL_NAMES, ("4", "8"), strict=True):
+        while page.locator(f"#{model} [data-layers='-1']").is_enabled():
+            page.click(f"#{model} [data-layers='-1']")
+        page.locator(f"[name='{model}.kernels.1']").fill(kernels)
+        page.locator(f"[name='{model}.batch_size']").fill("128")
+        page.locator(f"[name='{model}.epochs']").fill(str(epochs))
+
+
+def start(page: Page) -> None:
+    """Start a run and return once the figure shows it, and no longer the run before."""
+    drawn = page.locator("#chart").evaluate("chart => chart.dataset.drawn ?? null")
+    page.click("#start")
+    page.wait_for_function("(drawn) => (document.querySelector('#chart').dataset.drawn ?? null) !== drawn", arg=drawn)
+
+
+def badges(page: Page, state: str) -> None:
+    for model in MODEL_NAMES:
+        expect(page.locator(f"#{model} .badge")).to_have_text(state)
+
+
+def steps(page: Page) -> list[str]:
+    return page.locator("[data-figure='step']").all_text_contents()
+
+
+def brings_nothing_new(response: Response) -> bool:
+    return "/api/metrics" in response.url and response.json()["models"] == {}
+
+
+def is_wider_than_screen(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+
+def run_in(page: Page, module: str, expression: str) -> Any:
+    """Return what an expression about a module `m` of the page gives."""
+    return page.evaluate(f"async () => {{ const m = await import('/static/{module}.js'); return {expression}; }}")
+
+
+def lines(page: Page) -> dict[str, Any]:
+    """Return the figure's lines by what they are: how many points, and whether they are shown."""
+    return page.evaluate(
+        "Object.fromEntries(document.querySelector('#chart')._fullData.map((line) =>"
+        " [line.uid, {x: [...(line.x ?? [])], y: [...(line.y ?? [])], visible: line.visible}]))"
+    )

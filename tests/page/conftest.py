@@ -1,0 +1,83 @@
+"""A server that trains on real images, and a page of it in a real browser."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from browser import CHROMIUM, FLAGS, PATIENCE_MS, TWO_SMALL, Faults, Server, stop_training, train_to_the_end
+
+
+@pytest.fixture(scope="session")
+def server(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(data_dir, tmp_path_factory.mktemp("runs"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    assert CHROMIUM, "no Chromium found: install one or name it in the environment variable CHROMIUM"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def faults() -> Iterator[Faults]:
+    """What goes wrong in the browser; nothing may."""
+    faults = Faults()
+    yield faults
+    assert faults == []
+
+
+@pytest.fixture
+def blank(browser: Browser, server: Server, faults: Faults) -> Iterator[Page]:
+    """A page that has not been opened yet."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=server.url)
+    context.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    page = context.new_page()
+    faults.watch(page, server.url)
+    yield page
+    stop_training(page)
+    context.close()
+
+
+@pytest.fixture
+def page(blank: Page) -> Page:
+    """The page, ready to train; what an earlier test has trained may still be shown."""
+    blank.goto("/")
+    expect(blank.locator("#start")).to_be_enabled()
+    return blank
+
+
+@pytest.fixture(scope="session")
+def run_to_look_at() -> dict[str, str]:
+    """Remembers which run has finished, so that it need not be trained for every test."""
+    return {}
+
+
+@pytest.fixture
+def finished(blank: Page, run_to_look_at: dict[str, str]) -> Page:
+    """The page with two small models that have been trained to the end."""
+    if blank.request.get("/api/metrics").json()["run"] != run_to_look_at.get("id", ""):
+        train_to_the_end(blank, TWO_SMALL)
+        run_to_look_at["id"] = blank.request.get("/api/metrics").json()["run"]
+    blank.goto("/")
+    expect(blank.locator("#state")).to_have_text("Finished")
+    blank.wait_for_selector("#chart[data-drawn]")
+    return blank
+
+
+@pytest.fixture(scope="session")
+def modules(browser: Browser, server: Server) -> Iterator[Page]:
+    """A page to import modules of pure functions in, loaded once."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(server.url)
+    yield page
+    context.close()

@@ -1,0 +1,80 @@
+"""The history tab: what was trained can be opened, laid behind, used, renamed, deleted, brought back and gone on with."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from browser import ask
+
+
+@pytest.fixture
+def history(finished: Page) -> Page:
+    finished.click("#tab-history")
+    expect(finished.locator("#runs tbody tr").first).to_be_visible()
+    return finished
+
+
+def newest(page: Page) -> Locator:
+    return page.locator("#runs tbody tr").first
+
+
+def test_runs_stand_newest_first_with_what_they_came_to(history: Page) -> None:
+    runs = ask(history, "runs")["runs"]
+    shown = history.locator("#runs tbody tr").evaluate_all("(rows) => rows.map((row) => row.dataset.run)")
+    assert shown == [run["id"] for run in runs]
+    expect(newest(history)).to_contain_text(f"{100 * runs[0]['models']['model1']['test_accuracy']:.1f} %")
+    expect(newest(history)).to_contain_text("Kernels")
+
+
+def test_a_run_is_opened_as_it_was_and_left_again(history: Page) -> None:
+    newest(history).get_by_role("button", name="Open").click()
+    expect(history.locator("#past")).to_contain_text("A past run: Kernels")
+    expect(history.locator("#figures tbody tr").first).to_be_attached()
+    history.get_by_role("button", name="Back to the latest run").click()
+    expect(history.locator("#past")).to_be_hidden()
+
+
+def test_a_run_is_laid_behind_the_curves_and_taken_away(history: Page) -> None:
+    box = newest(history).get_by_role("checkbox")
+    count = "() => document.querySelector('#chart').data.filter((line) => line.uid.startsWith('overlay-')).length"
+    box.check()
+    history.wait_for_function(f"() => ({count})() === 4")
+    newest(history).get_by_role("checkbox").uncheck()
+    history.wait_for_function(f"() => ({count})() === 0")
+
+
+def test_its_settings_are_put_into_the_forms_again(history: Page) -> None:
+    history.click("#fold")
+    history.locator("[data-name='model1.learning_rate'] input").fill("0.25")
+    newest(history).get_by_role("button", name="Use settings").click()
+    expect(history.locator("[data-name='model1.learning_rate'] input")).to_have_value("0.001")
+
+
+def test_a_run_is_renamed_and_script_in_a_name_is_only_text(history: Page) -> None:
+    newest(history).get_by_role("button", name="Rename").click()
+    history.fill("#rename-name", "<b>My</b> run")
+    history.locator("#rename").get_by_role("button", name="Rename").click()
+    expect(newest(history).locator(".run-name")).to_have_text("<b>My</b> run")
+
+
+def test_deleting_can_be_undone(history: Page) -> None:
+    run = newest(history).get_attribute("data-run")
+    newest(history).get_by_role("button", name="Delete").click()
+    expect(newest(history)).to_contain_text("Deleted:")
+    assert run not in [one["id"] for one in ask(history, "runs")["runs"]]
+    newest(history).get_by_role("button", name="Undo").click()
+    expect(newest(history).get_by_role("button", name="Open")).to_be_visible()
+    assert run in [one["id"] for one in ask(history, "runs")["runs"]]
+
+
+def test_a_finished_run_goes_on_for_another_epoch(history: Page, run_to_look_at: dict[str, str]) -> None:
+    run_to_look_at.clear()  # it will be another one for the tests that follow
+    newest(history).get_by_role("button", name="Resume").click()
+    expect(history.locator("#resume-epochs")).to_have_value("1")
+    history.locator("#resume").get_by_role("button", name="Go on training").click()
+    expect(history.locator("[data-card='model1'] .badge")).to_have_text(re.compile("running"))
+    expect(history.locator("#state")).to_have_text("Finished", timeout=60_000)
+    for model in ask(history, "metrics")["models"].values():
+        assert model["epoch"] == 2
+        assert model["evaluations"]["epoch"] == pytest.approx([0.25, 0.5, 0.75, 1, 2], abs=0.01)

@@ -1,0 +1,127 @@
+"""What the page's modules of pure functions return, evaluated in the browser."""
+
+import pytest
+from playwright.sync_api import Page
+
+from browser import run_in
+
+
+def test_thinning_keeps_ends_and_every_spike(modules: Page) -> None:
+    wave = "Array.from({length: 5000}, (_, i) => i === 1234 ? 99 : i === 4321 ? -99 : Math.sin(i))"
+    kept = run_in(modules, "series", f"m.thin({wave}, 1000)")
+    assert isinstance(kept, list)
+    assert len(kept) <= 1000
+    assert kept == sorted(set(kept))
+    assert {0, 1234, 4321, 4999} <= set(kept)
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("m.thin([], 10)", []),
+        ("m.thin([3, 1, 2], 10)", [0, 1, 2]),
+        ("m.append({a: [1]}, {a: [2, 3]})", {"a": [1, 2, 3]}),
+        ("m.append({}, {a: [2]})", {"a": [2]}),
+        ("m.pick([5, 6, 7], [0, 2])", [5, 7]),
+        ("m.smooth([0.1, 0.2, 0.3], [2, 2, 2], 0.05).map((v) => +v.toFixed(9))", [2, 2, 2]),
+        ("m.smooth([0.1, 0.2], [null, 4], 0.05)", [None, 4]),
+        ("m.bound({a: [1, 2, 3, 4, 5, 6, 7, 8, 9]}, 'a', 8).a.length <= 4", True),
+    ],
+)
+def test_series_functions_return_what_they_say(modules: Page, expression: str, expected: object) -> None:
+    assert run_in(modules, "series", expression) == expected
+
+
+def test_smoothing_is_equal_in_images_for_two_batch_sizes(modules: Page) -> None:
+    curve = "(n) => Array.from({length: n}, (_, i) => (i + 1) / n)"
+    ends = run_in(modules, "series", f"[100, 1000].map((n) => m.smooth(({curve})(n), ({curve})(n), 0.1).at(-1))")
+    assert isinstance(ends, list)
+    assert ends[0] == pytest.approx(ends[1], abs=0.01)
+
+
+def test_a_reset_replaces_the_history_and_a_delta_extends_it(modules: Page) -> None:
+    models = "{model1: {state: 'running', points: {step: [step], loss: [1]}, evaluations: {}}}"
+    answer = f"({{reset, step}}) => ({{boot: 'b', run: 'r', next: step, reset, models: {models}}})"
+    answers = "[{reset: true, step: 1}, {reset: false, step: 2}, {reset: true, step: 9}]"
+    merge = f"((known) => (each) => (known = m.merge(known, ({answer})(each))).models.model1.points.step)(m.NO_HISTORY)"
+    assert run_in(modules, "history", f"{answers}.map({merge})") == [[1], [1, 2], [9]]
+
+
+def test_an_idle_answer_leaves_the_models_as_they_are(modules: Page) -> None:
+    known = "{boot: 'b', run: 'r', next: 5, paired: {text: 'alike'}, models: {model1: {state: 'paused'}}}"
+    merged = run_in(modules, "history", f"m.merge({known}, {{boot: 'b', run: 'r', next: 5, reset: false, models: {{}}}})")
+    assert merged == {"boot": "b", "run": "r", "next": 5, "paired": {"text": "alike"}, "models": {"model1": {"state": "paused"}}}
+
+
+def test_retries_wait_twice_as_long_each_time_but_never_over_half_a_minute_and_a_bit(modules: Page) -> None:
+    assert run_in(modules, "poller", "[1, 2, 3, 9].map((n) => m.retryDelay(n, 0.5))") == [2000, 4000, 8000, 30000]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [("null", "–"), ("7.4", "7.4 s"), ("38", "38 s"), ("125", "2 min 05 s"), ("3780", "1 h 03 min")],
+)
+def test_durations_read_naturally(modules: Page, seconds: str, text: str) -> None:
+    assert run_in(modules, "format", f"m.duration({seconds})") == text
+
+
+
+
+@pytest.mark.parametrize(
+    ("curves", "expected"),
+    [
+        ("[1, 2], [5, 7], [1, 2], [4, 8]", {"x": [1, 2], "y": [1, -1]}),
+        ("[1, 3], [5, 7], [2, 4], [4, 4]", {"x": [2, 3], "y": [2, 3]}),
+        ("[1, 2], [5, null], [1, 2], [4, 8]", {"x": [1], "y": [1]}),
+        ("[], [], [1], [4]", {"x": [], "y": []}),
+    ],
+)
+def test_the_gap_is_known_where_both_curves_are(modules: Page, curves: str, expected: object) -> None:
+    assert run_in(modules, "gap", f"m.gap({curves})") == expected
+
+
+def test_a_gap_that_changes_sides_passes_through_zero(modules: Page) -> None:
+    assert run_in(modules, "gap", "m.withCrossings({x: [0, 2], y: [1, -1]})") == {"x": [0, 1, 2], "y": [1, 0, -1]}
+
+
+def test_a_link_names_only_what_is_not_a_default_and_reads_back(modules: Page) -> None:
+    defaults = "{model1: {kernels: [32, 64], seed: 0}, model2: {kernels: [32, 64], seed: 0}}"
+    settings = "{model1: {kernels: [32, 64], seed: 7}, model2: {kernels: [4], seed: 0}}"
+    link = run_in(modules, "link", f"m.write({settings}, {defaults})")
+    assert link == "#model1.seed=7&model2.kernels=4"
+    assert run_in(modules, "link", f"m.read('{link}', ['model1', 'model2'], ['kernels', 'seed'])") == {
+        "settings": {"model1": {"seed": "7"}, "model2": {"kernels": "4"}},
+        "strangers": [],
+    }
+
+
+def test_a_link_to_no_setting_is_told(modules: Page) -> None:
+    read = run_in(modules, "link", "m.read('#model3.seed=1&model1.sede=2&x&model1.seed.y=3', ['model1'], ['seed'])")
+    assert read == {"settings": {}, "strangers": ["model3.seed", "model1.sede", "x", "model1.seed.y"]}
+
+
+@pytest.mark.parametrize(
+    ("states", "gap", "title"),
+    [
+        (["idle", "idle"], "null", "FashionMNIST CNN Training Monitor"),
+        (["running", "running"], "0.012", "62 % · 1 leads +1.2 · FashionMNIST"),
+        (["paused", "paused"], "null", "62 % paused · FashionMNIST"),
+        (["finished", "failed"], "0.012", "failed · 1 leads +1.2 · FashionMNIST"),
+    ],
+)
+def test_the_title_tells_progress_and_leader(modules: Page, states: list[str], gap: str, title: str) -> None:
+    model = "(state) => ({state, step: 62, total_steps: 100})"
+    history = f"{{models: Object.fromEntries({states}.map((state, i) => [i, ({model})(state)]))}}"
+    verdict = f"{{verdict: {{accuracy: {{leader: {gap} && 'model1', gap: {gap}}}}}}}"
+    assert run_in(modules, "title", f"m.titleOf({history}, {verdict})") == title
+
+
+def test_marks_of_both_models_at_one_place_are_one(modules: Page) -> None:
+    events = "(at) => ({kind: ['running', 'paused', 'finished'], epoch: [0, 1, at], seconds: [0, 1, at]})"
+    models = f"{{model1: {{events: ({events})(3), points: {{epoch: [3]}}}}, model2: {{events: ({events})(2)}}}}"
+    marks = run_in(modules, "marks", f"m.marks({{models: {models}}}, {{x: 'epochs', imagesPerEpoch: 9}})")
+    assert [(mark["kind"], mark["x"], len(mark["models"])) for mark in marks] == [
+        ("paused", 1, 2),
+        ("finished", 2, 1),
+        ("finished", 3, 1),
+    ]

@@ -1,0 +1,214 @@
+"""Verdict, targets, figure, table and notes."""
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from browser import (
+    COUNT_POINTS,
+    SMALL,
+    Faults,
+    ask,
+    badges,
+    choose,
+    lines,
+    run_in,
+    set_quick_models,
+    start,
+    train_to_the_end,
+)
+from config import MODEL_NAMES
+
+# The verdict
+
+
+@pytest.mark.parametrize("axis", ["epochs", "seconds", "images", "flops"])
+def test_the_verdict_holds_at_an_equal_place_on_each_axis(finished: Page, axis: str) -> None:
+    answer = ask(finished, f"comparison?axis={axis}")
+    choose(finished, "axis", axis)
+    expect(finished.locator("[data-verdict='accuracy']")).to_have_text(answer["verdict"]["accuracy"]["text"])
+    expect(finished.locator("[data-verdict='loss']")).to_have_text(answer["verdict"]["loss"]["text"])
+    expect(finished.locator("#verdict")).to_have_attribute("data-leader", answer["verdict"]["accuracy"]["leader"] or "")
+    expect(finished.locator("[data-verdict='attribution']")).to_have_text(answer["attribution"]["text"])
+    reached = next(target for target in answer["targets"] if target["accuracy"] == 0.8)["model2"]
+    place = run_in(finished, "format", f"m.position('{axis}', {json.dumps(reached and reached[axis])})")
+    expect(finished.locator("[data-row='model2'] td").first.locator("span").first).to_have_text(place)
+
+
+def test_the_end_shows_test_accuracies_with_their_intervals(finished: Page) -> None:
+    tests = ask(finished, "comparison?axis=epochs")["test"]
+    for model in MODEL_NAMES:
+        cell = finished.locator(f"[data-row='{model}'] td").last
+        expect(cell).to_contain_text(f"{100 * tests[model]['accuracy']:.1f} %")
+        expect(cell).to_contain_text(f"{100 * tests[model]['low']:.1f}–{100 * tests[model]['high']:.1f}")
+
+
+def test_the_verdict_comes_with_the_first_evaluation_and_nothing_moves(page: Page) -> None:
+    set_quick_models(page)
+    start(page)
+    box = page.locator("#chart").bounding_box()
+    expect(page.locator("[data-verdict='accuracy']")).to_have_text(re.compile("leads by|Neither"))
+    expect(page.locator("[data-verdict='interval']")).to_have_text(re.compile(r"at \d.*checked every 0\.25 epochs"))
+    assert page.locator("#chart").bounding_box() == box
+
+
+# The table and the notes
+
+
+def test_the_table_has_every_figure_and_marks_the_better_one(finished: Page) -> None:
+    rows = ask(finished, "comparison?axis=epochs")["rows"]
+    shown = finished.locator("#figures tbody tr")
+    expect(shown).to_have_count(len(rows))
+    for row in rows:
+        line = finished.locator(f"[data-figure-row='{row['key']}']")
+        expect(line.locator("th summary span").first).to_have_text(row["title"])
+        for model, text in zip(MODEL_NAMES, (row["text1"], row["text2"]), strict=True):
+            expect(line.locator(f"[data-of='{model}'] > span:nth-child(2)")).to_have_text(text)
+        better = line.locator(".better").evaluate_all("cells => cells.map((cell) => cell.dataset.of)")
+        assert better == ([row["better"]] if row["better"] else [])
+
+
+def test_each_figure_explains_itself_and_cites_and_stays_open(page: Page) -> None:
+    set_quick_models(page)
+    start(page)
+    row = next(row for row in ask(page, "comparison?axis=epochs")["rows"] if row["key"] == "instability")
+    line = page.locator("[data-figure-row='instability']")
+    line.locator("summary").click()
+    expect(line.get_by_text(row["help"])).to_be_visible()
+    expect(line.get_by_text(row["source"])).to_be_visible()
+    with page.expect_response(re.compile("api/comparison")):
+        pass
+    with page.expect_response(re.compile("api/comparison")):
+        pass
+    expect(line.get_by_text(row["help"])).to_be_visible()
+
+
+def add_notes(page: Page, *notes: dict[str, object]) -> None:
+    """Let the server's comparison carry these notes."""
+
+    def answer(route: Route) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, json=response.json() | {"notes": list(notes)})
+
+    page.route("**/api/comparison*", answer)
+
+
+def test_two_notes_are_shown_at_most_and_none_comes_back_once_dismissed(finished: Page) -> None:
+    texts = {"plateau": "flat for 3 epochs", "overfit": "overfits: 3.1 points", "batch": "batch sizes differ"}
+    add_notes(finished, *({"id": each, "model": "model2", "text": text} for each, text in texts.items()))
+    choose(finished, "axis", "seconds")
+    notes = finished.locator("#notes li .text")
+    expect(notes).to_have_text(["flat for 3 epochs", "overfits: 3.1 points"])
+    finished.locator("#notes li").first.get_by_role("button").click()
+    expect(notes).to_have_text(["overfits: 3.1 points", "batch sizes differ"])
+    finished.reload()
+    expect(notes).to_have_text(["overfits: 3.1 points", "batch sizes differ"])
+
+
+# The figure
+
+
+def test_curves_are_training_and_validation_of_both_models_and_their_gap(finished: Page) -> None:
+    drawn = lines(finished)
+    for model in MODEL_NAMES:
+        assert len(drawn[f"{model}-loss"]["x"]) == len(drawn[f"{model}-raw-loss"]["x"]) > 200
+        assert drawn[f"{model}-loss"]["y"] != drawn[f"{model}-raw-loss"]["y"]
+        assert len(drawn[f"{model}-validation-accuracy"]["x"]) == 4
+    models = ask(finished, "metrics")["models"]
+    last = [100 * models[model]["evaluations"]["accuracy"][-1] for model in MODEL_NAMES]
+    assert drawn["gap"]["y"][-1] == pytest.approx(last[0] - last[1])
+
+
+def test_the_x_axis_is_epochs_seconds_or_images(finished: Page) -> None:
+    points = ask(finished, "metrics")["models"]["model1"]["points"]
+    ends = {"seconds": points["seconds"][-1], "images": points["epoch"][-1] * 55_000, "epochs": points["epoch"][-1]}
+    for axis, end in ends.items():
+        choose(finished, "x", axis)
+        finished.wait_for_function(
+            "([uid, end]) => Math.abs(document.querySelector('#chart').data.find((line) => line.uid === uid)"
+            ".x.at(-1) - end) < 1e-6 * end",
+            arg=["model1-loss", end],
+        )
+
+
+def test_loss_and_accuracy_are_stacked_or_overlaid_and_the_loss_logarithmic(finished: Page) -> None:
+    axes = "(([a, b]) => [a, b])(['yaxis', 'yaxis2'].map((axis) => document.querySelector('#chart')._fullLayout[axis]))"
+    state = f"{axes}.map((axis) => [axis.overlaying || '', axis.type])"
+    assert finished.evaluate(state) == [["", "linear"], ["", "linear"]]
+    choose(finished, "layout", "overlaid")
+    finished.wait_for_function(f"() => {state}[1][0] === 'y'")
+    finished.get_by_label("Log loss").check()
+    finished.wait_for_function(f"() => {state}[0][1] === 'log'")
+    finished.reload()
+    finished.wait_for_selector("#chart[data-drawn]")
+    assert finished.evaluate(state) == [["", "log"], ["y", "linear"]]
+
+
+def test_the_slider_smooths_by_images_and_off_means_the_raw_line(finished: Page) -> None:
+    slider = finished.get_by_role("slider", name="Smoothing")
+    expect(finished.locator("#smoothing-images")).to_have_text("2,750 images")
+    slider.fill("0")
+    expect(finished.locator("#smoothing-images")).to_have_text("off")
+    finished.wait_for_function("() => !document.querySelector('#chart')._fullData.find((l) => l.uid === 'model1-raw-loss').visible")
+    raw = ask(finished, "metrics")["models"]["model1"]["points"]["loss"]
+    assert lines(finished)["model1-loss"]["y"] == raw
+    slider.press("ArrowRight")
+    expect(slider).to_have_attribute("aria-valuetext", "275 images")
+
+
+def test_a_click_on_the_legend_hides_a_line_and_new_points_leave_it_hidden(page: Page) -> None:
+    set_quick_models(page)
+    start(page)
+    page.wait_for_function(COUNT_POINTS, arg=50)
+    page.locator("#chart .legendtoggle").first.click()
+    hidden = "document.querySelector('#chart')._fullData.find((line) => line.uid === 'model1-loss').visible"
+    page.wait_for_function(f"() => {hidden} === 'legendonly'")
+    with page.expect_response(re.compile("api/comparison")):
+        pass
+    with page.expect_response(re.compile("api/comparison")):
+        pass
+    assert page.evaluate(hidden) == "legendonly"
+
+
+def test_pauses_and_ends_are_marked(page: Page) -> None:
+    set_quick_models(page)
+    start(page)
+    page.wait_for_function(COUNT_POINTS, arg=50)
+    page.click("#pause")
+    badges(page, "paused")
+    texts = "document.querySelector('#chart').layout.annotations.map(({text}) => text).join()"
+    page.wait_for_function(f"() => {texts}.includes('paused')")
+    page.click("#pause")
+    badges(page, "running")
+    page.click("#stop")
+    page.locator("#confirm").get_by_role("button", name="Stop").click()
+    badges(page, "stopped")
+    page.wait_for_function(f"() => {texts}.includes('paused') && {texts}.includes('stopped')")
+
+
+def test_a_triangle_marks_where_the_loss_stopped_being_a_number(page: Page) -> None:
+    train_to_the_end(page, {"model1": SMALL, "model2": SMALL | {"optimizer": "sgd", "learning_rate": 10.0}})
+    expect(page.locator("#model2 .badge")).to_have_text("failed")
+    page.wait_for_function("() => document.querySelector('#chart').data?.find((line) => line.uid === 'model2-broken').x.length === 1")
+    expect(page.locator("#chart .legend")).to_contain_text("Model 2 loss is not a number")
+    expect(page.locator("#model2 .trouble")).to_contain_text("NaN")
+    expect(page.locator("#notes")).to_contain_text("Model 2 broke")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_picture_and_data_can_be_saved(finished: Page, faults: Faults) -> None:
+    saved = {}
+    for kind in ("png", "csv", "json"):
+        finished.get_by_text("Export", exact=True).click()
+        with finished.expect_download() as download:
+            finished.locator(f"[data-export='{kind}']").click()
+        assert download.value.suggested_filename.endswith(f".{kind}")
+        saved[kind] = download.value.path().read_bytes()
+    assert saved["png"].startswith(b"\x89PNG")
+    assert len(saved["png"]) > 20_000
+    models = ask(finished, "metrics")["models"]
+    count = sum(len(models[m][kind]["epoch"]) for m in MODEL_NAMES for kind in ("points", "evaluations"))
+    assert len(saved["csv"].decode().splitlines()) == 1 + count
+    assert json.loads(saved["json"])["models"]["model1"]["points"]["loss"] == models["model1"]["points"]["loss"]
