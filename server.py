@@ -9,11 +9,13 @@ import importlib.util
 import json
 import logging
 import math
+import select
 import signal
 import sys
 import threading
 from pathlib import Path
 from typing import Any, NoReturn
+from unicodedata import category
 
 from flask import Flask, Response, render_template, request, send_from_directory
 from waitress.server import create_server
@@ -22,12 +24,14 @@ from werkzeug.exceptions import HTTPException
 from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, InvalidSettings, ModelConfig, parse_config
 from guard import MAX_BODY, Guard
 from measures import AXES
-from monitor import COMMANDS, Conflict, Monitor, NotReady
-from store import RunStore, StoreError, UnknownRun
+from monitor import COMMANDS, MAX_EPOCHS, Conflict, Monitor, NotReady, TooManyEpochs
+from store import NotSaved, RunStore, StoreError, UnknownRun
 
 DEFAULT_PORT = 8080
 GZIP_FROM = 1400  # bytes: what fits one packet gains nothing
+MAX_NAME = 100  # characters of a run's name
 ONE_DAY = 24 * 60 * 60  # seconds
+HAS_POLL = hasattr(select, "poll")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -111,8 +115,37 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
 
     @app.get("/api/runs/<run>")
     def one_run(run: str) -> dict[str, Any]:
-        newest, models = monitor.store.run(run).view()
-        return {"boot": monitor.boot, "run": run, "next": newest, "reset": True, "models": models}
+        return monitor.one_run(run)
+
+    @app.post("/api/runs/<run>/resume")
+    def resume_run(run: str) -> tuple[dict[str, Any], int]:
+        more_epochs = read_object(("more_epochs",)).get("more_epochs", 0)
+        if not isinstance(more_epochs, int) or isinstance(more_epochs, bool) or not 0 <= more_epochs <= MAX_EPOCHS:
+            given = shorten(more_epochs)
+            expected = f"more_epochs must be a whole number from 0 to {MAX_EPOCHS}, got {given}"
+            raise BadRequest("A number that cannot be used", {"more_epochs": expected})
+        return {"run": monitor.resume_run(run, more_epochs)}, 202
+
+    @app.post("/api/runs/<run>/rename")
+    def rename_run(run: str) -> dict[str, Any]:
+        name = read_object(("name",)).get("name")
+        if not isinstance(name, str) or not is_title(name):
+            expected = f"name must be 1 to {MAX_NAME} characters without control characters, got {shorten(name)}"
+            raise BadRequest("A name that cannot be used", {"name": expected})
+        monitor.store.rename(run, name)
+        return {"run": run, "name": name}
+
+    @app.post("/api/runs/<run>/delete")
+    def delete_run(run: str) -> dict[str, Any]:
+        read_object(())
+        monitor.delete_run(run)
+        return {"run": run}
+
+    @app.post("/api/runs/<run>/restore")
+    def restore_run(run: str) -> dict[str, Any]:
+        read_object(())
+        monitor.store.restore(run)
+        return {"run": run}
 
     @app.errorhandler(InvalidSettings)
     def invalid_settings(error: InvalidSettings) -> tuple[dict[str, Any], int]:
@@ -122,6 +155,14 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
     @app.errorhandler(BadRequest)
     def bad_request(error: BadRequest) -> tuple[dict[str, Any], int]:
         return error_body("bad_request", str(error), error.fields), 400
+
+    @app.errorhandler(TooManyEpochs)
+    def too_many_epochs(error: TooManyEpochs) -> tuple[dict[str, Any], int]:
+        return error_body("bad_request", str(error), {"more_epochs": str(error)}), 400
+
+    @app.errorhandler(NotSaved)
+    def not_saved(error: NotSaved) -> tuple[dict[str, Any], int]:
+        return error_body("not_saved", str(error)), 503
 
     @app.errorhandler(NotReady)
     def not_ready(error: NotReady) -> tuple[dict[str, Any], int]:
@@ -165,12 +206,25 @@ def error_body(code: str, message: str, fields: dict[str, str] | None = None) ->
     return {"error": {"code": code, "message": message} | ({"fields": fields} if fields else {})}
 
 
+def is_title(text: str) -> bool:
+    """Return whether a text can stand as a run's name: something to see, on one line, that UTF-8 can hold."""
+    return 1 <= len(text) <= MAX_NAME and not text.isspace() and all(category(one)[0] != "C" for one in text)
+
+
+def shorten(value: object) -> str:
+    """Return a value of a request's body as a message can show it."""
+    try:
+        return json.dumps(value)[:80]
+    except RecursionError:  # nested almost too deeply to be read at all
+        return "a deeply nested value"
+
+
 def read_object(known: tuple[str, ...]) -> dict[str, Any]:
     """Return the request's JSON object. Raises BadRequest where it is none or holds an unknown key."""
     given = read_json()
     if not isinstance(given, dict):
         raise BadRequest("The body must be a JSON object")
-    unknown = {key[:80]: f"unknown key; expected {', '.join(known)}" for key in given if key not in known}
+    unknown = {key[:80]: f"unknown key; expected {', '.join(known) or 'none'}" for key in given if key not in known}
     if unknown:
         raise BadRequest("The body has unknown keys", unknown)
     return given
@@ -225,6 +279,7 @@ def main(arguments: list[str] | None = None) -> int:
         level=logging.DEBUG if options.verbose else logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    logging.getLogger("filelock").setLevel(logging.INFO)
     for number in STOP_SIGNALS:  # by hand: a shell starts background jobs deaf to SIGINT
         signal.signal(number, _exit_on_signal)
     try:
@@ -242,7 +297,17 @@ def serve(monitor: Monitor, host: str, port: int) -> int:
     """Serve a monitor and load its data until a signal comes; return the exit code."""
     app = create_app(monitor, host)
     try:
-        server = create_server(app, host=host, port=port, threads=8, max_request_body_size=MAX_BODY, ident=None)
+        server = create_server(
+            app,
+            host=host,
+            port=port,
+            threads=8,
+            max_request_body_size=MAX_BODY,
+            connection_limit=1000 if HAS_POLL else 400,  # waitress' 100 could be taken up by idle clients
+            asyncore_use_poll=HAS_POLL,  # select() ends at 1024 file descriptors, on Windows at 512
+            channel_timeout=60,
+            ident=None,
+        )
     except (OSError, ValueError) as error:  # a port in use; a host that is none
         return fail(f"Cannot listen on {host}:{port} ({error}): choose another with --port")
     print(address(app.wsgi_app, host, port), flush=True)  # type: ignore[arg-type]

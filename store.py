@@ -2,56 +2,51 @@
 
 A writer thread saves twice a second what the trainers have measured since; trainers never wait
 for the disk. One process owns the directory, by a lock that dies with it.
+
+What is promised. A killed process loses what came after the last save: at most a second of points,
+and the weights since the last epoch's end. After a power cut the history ends with the last epoch at
+the earliest: in between, SQLite's write-ahead log (journal_mode WAL, synchronous NORMAL) is written
+twice a second but left to the operating system to flush, which spares the disk two flushes a second;
+whenever a checkpoint of weights is due, the log is first flushed and folded into the file.
 """
 
+import contextlib
+import hashlib
 import json
 import logging
 import math
+import os
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from filelock import FileLock, Timeout
 
-from config import ModelConfig, differing_fields
-from metrics import Evaluation, Event, MetricsLog, Point, Status
+from config import ModelConfig
+from database import open_history
+from metrics import Evaluation, Event, MetricsLog, News, Point, Status
 
 log = logging.getLogger(__name__)
 
 SAVE_INTERVAL = 0.5  # seconds
-SCHEMA_VERSION = 1
-TABLES = """
-CREATE TABLE runs (id TEXT PRIMARY KEY, started TEXT NOT NULL, environment TEXT NOT NULL);
-CREATE TABLE models (
-    run TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, model TEXT NOT NULL,
-    config TEXT NOT NULL, status TEXT NOT NULL, PRIMARY KEY (run, model)
-);
-CREATE TABLE points (
-    run TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, model TEXT NOT NULL,
-    step INTEGER NOT NULL, epoch REAL NOT NULL, seconds REAL NOT NULL, loss REAL, accuracy REAL,
-    PRIMARY KEY (run, model, step)
-) WITHOUT ROWID;
-CREATE TABLE evaluations (
-    run TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, model TEXT NOT NULL,
-    step INTEGER NOT NULL, epoch REAL NOT NULL, seconds REAL NOT NULL, loss REAL, accuracy REAL,
-    train_accuracy REAL, PRIMARY KEY (run, model, step)
-) WITHOUT ROWID;
-CREATE TABLE events (
-    run TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, model TEXT NOT NULL, number INTEGER NOT NULL,
-    kind TEXT NOT NULL, step INTEGER NOT NULL, epoch REAL NOT NULL, seconds REAL NOT NULL,
-    PRIMARY KEY (run, model, number)
-) WITHOUT ROWID;
-"""
+ROWS_AT_ONCE = 10_000  # read in one go: some 10 ms in which nothing can be saved
+DIGEST_SIZE = hashlib.sha256().digest_size  # bytes
+WHAT_IS_TRAINED = ("config", "parameters", "precision", "threads", "steps_per_epoch")
+STATUS_FIELDS = frozenset(field.name for field in fields(Status))
 
 Row = TypeVar("Row", bound=NamedTuple)
 
 
 class StoreError(Exception):
     """The runs directory cannot be used; the message says why and what to do."""
+
+
+class NotSaved(Exception):
+    """A change to the history could not be written; the message says why."""
 
 
 class UnknownRun(KeyError):
@@ -68,13 +63,18 @@ class _Recording:
     environment: str
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
     entered: bool = False
-    statuses: dict[str, Status] = field(default_factory=dict)
-    unsaved: dict[str, list[Point]] = field(default_factory=dict)
+    unsaved: dict[str, News] = field(default_factory=dict)
 
-    def take_unsaved(self) -> None:
-        self.statuses = {model: self.metrics.status(model) for model in self.metrics.models}
-        for model, points in self.metrics.take_unsaved().items():
-            self.unsaved.setdefault(model, []).extend(points)
+    def take_news(self) -> None:
+        for model, news in self.metrics.take_news().items():
+            old = self.unsaved.get(model, News(news.status, [], [], []))
+            self.unsaved[model] = News(
+                news.status, old.points + news.points, old.evaluations + news.evaluations, old.events + news.events
+            )
+
+    @property
+    def is_saved(self) -> bool:
+        return self.entered and not self.unsaved
 
 
 class RunStore:
@@ -83,15 +83,20 @@ class RunStore:
     def __init__(self, directory: Path) -> None:
         """Open or create the history. Raises StoreError where the directory cannot be written or is in use."""
         self.problem: str | None = None  # why the latest measurements are not on disk, or None
+        self.warning: str | None = None  # what of the history was found damaged, or None
         self._lock = threading.Lock()  # one connection, one user at a time
+        self._saving = threading.Lock()  # one save at a time; taken before _lock
         self._recordings: list[_Recording] = []  # those not wholly saved yet, and the latest
+        self._waiting_lock = threading.Lock()  # guards _waiting; never held while the disk is busy
+        self._waiting: dict[tuple[str, str], bytes] = {}  # checkpoints by run and model
         self._closing = threading.Event()
+        self._checkpoints = directory / "checkpoints"
         self._owner = FileLock(directory / "owner.lock")
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            self._checkpoints.mkdir(parents=True, exist_ok=True)
             self._owner.acquire(timeout=0)
-            self._database = sqlite3.connect(directory / "history.sqlite", check_same_thread=False)
-            self._prepare_database()
+            self._database, self.warning = open_history(directory / "history.sqlite")
+            self._prepare()
         except Timeout:
             raise StoreError(f"{directory} is in use by another server: stop that one or give --runs-dir") from None
         except (OSError, sqlite3.Error) as error:
@@ -100,67 +105,97 @@ class RunStore:
         self._writer = threading.Thread(target=self._save_regularly, name="store", daemon=False)
         self._writer.start()
 
-    def _prepare_database(self) -> None:
+    def _prepare(self) -> None:
+        """Set the connection up, mark what was running when its process died, purge what was deleted."""
         database = self._database
         database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")  # see the top of the file
         database.execute("PRAGMA foreign_keys = ON")
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            database.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        elif version != SCHEMA_VERSION:
-            raise sqlite3.DatabaseError(f"its history was written by a newer version ({version} > {SCHEMA_VERSION})")
-        with database:  # what was running when its process died
+        for part in self._checkpoints.glob("*.part"):  # half a file, of a process that was killed
+            part.unlink()
+        with database:
             database.execute(
                 "UPDATE models SET status = json_set(status, '$.state', 'interrupted', '$.eta_seconds', NULL)"
                 " WHERE json_extract(status, '$.state') IN ('idle', 'running', 'paused')"
             )
+        deleted = database.execute("SELECT run, model FROM models JOIN runs ON run = id WHERE deleted").fetchall()
+        for run, model in deleted:
+            self._checkpoint_path(run, model).unlink(missing_ok=True)
+        with database:
+            database.execute("DELETE FROM runs WHERE deleted")
+        runs = database.execute("SELECT count(*) FROM runs").fetchone()[0]
+        if not runs and not self.warning and not deleted and any(self._checkpoints.glob("*.checkpoint")):
+            self.warning = f"The history is empty, but {self._checkpoints} holds checkpoints: was its file removed?"
+            log.warning("%s", self.warning)
+
+    # Writing
 
     def record(self, run: str, metrics: MetricsLog, configs: Mapping[str, ModelConfig], environment: object) -> None:
-        """Enter a new run and save from now on what its log takes in."""
-        with self._lock:
+        """Enter a run, or go on with one that is there, and save from now on what its log takes in."""
+        with self._saving:
             self._recordings.append(_Recording(run, metrics, dict(configs), json.dumps(environment)))
         self.save()
 
+    def save_checkpoint(self, run: str, model: str, data: bytes) -> None:
+        """Hand over a checkpoint to be written after the points that led to it; the latest wins. Returns at once."""
+        with self._waiting_lock:
+            self._waiting[run, model] = data
+
     def save(self) -> None:
-        """Write what has been measured since the last time, in one transaction."""
-        with self._lock:
-            for recording in self._recordings:
-                recording.take_unsaved()
+        """Write what has been measured since the last time, in one transaction, and then the checkpoints."""
+        with self._saving:
+            with self._waiting_lock:
+                checkpoints = dict(self._waiting)  # the points that led to them have been published before
             try:
-                with self._database:
-                    for recording in self._recordings:
-                        self._write(recording)
-            except sqlite3.Error as error:  # disk full, say: keep what is not written and try again
+                self._save_measurements(flush=bool(checkpoints))
+                for (run, model), data in checkpoints.items():
+                    self._write_checkpoint(run, model, data)
+            except (sqlite3.Error, OSError) as error:  # disk full, say: keep what is not written and try again
                 if self.problem is None:
-                    log.error("measurements are not being saved: %s", error)
+                    log.error("run %s: not being saved: %s", self._latest, error)
                 self.problem = f"Not saved: {error}. Training goes on; saving is tried again."
                 return
             if self.problem is not None:
-                log.info("measurements are being saved again")
+                log.info("run %s: being saved again", self._latest)
             self.problem = None
-            for recording in self._recordings:
-                recording.entered, recording.unsaved = True, {}
-            self._recordings = self._recordings[-1:]
 
-    def _write(self, recording: "_Recording") -> None:
+    @property
+    def _latest(self) -> str:
+        return self._recordings[-1].run if self._recordings else "none"
+
+    def _save_measurements(self, *, flush: bool) -> None:
+        for recording in self._recordings:
+            recording.take_news()
+        if not all(recording.is_saved for recording in self._recordings):
+            with self._lock, self._database:
+                for recording in self._recordings:
+                    self._write(recording)
+        for recording in self._recordings:
+            recording.entered, recording.unsaved = True, {}
+        self._recordings = self._recordings[-1:]
+        if flush:
+            with self._lock:
+                self._database.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+
+    def _write(self, recording: _Recording) -> None:
         run = recording.run
         if not recording.entered:
-            self._database.execute("INSERT INTO runs VALUES (?, ?, ?)", (run, recording.started, recording.environment))
-            self._database.executemany(
-                "INSERT INTO models VALUES (?, ?, ?, '{}')",
-                [(run, model, config.model_dump_json()) for model, config in recording.configs.items()],
+            self._database.execute(
+                "INSERT OR IGNORE INTO runs (id, started, environment) VALUES (?, ?, ?)",
+                (run, recording.started, recording.environment),
             )
-        for model, status in recording.statuses.items():
-            self._update_status(run, model, status)
-            self._insert("points", run, model, recording.unsaved[model])
-            self._insert("evaluations", run, model, recording.metrics.evaluations(model))
-            events = recording.metrics.events(model)
-            self._insert("events", run, model, [(number, *event) for number, event in enumerate(events)])
-
-    def _update_status(self, run: str, model: str, status: Status) -> None:
-        self._database.execute(
-            "UPDATE models SET status = ? WHERE run = ? AND model = ?", (json.dumps(status.as_json()), run, model)
-        )
+            for model, config in recording.configs.items():
+                self._database.execute(
+                    "INSERT INTO models VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET config = excluded.config",
+                    (run, model, config.model_dump_json(), _as_text(recording.metrics.status(model))),
+                )
+        for model, news in recording.unsaved.items():
+            self._database.execute(
+                "UPDATE models SET status = ? WHERE run = ? AND model = ?", (_as_text(news.status), run, model)
+            )
+            self._insert("points", run, model, news.points)
+            self._insert("evaluations", run, model, news.evaluations)
+            self._insert("events", run, model, [(number, *event) for number, event in news.events])
 
     def _insert(self, table: str, run: str, model: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if rows:
@@ -170,60 +205,238 @@ class RunStore:
                 [(run, model, *row) for row in rows],
             )
 
-    def _select(self, kind: type[Row], table: str, run: str, model: str) -> list[Row]:
-        columns = ", ".join(kind._fields)
-        rows = self._database.execute(
-            f"SELECT {columns} FROM {table} WHERE run = ? AND model = ? ORDER BY step",  # noqa: S608 - no outside text
-            (run, model),
-        )
-        return [kind(*row) for row in rows]
+    def _write_checkpoint(self, run: str, model: str, data: bytes) -> None:
+        replace_file(self._checkpoint_path(run, model), hashlib.sha256(data).digest() + data)
+        log.debug("run %s: checkpoint of %s saved, %d bytes", run, model, len(data))
+        with self._waiting_lock:
+            if self._waiting.get((run, model)) is data:  # else a later one has come in the meantime
+                del self._waiting[run, model]
+
+    def _save_regularly(self) -> None:
+        while not self._closing.wait(SAVE_INTERVAL):
+            try:
+                self.save()
+            except Exception as error:  # our own mistake: say so, and go on trying
+                log.exception("saving failed")
+                self.problem = f"Not saved: {type(error).__name__}: {error}. Training goes on; saving is tried again."
+
+    # Reading
 
     def runs(self) -> list[dict[str, Any]]:
-        """Return all runs, newest first: id, start, which settings differ, and each model's last status."""
+        """Return all runs, newest first: id, name, start, which settings differ, and each model's last status."""
         self.save()
         with self._lock:
             rows = self._database.execute(
-                "SELECT id, started, model, status FROM runs JOIN models ON run = id ORDER BY id DESC, model"
+                "SELECT id, name, started, model, config, status FROM runs JOIN models ON run = id"
+                " WHERE NOT deleted ORDER BY id DESC, model"
             ).fetchall()
         runs: dict[str, dict[str, Any]] = {}
-        for run, started, model, status in rows:
-            entry = runs.setdefault(run, {"id": run, "started": started, "models": {}})
-            entry["models"][model] = json.loads(status)
+        for run, name, started, model, config, status in rows:
+            entry = runs.setdefault(run, {"id": run, "name": name, "started": started, "models": {}})
+            entry["models"][model] = json.loads(status) | {"config": json.loads(config)}
         for entry in runs.values():
-            configs = [ModelConfig(**model["config"]) for model in entry["models"].values()]
-            entry["differing"] = differing_fields(configs[0], configs[-1])
+            first, *_, last = [model["config"] for model in entry["models"].values()] * 2
+            entry["differing"] = [name for name in ModelConfig.model_fields if first.get(name) != last.get(name)]
         return list(runs.values())
+
+    def about(self, run: str) -> dict[str, Any]:
+        """Return a run's name, start and environment. Raises UnknownRun."""
+        self.save()
+        with self._lock:
+            row = self._database.execute(
+                "SELECT name, started, environment FROM runs WHERE id = ? AND NOT deleted", (run,)
+            ).fetchone()
+        if row is None:
+            raise UnknownRun(run)
+        return {"name": row[0], "started": row[1], "environment": json.loads(row[2])}
 
     def run(self, run: str) -> MetricsLog:
         """Return one run as the log that its trainers left behind. Raises UnknownRun."""
         self.save()
-        with self._lock:
-            models = self._database.execute("SELECT model, status FROM models WHERE run = ?", (run,)).fetchall()
-            if not models:
-                raise UnknownRun(run)
-            metrics = MetricsLog(model for model, _ in models)
-            for model, status in models:
-                metrics.publish(
-                    model,
-                    Status(**json.loads(status)),
-                    [_without_null(point) for point in self._select(Point, "points", run, model)],
-                    [_without_null(evaluation) for evaluation in self._select(Evaluation, "evaluations", run, model)],
-                    self._select(Event, "events", run, model),
-                    flush=True,
-                )
+        statuses = self._statuses(run)
+        metrics = MetricsLog(statuses)
+        self._fill(metrics, run, statuses)
         return metrics
+
+    def resume(self, run: str, steps: Mapping[str, int], *, base: int = 0) -> MetricsLog:
+        """Return the log of a run as it was when each model had taken so many steps, to go on with.
+
+        What was measured beyond stays in the file, hidden, until the same steps are taken again: they
+        are the same, since everything random in a run follows from its settings. Raises UnknownRun.
+        """
+        self.save()
+        statuses = {
+            model: self._back_to(run, model, status, steps[model]) for model, status in self._statuses(run).items()
+        }
+        metrics = MetricsLog(statuses, keep_unsaved=True, base=base)
+        self._fill(metrics, run, statuses)
+        metrics.take_news()  # it is on disk
+        return metrics
+
+    def configs(self, run: str) -> dict[str, ModelConfig]:
+        """Return the settings of a run's models. Raises UnknownRun, or pydantic's error where they are not ours."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT model, config FROM models JOIN runs ON run = id WHERE run = ? AND NOT deleted ORDER BY model",
+                (run,),
+            ).fetchall()
+        if not rows:
+            raise UnknownRun(run)
+        return {model: ModelConfig.model_validate_json(config) for model, config in rows}
+
+    def states(self, run: str) -> dict[str, str]:
+        """Return the last state of a run's models. Raises UnknownRun."""
+        self.save()
+        return {model: status.state for model, status in self._statuses(run).items()}
+
+    def checkpoint(self, run: str, model: str) -> bytes | None:
+        """Return the latest checkpoint of a model, or None where there is no sound one."""
+        self.save()
+        with self._lock:
+            known = self._database.execute(
+                "SELECT run, model FROM models WHERE run = ? AND model = ?", (run, model)
+            ).fetchone()
+        with self._waiting_lock:
+            waiting = self._waiting.get((run, model))
+        if waiting is not None or known is None:
+            return waiting
+        path = self._checkpoint_path(*known)  # named after what the database holds
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        digest, data = content[:DIGEST_SIZE], content[DIGEST_SIZE:]
+        if hashlib.sha256(data).digest() == digest:
+            return data
+        os.replace(path, path.with_suffix(".damaged"))
+        self.warning = f"The checkpoint of {model} of run {run} was damaged; it was set aside as {path.stem}.damaged."
+        log.error("run %s: %s", run, self.warning)
+        return None
+
+    def _statuses(self, run: str) -> dict[str, Status]:
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT model, status FROM models JOIN runs ON run = id WHERE run = ? AND NOT deleted ORDER BY model",
+                (run,),
+            ).fetchall()
+        if not rows:
+            raise UnknownRun(run)
+        known = [(model, json.loads(status)) for model, status in rows]
+        return {
+            model: Status(**{name: value for name, value in status.items() if name in STATUS_FIELDS})
+            for model, status in known
+        }
+
+    def _back_to(self, run: str, model: str, status: Status, step: int) -> Status:
+        """Return the status that a model had after `step` steps, as far as what it measured tells."""
+        back = Status("stopped", **{name: getattr(status, name) for name in WHAT_IS_TRAINED}, step=step)
+        place = (run, model, step)
+        with self._lock:
+            point = self._database.execute(
+                "SELECT epoch, seconds, loss, accuracy FROM points WHERE run = ? AND model = ? AND step = ?", place
+            ).fetchone()
+            evaluation = self._database.execute(
+                "SELECT loss, accuracy FROM evaluations WHERE run = ? AND model = ? AND step <= ?"
+                " ORDER BY step DESC LIMIT 1",
+                place,
+            ).fetchone()
+        if point:
+            back = replace(back, epoch=point[0], elapsed_seconds=point[1], loss=point[2], accuracy=point[3])
+        if evaluation:
+            back = replace(back, val_loss=evaluation[0], val_accuracy=evaluation[1])
+        return back
+
+    def _fill(self, metrics: MetricsLog, run: str, statuses: Mapping[str, Status]) -> None:
+        """Put into an empty log what each model has measured up to its status' step, and all that happened."""
+        for model, status in statuses.items():
+            for points in self._select(Point, "points", run, model, status.step):
+                metrics.publish(model, status, points)
+            evaluations = [
+                row for rows in self._select(Evaluation, "evaluations", run, model, status.step) for row in rows
+            ]
+            with self._lock:
+                events = self._database.execute(
+                    "SELECT kind, step, epoch, seconds FROM events WHERE run = ? AND model = ? ORDER BY number",
+                    (run, model),
+                ).fetchall()
+            metrics.publish(model, status, [], evaluations, [Event(*event) for event in events], flush=True)
+
+    def _select(self, kind: type[Row], table: str, run: str, model: str, last_step: int) -> Iterator[list[Row]]:
+        """Yield a model's rows in portions: between them the writer gets its turn."""
+        query = (
+            f"SELECT {', '.join(kind._fields)} FROM {table}"  # noqa: S608 - no outside text
+            " WHERE run = ? AND model = ? AND step > ? AND step <= ? ORDER BY step LIMIT ?"
+        )
+        after = -1
+        while True:
+            with self._lock:
+                rows = self._database.execute(query, (run, model, after, last_step, ROWS_AT_ONCE)).fetchall()
+            if not rows:
+                return
+            after = rows[-1][0]
+            yield [_without_null(kind(*row)) for row in rows]
+
+    # Changing the history
+
+    def rename(self, run: str, name: str) -> None:
+        """Give a run a name. Raises UnknownRun or NotSaved."""
+        self._change("UPDATE runs SET name = ? WHERE id = ? AND NOT deleted", name, run)
+
+    def delete(self, run: str) -> None:
+        """Take a run out of the history; until the next start it can be restored. Raises UnknownRun or NotSaved."""
+        self._change("UPDATE runs SET deleted = 1 WHERE id = ? AND NOT deleted", run)
+
+    def restore(self, run: str) -> None:
+        """Put a deleted run back; do nothing where it is not deleted. Raises UnknownRun or NotSaved."""
+        self._change("UPDATE runs SET deleted = 0 WHERE id = ?", run)
+
+    def _change(self, statement: str, *values: str) -> None:
+        self.save()  # it may not be entered yet
+        try:
+            with self._lock, self._database:
+                changed = self._database.execute(statement, values).rowcount
+        except sqlite3.Error as error:
+            raise NotSaved(f"The history could not be changed: {error}") from error
+        if not changed:
+            raise UnknownRun(values[-1])
 
     def close(self) -> None:
         """Save what is left and give the directory back."""
         self._closing.set()
         self._writer.join()
         self.save()
-        self._database.close()
+        with self._saving, self._lock:
+            self._database.close()
         self._owner.release()
 
-    def _save_regularly(self) -> None:
-        while not self._closing.wait(SAVE_INTERVAL):
-            self.save()
+    def _checkpoint_path(self, run: str, model: str) -> Path:
+        """Return a checkpoint's place; run and model must come from ourselves or from the database."""
+        return self._checkpoints / f"{run}.{model}.checkpoint"
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file so that whoever opens it, now or after a crash, finds the old or the new one, whole."""
+    part = path.with_suffix(".part")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)  # gives a full disk its room back
+        raise
+    if os.name == "posix":  # Windows cannot open a folder, and keeps the order by itself
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _as_text(status: Status) -> str:
+    return json.dumps(status.as_json())
 
 
 def _without_null(row: Row) -> Row:

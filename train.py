@@ -14,9 +14,11 @@ import secrets
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -144,19 +146,23 @@ class ModelTrainer(threading.Thread):
         try:
             torch.set_num_threads(self.threads)  # of this thread alone
             with torch.autograd.set_multithreading_enabled(False):
-                with self._reaching_start_line():
-                    engine = Engine(self.config, self._dataset, self._device)
-                    self._restore(engine)
-                    self._announce(
-                        parameters=sum(weights.numel() for weights in engine.model.parameters()),
-                        precision=engine.precision,
-                        steps_per_epoch=engine.steps_per_epoch,
-                        total_steps=engine.total_steps,
-                    )
-                with engine.in_its_stream():
-                    self._train(engine)
+                self._build_and_train()
         except Exception as error:
             self._fail(error)
+
+    def _build_and_train(self) -> None:
+        """Hold the engine in a frame of its own: an error's traceback would keep that of `run`."""
+        with self._reaching_start_line():
+            engine = Engine(self.config, self._dataset, self._device)
+            self._restore(engine)
+            self._announce(
+                parameters=sum(weights.numel() for weights in engine.model.parameters()),
+                precision=engine.precision,
+                steps_per_epoch=engine.steps_per_epoch,
+                total_steps=engine.total_steps,
+            )
+        with engine.in_its_stream():
+            self._train(engine)
 
     @contextlib.contextmanager
     def _reaching_start_line(self) -> Iterator[None]:
@@ -366,7 +372,6 @@ def environment() -> dict[str, Any]:
         "torch": torch.__version__,
         "device": device_name(),
         "cores": available_cores(),
-        "threads": torch.get_num_threads(),
         "platform": platform.platform(),
         "revision": git_revision(Path(__file__).resolve().parent),
     }

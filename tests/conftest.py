@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 
 import data
@@ -14,6 +15,9 @@ settings.register_profile(
     "repeatable", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("repeatable")
+
+# As a trainer has beside another on two cores. More would spin for each other where the machine is busy.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,14 @@ def test_every_module_and_route_is_documented() -> None:
     assert [route for route in routes if f"http://localhost:8080{route}" not in README] == []
 
 
+def test_every_change_of_a_past_run_is_shown_with_curl() -> None:
+    changes = re.findall(r'@app\.post\("/api/runs/<run>/(\w+)"', (ROOT / "server.py").read_text())
+    assert len(changes) == 4
+    assert [
+        one for one in changes if not re.search(rf"curl .*http://localhost:8080/api/runs/\S+/{one}$", README, re.M)
+    ] == []
+
+
 def test_pictures_are_there() -> None:
     pictures = re.findall(r"!\[.*?\]\((.*?)\)", README)
     assert pictures

@@ -350,16 +350,16 @@ def test_command_that_the_state_forbids_is_refused(
 
 
 def test_of_many_simultaneous_starts_exactly_one_succeeds(app: Flask) -> None:
-    together = threading.Barrier(30)
+    together = threading.Barrier(50)
 
     def press(_: int) -> int:
         client = app.test_client()
         together.wait(PATIENCE)
         return client.post("/api/start", json=ENDLESS).status_code
 
-    with ThreadPoolExecutor(30) as pool:
-        answers = sorted(pool.map(press, range(30)))
-    assert answers == [202] + [409] * 29
+    with ThreadPoolExecutor(50) as pool:
+        answers = sorted(pool.map(press, range(50)))
+    assert answers == [202] + [409] * 49
     trainers = [thread.name for thread in threading.enumerate() if isinstance(thread, ModelTrainer)]
     assert sorted(trainers) == ["model1", "model2"]
     assert len(strict(app.test_client().get("/api/runs"))["runs"]) == 1
