@@ -5,13 +5,17 @@ BIN := $(VENV)/bin
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: run test lint bench clean
+.PHONY: run test soak lint bench screenshots clean
 
 run: $(VENV)/.dataset
 	$(BIN)/python server.py $(ARGS)
 
 test: $(VENV)/.dev $(VENV)/.dataset $(VENV)/.browser
 	$(BIN)/python -m pytest $(ARGS)
+
+# Crashes and bad input at full length: about half an hour.
+soak: $(VENV)/.dev $(VENV)/.dataset
+	$(BIN)/python -m pytest -m "" -s tests/test_crash.py tests/test_fuzz.py $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -23,6 +27,10 @@ bench: $(VENV)/.dev $(VENV)/.dataset
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/polling.py
 	$(BIN)/python benchmarks/startup.py
+
+# Every state of the page, light and dark, wide and narrow, and the README's picture: about three minutes.
+screenshots: $(VENV)/.dev $(VENV)/.dataset $(VENV)/.browser
+	$(BIN)/python docs/screenshots.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -63,13 +63,13 @@ class Server:
 
 
 @contextmanager
-def running_server() -> Iterator[Server]:
-    """Run `python server.py` on a free port with an empty history; end it afterwards."""
+def running_server(runs_dir: Path | None = None) -> Iterator[Server]:
+    """Run `python server.py` on a free port, with an empty history if none is given; end it afterwards."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory() as runs:
-        command = [sys.executable, "server.py", "--port", str(port), "--runs-dir", runs]
+    with tempfile.TemporaryDirectory() as empty:
+        command = [sys.executable, "server.py", "--port", str(port), "--runs-dir", str(runs_dir or empty)]
         started = time.perf_counter()
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:

@@ -4,6 +4,12 @@ import { recall, remember } from "./memory.js";
 
 const KEY = "tab";
 
+/** Return the tab to show: the one wanted, or the first where that one has nothing to show yet. */
+function available(tabs, wanted) {
+  const shown = tabs.filter((tab) => getComputedStyle(tab).display !== "none");
+  return shown.includes(wanted) ? wanted : (shown[0] ?? tabs[0]);
+}
+
 function choose(tabs, chosen) {
   for (const tab of tabs) {
     const isChosen = tab === chosen;
@@ -18,8 +24,10 @@ const target = (tabs, index, key) =>
 
 export function connectTabs() {
   const tabs = [...document.querySelectorAll("[role='tab']")];
+  let wanted = tabs.find((tab) => tab.id === recall(KEY)) ?? tabs[0];
   for (const [index, tab] of tabs.entries()) {
     tab.addEventListener("click", () => {
+      wanted = tab;
       choose(tabs, tab);
       remember(KEY, tab.id);
     });
@@ -31,5 +39,7 @@ export function connectTabs() {
       next.click();
     });
   }
-  choose(tabs, tabs.find((tab) => tab.id === recall(KEY)) ?? tabs[0]);
+  const show = () => choose(tabs, available(tabs, wanted));
+  new MutationObserver(show).observe(document.body, { attributeFilter: ["class"] }); // a first run gives a tab something to show
+  show();
 }

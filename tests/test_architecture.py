@@ -17,7 +17,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": set(),
     "measures": set(),
     "gauges": set(),
-    "gauges": set(),
     "guard": set(),
     "database": set(),
     "model": {"config"},

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-
 from browser import CHROMIUM, FLAGS, PATIENCE_MS, TWO_SMALL, Faults, Server, stop_training, train_to_the_end
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,9 @@
 
 import re
 
-import pytest
+from browser import Faults, show_settings
 from playwright.sync_api import Page, expect
 
-from browser import Faults, show_settings
 from config import MODEL_NAMES, PRESETS, SCHEMA
 
 
@@ -71,7 +70,9 @@ def test_rows_stay_level_when_a_layer_has_a_fault(page: Page, faults: Faults) ->
     show_settings(page)
     page.locator("[name='model1.kernels.1']").fill("0")
     expect(page.locator(".field[data-name='model1.kernels'] .fault")).to_contain_text("kernels must be")
-    tops = "(rows) => rows.map((row) => { const {top, height} = row.getBoundingClientRect(); return top + height / 2; })"
+    tops = (
+        "(rows) => rows.map((row) => { const {top, height} = row.getBoundingClientRect(); return top + height / 2; })"
+    )
     for key in ("kernels", "kernel_sizes", "seed"):
         rows = page.locator(f"[data-name$='.{key}'], [data-mark='{key}']").evaluate_all(tops)
         assert len(rows) == 3
@@ -115,5 +116,3 @@ def test_a_bad_setting_shows_while_one_types(page: Page, faults: Faults) -> None
     show_settings(page)
     page.locator("[name='model2.dropout']").fill("1.5")
     expect(page.locator(".field[data-name='model2.dropout'] .fault")).to_contain_text("0.95")
-
-

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, Route, expect
-
 from browser import (
     COUNT_POINTS,
     SMALL,
@@ -22,6 +20,8 @@ from browser import (
     stop_training,
     train_to_the_end,
 )
+from playwright.sync_api import Page, Route, expect
+
 from config import MODEL_NAMES
 
 
@@ -115,7 +115,9 @@ def test_a_link_opens_the_page_with_both_forms_filled(page: Page) -> None:
 
 def test_bad_values_in_a_link_are_shown_as_faults(blank: Page, faults: Faults) -> None:
     faults.expected = re.compile("400")
-    blank.goto("/#model1.learning_rate=fast&model2.optimizer=%3Cb%3Eadamant&model1.batch_norm=perhaps&model1.rate=3&x=1")
+    blank.goto(
+        "/#model1.learning_rate=fast&model2.optimizer=%3Cb%3Eadamant&model1.batch_norm=perhaps&model1.rate=3&x=1"
+    )
     expect(blank.locator(".field[data-name='model1.learning_rate'] .fault")).to_contain_text('got "fast"')
     expect(blank.locator(".field[data-name='model2.optimizer'] .fault")).to_contain_text('got "<b>adamant"')
     expect(blank.locator("#banner")).to_contain_text("model1.rate, x, model1.batch_norm=perhaps")
@@ -160,9 +162,11 @@ def test_every_control_is_reached_by_tab_in_the_order_of_the_page(finished: Page
     reached = []
     for _ in range(30):
         finished.keyboard.press("Tab")
-        reached.append(finished.evaluate(
-            "(({id, name, dataset, textContent}) => id || name || dataset.action || textContent.trim())(document.activeElement)"
-        ))
+        reached.append(
+            finished.evaluate(
+                "(({id, name, dataset, textContent}) => id || name || dataset.action || textContent.trim())(document.activeElement)"
+            )
+        )
         outline = finished.evaluate(
             "(({activeElement: e}) => [e, e.nextElementSibling].some((x) => x && getComputedStyle(x).outlineStyle !== 'none'))(document)"
         )

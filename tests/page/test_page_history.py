@@ -1,11 +1,10 @@
-"""The history tab: what was trained can be opened, laid behind, used, renamed, deleted, brought back and gone on with."""
+"""The history tab: what was trained can be opened, laid behind, used, renamed, deleted, brought back, gone on with."""
 
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
-
 from browser import ask
+from playwright.sync_api import Locator, Page, expect
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """What the page's modules of pure functions return, evaluated in the browser."""
 
 import pytest
-from playwright.sync_api import Page
-
 from browser import run_in
+from playwright.sync_api import Page
 
 
 def test_thinning_keeps_ends_and_every_spike(modules: Page) -> None:
@@ -49,8 +48,16 @@ def test_a_reset_replaces_the_history_and_a_delta_extends_it(modules: Page) -> N
 
 def test_an_idle_answer_leaves_the_models_as_they_are(modules: Page) -> None:
     known = "{boot: 'b', run: 'r', next: 5, paired: {text: 'alike'}, models: {model1: {state: 'paused'}}}"
-    merged = run_in(modules, "history", f"m.merge({known}, {{boot: 'b', run: 'r', next: 5, reset: false, models: {{}}}})")
-    assert merged == {"boot": "b", "run": "r", "next": 5, "paired": {"text": "alike"}, "models": {"model1": {"state": "paused"}}}
+    merged = run_in(
+        modules, "history", f"m.merge({known}, {{boot: 'b', run: 'r', next: 5, reset: false, models: {{}}}})"
+    )
+    assert merged == {
+        "boot": "b",
+        "run": "r",
+        "next": 5,
+        "paired": {"text": "alike"},
+        "models": {"model1": {"state": "paused"}},
+    }
 
 
 def test_retries_wait_twice_as_long_each_time_but_never_over_half_a_minute_and_a_bit(modules: Page) -> None:
@@ -63,8 +70,6 @@ def test_retries_wait_twice_as_long_each_time_but_never_over_half_a_minute_and_a
 )
 def test_durations_read_naturally(modules: Page, seconds: str, text: str) -> None:
     assert run_in(modules, "format", f"m.duration({seconds})") == text
-
-
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ import json
 import re
 
 import pytest
-from playwright.sync_api import Page, Route, expect
-
 from browser import (
     COUNT_POINTS,
     SMALL,
@@ -19,6 +17,8 @@ from browser import (
     start,
     train_to_the_end,
 )
+from playwright.sync_api import Page, Route, expect
+
 from config import MODEL_NAMES
 
 # The verdict
@@ -151,7 +151,9 @@ def test_the_slider_smooths_by_images_and_off_means_the_raw_line(finished: Page)
     expect(finished.locator("#smoothing-images")).to_have_text("2,750 images")
     slider.fill("0")
     expect(finished.locator("#smoothing-images")).to_have_text("off")
-    finished.wait_for_function("() => !document.querySelector('#chart')._fullData.find((l) => l.uid === 'model1-raw-loss').visible")
+    finished.wait_for_function(
+        "() => !document.querySelector('#chart')._fullData.find((l) => l.uid === 'model1-raw-loss').visible"
+    )
     raw = ask(finished, "metrics")["models"]["model1"]["points"]["loss"]
     assert lines(finished)["model1-loss"]["y"] == raw
     slider.press("ArrowRight")
@@ -191,7 +193,9 @@ def test_pauses_and_ends_are_marked(page: Page) -> None:
 def test_a_triangle_marks_where_the_loss_stopped_being_a_number(page: Page) -> None:
     train_to_the_end(page, {"model1": SMALL, "model2": SMALL | {"optimizer": "sgd", "learning_rate": 10.0}})
     expect(page.locator("#model2 .badge")).to_have_text("failed")
-    page.wait_for_function("() => document.querySelector('#chart').data?.find((line) => line.uid === 'model2-broken').x.length === 1")
+    page.wait_for_function(
+        "() => document.querySelector('#chart').data?.find((line) => line.uid === 'model2-broken').x.length === 1"
+    )
     expect(page.locator("#chart .legend")).to_contain_text("Model 2 loss is not a number")
     expect(page.locator("#model2 .trouble")).to_contain_text("NaN")
     expect(page.locator("#notes")).to_contain_text("Model 2 broke")

@@ -2,9 +2,9 @@
 
 import re
 
+from browser import COUNT_POINTS, badges, brings_nothing_new, set_quick_models, start, steps
 from playwright.sync_api import Page, expect
 
-from browser import COUNT_POINTS, badges, brings_nothing_new, set_quick_models, start, steps
 from config import MODEL_NAMES
 
 
@@ -111,5 +111,3 @@ def test_a_running_comparison_fits_on_a_screen_of_1280_by_800(page: Page) -> Non
     start(page)
     page.wait_for_function(COUNT_POINTS, arg=2)
     assert page.locator(".figure").evaluate("figure => figure.getBoundingClientRect().bottom <= window.innerHeight")
-
-

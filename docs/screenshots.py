@@ -1,0 +1,147 @@
+"""Pictures of the page in every state, of real runs: `make screenshots`. Takes about two minutes.
+
+Writes docs/screenshots/<state>-<light|dark>-<width>.png, and docs/screenshot.png for the README. Looks
+at each for sideways scroll and for errors in the console; exit 1 when there was any.
+"""
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "docs" / "screenshots"
+PORT = 8497
+URL = f"http://127.0.0.1:{PORT}"
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+SIZES = {1280: 800, 390: 844}
+SMALL = {"kernels": [8, 16], "batch_size": 128, "epochs": 3}
+RACE = {"model1": SMALL | {"epochs": 30}, "model2": SMALL | {"epochs": 30, "optimizer": "sgd", "learning_rate": 0.01}}
+DUEL = {"model1": {}, "model2": {"optimizer": "sgd", "learning_rate": 0.01}}  # the README's: 5 epochs at full size
+SPRINT = {"model1": SMALL, "model2": SMALL | {"optimizer": "sgd", "learning_rate": 0.01}}
+BREAK = {"model1": SMALL, "model2": SMALL | {"kernels": [8], "optimizer": "sgd", "learning_rate": 10.0}}
+
+faults: list[str] = []
+
+
+@contextmanager
+def served(runs: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The program on a port of its own, ready to train."""
+    command = [sys.executable, "server.py", "--port", str(PORT), "--runs-dir", str(runs)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: ask("config")["status"] == "ready")
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+def wait_for(condition: Any, seconds: float = 180) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if condition():
+                return
+        except OSError:
+            pass  # not listening yet
+        time.sleep(0.2)
+    sys.exit(f"waited {seconds:g} s in vain")
+
+
+def ask(path: str, body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{URL}/api/{path}", data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=20) as response:
+        return json.load(response)
+
+
+def models() -> list[dict[str, Any]]:
+    return list(ask("metrics")["models"].values())
+
+
+def train(configs: Any, until_epoch: float | None = None) -> None:
+    """Start a run and return at an epoch that both models have reached, or once both have ended."""
+    ask("start", configs)
+    if until_epoch is None:
+        wait_for(lambda: not {"idle", "running"} & {model["state"] for model in models()})
+    else:
+        wait_for(lambda: min(model["epoch"] for model in models()) >= until_epoch)
+
+
+def open_page(browser: Browser, width: int, theme: str) -> Page:
+    page = browser.new_page(viewport={"width": width, "height": SIZES[width]}, color_scheme=theme)  # type: ignore[arg-type]
+    page.on("pageerror", lambda error: faults.append(f"page error: {error}"))
+    page.on("console", lambda message: message.type == "error" and faults.append(message.text))
+    page.goto(URL)
+    page.wait_for_function("() => !['Loading…', ''].includes(document.querySelector('#state').textContent)")
+    return page
+
+
+def save(page: Page, path: Path) -> None:
+    """Save what is on the screen, in 256 colours: a quarter of the size, and nobody sees it."""
+    page.wait_for_timeout(1500)
+    if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+        faults.append(f"{path.name} scrolls sideways")
+    full = page.viewport_size is not None and page.viewport_size["width"] < 500
+    picture = Image.open(io.BytesIO(page.screenshot(full_page=full))).convert("RGB")
+    picture.quantize(256, kmeans=2, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def take(browser: Browser, state: str) -> None:
+    """Take the state that the server is in, at both widths in both themes."""
+    for width in SIZES:
+        for theme in ("light", "dark"):
+            page = open_page(browser, width, theme)
+            save(page, FOLDER / f"{state}-{theme}-{width}.png")
+            page.close()
+
+
+def main() -> int:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as runs:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        with served(Path(runs)):
+            take(browser, "empty")
+            train(RACE, until_epoch=1.2)
+            take(browser, "running")
+            ask("pause", {})
+            take(browser, "paused")
+            ask("stop", {})
+            train(SPRINT)
+            take(browser, "finished")
+            train(BREAK)
+            take(browser, "failed")
+            train(DUEL, until_epoch=1.5)
+            page = open_page(browser, 1280, "light")
+            save(page, ROOT / "docs" / "screenshot.png")
+            page.close()
+            ask("stop", {})
+            wait_for(lambda: "running" not in {model["state"] for model in models()})
+            gone = [(open_page(browser, width, theme), width, theme) for width in SIZES for theme in ("light", "dark")]
+        told = list(faults)
+        for page, width, theme in gone:
+            page.bring_to_front()
+            page.locator("#banner").wait_for(state="visible")
+            save(page, FOLDER / f"gone-{theme}-{width}.png")
+        faults[:] = told  # that nobody answered is what these show
+        browser.close()
+    print("\n".join(faults) or f"{len(list(FOLDER.glob('*.png')))} pictures in {FOLDER}")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
