@@ -18,6 +18,7 @@ import math
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -89,6 +90,7 @@ class RunStore:
         self._recordings: list[_Recording] = []  # those not wholly saved yet, and the latest
         self._waiting_lock = threading.Lock()  # guards _waiting; never held while the disk is busy
         self._waiting: dict[tuple[str, str], bytes] = {}  # checkpoints by run and model
+        self._measured = 0.0  # when the measurements were last saved
         self._closing = threading.Event()
         self._checkpoints = directory / "checkpoints"
         self._owner = FileLock(directory / "owner.lock")
@@ -150,6 +152,8 @@ class RunStore:
                 self._save_measurements(flush=bool(checkpoints))
                 for (run, model), data in checkpoints.items():
                     self._write_checkpoint(run, model, data)
+                    if time.monotonic() - self._measured > SAVE_INTERVAL:  # on a slow disk points must not wait
+                        self._save_measurements(flush=False)
             except (sqlite3.Error, OSError) as error:  # disk full, say: keep what is not written and try again
                 if self.problem is None:
                     log.error("run %s: not being saved: %s", self._latest, error)
@@ -164,6 +168,7 @@ class RunStore:
         return self._recordings[-1].run if self._recordings else "none"
 
     def _save_measurements(self, *, flush: bool) -> None:
+        self._measured = time.monotonic()
         for recording in self._recordings:
             recording.take_news()
         if not all(recording.is_saved for recording in self._recordings):
@@ -213,12 +218,17 @@ class RunStore:
                 del self._waiting[run, model]
 
     def _save_regularly(self) -> None:
-        while not self._closing.wait(SAVE_INTERVAL):
+        pause = SAVE_INTERVAL
+        while not self._closing.wait(pause):
+            began = time.monotonic()
             try:
                 self.save()
             except Exception as error:  # our own mistake: say so, and go on trying
                 log.exception("saving failed")
                 self.problem = f"Not saved: {type(error).__name__}: {error}. Training goes on; saving is tried again."
+            pause = max(
+                0.0, SAVE_INTERVAL - (time.monotonic() - began)
+            )  # a slow disk must not add to what a kill costs
 
     # Reading
 
