@@ -20,7 +20,7 @@ from browser import (
     stop_training,
     train_to_the_end,
 )
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from config import MODEL_NAMES
 
@@ -263,13 +263,23 @@ def test_on_paper_the_figure_fits_and_the_controls_are_gone(finished: Page) -> N
     finished.wait_for_function("() => document.querySelector('#chart .main-svg').clientWidth > 1000")
 
 
-def test_before_the_first_run_the_page_shows_what_will_appear(blank: Page) -> None:
-    stub_empty(blank)
-    blank.goto("/")
-    expect(blank.locator("#empty")).to_contain_text("learning curves will appear here")
-    expect(blank.locator("[data-verdict='accuracy']")).to_have_text("Who is ahead?")
-    expect(blank.locator("#panel-comparison")).to_be_hidden()
-    assert blank.locator("#empty").evaluate("empty => empty.getBoundingClientRect().bottom <= window.innerHeight")
+def test_before_the_first_run_the_page_shows_what_will_appear(
+    browser: Browser, faults: Faults, data_dir: Path, tmp_path: Path
+) -> None:
+    server = Server(data_dir, tmp_path)  # one that has no history yet
+    server.start()
+    try:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        faults.watch(page, server.url)
+        page.goto(server.url)
+        expect(page.locator("#start")).to_be_enabled()
+        expect(page.locator("#empty")).to_contain_text("learning curves will appear here")
+        expect(page.locator("[data-verdict='accuracy']")).to_have_text("Who is ahead?")
+        expect(page.locator("[role='tablist']")).to_be_hidden()
+        assert page.locator("#empty").evaluate("empty => empty.getBoundingClientRect().bottom <= window.innerHeight")
+        page.close()
+    finally:
+        server.stop()
 
 
 # An hour
