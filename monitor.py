@@ -107,7 +107,7 @@ class Monitor:
             "defaults": DEFAULTS.model_dump(mode="json"),
             "presets": [preset.model_dump(mode="json") for preset in PRESETS],
             "cores": self._cores,
-            "images": {"train": 55_000, "validation": 5_000, "test": 10_000},
+            "images": IMAGES,
         }
 
     def describe(self, config: ModelConfig) -> dict[str, Any]:

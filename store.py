@@ -226,9 +226,8 @@ class RunStore:
             except Exception as error:  # our own mistake: say so, and go on trying
                 log.exception("saving failed")
                 self.problem = f"Not saved: {type(error).__name__}: {error}. Training goes on; saving is tried again."
-            pause = max(
-                0.0, SAVE_INTERVAL - (time.monotonic() - began)
-            )  # a slow disk must not add to what a kill costs
+            # at a fixed rate: a slow disk must not add to what a kill costs
+            pause = max(0.0, SAVE_INTERVAL - (time.monotonic() - began))
 
     # Reading
 
@@ -285,14 +284,7 @@ class RunStore:
 
     def configs(self, run: str) -> dict[str, ModelConfig]:
         """Return the settings of a run's models. Raises UnknownRun, or pydantic's error where they are not ours."""
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT model, config FROM models JOIN runs ON run = id WHERE run = ? AND NOT deleted ORDER BY model",
-                (run,),
-            ).fetchall()
-        if not rows:
-            raise UnknownRun(run)
-        return {model: ModelConfig.model_validate_json(config) for model, config in rows}
+        return {model: ModelConfig.model_validate_json(config) for model, config in self._of_models(run, "config")}
 
     def states(self, run: str) -> dict[str, str]:
         """Return the last state of a run's models. Raises UnknownRun."""
@@ -323,15 +315,20 @@ class RunStore:
         log.error("run %s: %s", run, self.warning)
         return None
 
-    def _statuses(self, run: str) -> dict[str, Status]:
+    def _of_models(self, run: str, column: str) -> list[tuple[str, str]]:
+        """Return each model's name and what stands in one of its columns. Raises UnknownRun."""
+        query = (
+            f"SELECT model, {column} FROM models JOIN runs ON run = id"  # noqa: S608 - no outside text
+            " WHERE run = ? AND NOT deleted ORDER BY model"
+        )
         with self._lock:
-            rows = self._database.execute(
-                "SELECT model, status FROM models JOIN runs ON run = id WHERE run = ? AND NOT deleted ORDER BY model",
-                (run,),
-            ).fetchall()
+            rows = self._database.execute(query, (run,)).fetchall()
         if not rows:
             raise UnknownRun(run)
-        known = [(model, json.loads(status)) for model, status in rows]
+        return rows
+
+    def _statuses(self, run: str) -> dict[str, Status]:
+        known = [(model, json.loads(status)) for model, status in self._of_models(run, "status")]
         return {
             model: Status(**{name: value for name, value in status.items() if name in STATUS_FIELDS})
             for model, status in known
