@@ -118,9 +118,9 @@ class ModelConfig(BaseModel):
         group="advanced",
         default="constant",
     )
-    augment: Literal["none", "flip", "flip_shift"] = _setting(
+    augment: Literal["none", "flip", "flip_shift", "flip_erase"] = _setting(
         "Augmentation",
-        "Random changes to the training images: mirrored left to right, and moved by up to 2 pixels.",
+        "Random changes to the training images: mirrored left to right; moved by up to 2 pixels or a square erased.",
         group="advanced",
         default="none",
     )
@@ -316,7 +316,7 @@ PRESETS = (
             weight_decay=0.0005,
             dropout=0.3,
             label_smoothing=0.1,
-            augment="flip",
+            augment="flip_erase",
         ),
     ),
 )

@@ -21,15 +21,12 @@ from urllib.parse import urlsplit
 import torch
 from torch import Tensor
 
-CLASS_NAMES = (
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
-    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
-)  # fmt: skip
 IMAGE_SIDE = 28
 TRAIN_IMAGES, VALIDATION_IMAGES, TEST_IMAGES = 55_000, 5_000, 10_000
 SPLIT_SEED = 0
 PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530  # of the 60,000 training images, pixels scaled to 0–1
 MAX_SHIFT = 2  # pixels
+ERASED_SIDE = 8  # pixels
 
 SYSTEM_DIRECTORY = Path("/usr/share/datasets/fashion-mnist")
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
@@ -207,9 +204,11 @@ def normalise(images: Tensor) -> Tensor:
 
 
 def augment(images: Tensor, kind: str, generator: torch.Generator) -> Tensor:
-    """Return images (B, 28, 28) uint8, each mirrored with probability 1/2 and, for "flip_shift", moved.
+    """Return images (B, 28, 28) uint8, each mirrored with probability 1/2 and moved or partly erased.
 
-    A move is up to MAX_SHIFT pixels along each axis; what comes in from outside is background.
+    "flip_shift" moves by up to MAX_SHIFT pixels along each axis; what comes in from outside is background.
+    "flip_erase" fills, with probability 1/2, a square of ERASED_SIDE pixels with the mean grey (random
+    erasing: Zhong et al. 2020, with a square of one size as in cutout: DeVries and Taylor 2017).
     """
     if kind == "none":
         return images
@@ -226,7 +225,13 @@ def augment(images: Tensor, kind: str, generator: torch.Generator) -> Tensor:
         columns = columns + draw(0, 2 * MAX_SHIFT + 1)
         rows = rows + draw(0, 2 * MAX_SHIFT + 1)
     image = torch.arange(count, device=device)
-    return images[image[:, None, None], rows[:, :, None], columns[:, None, :]]
+    images = images[image[:, None, None], rows[:, :, None], columns[:, None, :]]
+    if kind == "flip_erase":
+        top, left = (draw(0, IMAGE_SIDE - ERASED_SIDE + 1) for _ in range(2))
+        in_rows = (pixels >= top) & (pixels < top + ERASED_SIDE) & draw(0, 2).bool()  # (B, 28)
+        in_columns = (pixels >= left) & (pixels < left + ERASED_SIDE)
+        images.masked_fill_(in_rows[:, :, None] & in_columns[:, None, :], round(255 * PIXEL_MEAN))
+    return images
 
 
 def main() -> int:

@@ -43,10 +43,27 @@ MIGRATIONS = (
     ALTER TABLE runs ADD COLUMN name TEXT;
     ALTER TABLE runs ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0;
     """,
+    # 3: what was seen inside the models, their answers, what a user changed on the way, and series of repeats;
+    # predictions are numbered 0 for the validation, 1 for the test images
+    """
+    ALTER TABLE events ADD COLUMN detail TEXT;
+    ALTER TABLE runs ADD COLUMN series TEXT;
+    CREATE INDEX runs_by_series ON runs (series);
+    CREATE TABLE series (id TEXT PRIMARY KEY, started TEXT NOT NULL, state TEXT NOT NULL, plan TEXT NOT NULL);
+    CREATE TABLE insights (
+        run TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, model TEXT NOT NULL,
+        step INTEGER NOT NULL, epoch REAL NOT NULL, layers TEXT NOT NULL, filters TEXT NOT NULL, weights BLOB NOT NULL,
+        PRIMARY KEY (run, model, step)
+    );
+    CREATE TABLE predictions (
+        run TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, model TEXT NOT NULL, number INTEGER NOT NULL,
+        step INTEGER NOT NULL, epoch REAL NOT NULL, probabilities BLOB NOT NULL, PRIMARY KEY (run, model, number)
+    );
+    """,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 
-SERIES = {  # the columns of each table of measurements after run and model, and their types; ? may be NULL
+MEASUREMENTS = {  # the columns of each table of measurements after run and model, and their types; ? may be NULL
     "points": {"step": "integer", "epoch": "real", "seconds": "real", "loss": "real?", "accuracy": "real?"},
     "evaluations": {
         "step": "integer",
@@ -56,7 +73,16 @@ SERIES = {  # the columns of each table of measurements after run and model, and
         "accuracy": "real?",
         "train_accuracy": "real?",
     },
-    "events": {"number": "integer", "kind": "text", "step": "integer", "epoch": "real", "seconds": "real"},
+    "events": {
+        "number": "integer",
+        "kind": "text",
+        "step": "integer",
+        "epoch": "real",
+        "seconds": "real",
+        "detail": "text?",
+    },
+    "insights": {"step": "integer", "epoch": "real", "layers": "text", "filters": "text", "weights": "blob"},
+    "predictions": {"number": "integer", "step": "integer", "epoch": "real", "probabilities": "blob"},
 }
 DAMAGE_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 SKIP = 50  # rows to leap over where one cannot be read: about a page
@@ -142,8 +168,11 @@ def _check_rows(database: sqlite3.Connection) -> None:
     models = {(run, model) for run, model, *_ in _sound(rows, _model_is_sound)}
     if any(run not in runs for run, _ in models):
         raise Damaged("a model belongs to no run")
-    for table, columns in SERIES.items():
-        sound = " AND ".join(_type_test(column, kind) for column, kind in columns.items())
+    for table, columns in MEASUREMENTS.items():
+        there = _columns_of(database, table)  # fewer in a file of an older version
+        sound = " AND ".join(_type_test(column, kind) for column, kind in columns.items() if column in there)
+        if not there:
+            continue
         groups = database.execute(
             f"SELECT run, model, sum({sound}) = count(*) FROM {table} GROUP BY run, model"  # noqa: S608 - no outside text
         )
@@ -182,6 +211,11 @@ def _json(text: object) -> Any:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _columns_of(database: sqlite3.Connection, table: str) -> set[str]:
+    """Return the names of a table's columns; none where there is no such table."""
+    return {row[1] for row in database.execute(f"PRAGMA table_info({table})")}
 
 
 def _type_test(column: str, kind: str) -> str:
@@ -239,11 +273,12 @@ def _copy_readable(path: Path, target: sqlite3.Connection) -> tuple[str, list[st
         source = connect(path, "ro")
         source.text_factory = lambda text: text.decode("utf-8", "replace")
         source.execute("PRAGMA writable_schema = ON")  # reads a truncated file as far as it goes
-        columns = [row[1] for row in source.execute("PRAGMA table_info(runs)")]
+        known = {table: _columns_of(source, table) for table in ("runs", "series", *MEASUREMENTS)}
     except sqlite3.DatabaseError:
         return "nothing", ["the whole file"]
     try:
-        wanted = [column for column in ("id", "started", "environment", "name", "deleted") if column in columns]
+        columns = ["id", "started", "environment", "name", "deleted", "series"]
+        wanted = [column for column in columns if column in known["runs"]]
         runs = {row[0]: row for row in _rows_of(source, "runs", wanted) if _run_is_sound(row[:3])}
         models = _rows_of(source, "models", ["run", "model", "config", "status"])
         models = [row for row in models if _model_is_sound(row) and row[0] in runs]
@@ -255,11 +290,15 @@ def _copy_readable(path: Path, target: sqlite3.Connection) -> tuple[str, list[st
         points = 0
         for model in models:
             _insert(target, "models", ["run", "model", "config", "status"], [model])
-            for table in SERIES:
-                count, missing = _copy_series(source, target, table, model)
+            for table in MEASUREMENTS:
+                columns = [column for column in MEASUREMENTS[table] if column in known[table]]
+                count, missing = _copy_series(source, target, table, columns, model) if columns else (0, "")
                 points += count if table == "points" else 0
                 if missing:
                     lost.append(f"{table} of run {model[0]}, {model[1]}{missing}")
+        if known["series"]:
+            columns = ["id", "started", "state", "plan"]
+            _insert(target, "series", columns, [row for row in _rows_of(source, "series", columns) if _json(row[3])])
         if not runs:
             lost.append("the list of runs")
         return f"{len(complete)} run{'s' * (len(complete) != 1)} with {points} points", lost
@@ -282,10 +321,9 @@ def _rows_of(source: sqlite3.Connection, table: str, columns: list[str]) -> list
 
 
 def _copy_series(
-    source: sqlite3.Connection, target: sqlite3.Connection, table: str, model: tuple[Any, ...]
+    source: sqlite3.Connection, target: sqlite3.Connection, table: str, columns: list[str], model: tuple[Any, ...]
 ) -> tuple[int, str]:
     """Copy one model's readable rows of a table; return their number, and in words how far they fall short."""
-    columns = list(SERIES[table])
     key, reached = columns[0], _json(model[3]).get("step") or 0
     query = (
         f"SELECT {', '.join(columns)} FROM {table}"  # noqa: S608 - no outside text
@@ -296,7 +334,7 @@ def _copy_series(
     while start <= reached + BEYOND:
         try:
             for row in source.execute(query, (*model[:2], start)):
-                if _types_fit(table, row):
+                if _types_fit([MEASUREMENTS[table][column] for column in columns], row):
                     rows[row[0]] = row
                     start = row[0] + 1
                 else:
@@ -310,11 +348,11 @@ def _copy_series(
     return len(rows), " in part" if broken else ""
 
 
-def _types_fit(table: str, row: tuple[Any, ...]) -> bool:
-    types = {"integer": int, "real": float, "text": str}
+def _types_fit(kinds: list[str], row: tuple[Any, ...]) -> bool:
+    types = {"integer": int, "real": float, "text": str, "blob": bytes}
     return all(
         isinstance(value, types[kind.rstrip("?")]) or (value is None and kind.endswith("?"))
-        for value, kind in zip(row, SERIES[table].values(), strict=True)
+        for value, kind in zip(row, kinds, strict=True)
     )
 
 

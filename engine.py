@@ -4,15 +4,18 @@ import contextlib
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from config import ModelConfig
 from data import FashionMNIST, Split, augment, normalise, shuffled_order
+from insight import Insight, Layer, take_filters
 from model import build_model
 
 EVALUATION_BATCH = 250  # four times as many take half as long again: the maps fall out of the cache
+INSIGHT_IMAGES = 500  # of the validation images, that tell which units are dead
 WARM_UP_SHARE = 0.25  # of a one-cycle run, spent climbing to the peak learning rate
 
 
@@ -21,6 +24,14 @@ class StepResult(NamedTuple):
 
     loss: float
     correct: int
+
+
+class Examination(NamedTuple):
+    """What a model did on a split: mean cross-entropy, accuracy (fraction), probabilities (N, 10) float32."""
+
+    loss: float
+    accuracy: float
+    probabilities: np.ndarray
 
 
 def best_device() -> torch.device:
@@ -42,19 +53,20 @@ def resolve_precision(wanted: str, device: torch.device) -> str:
     return "bfloat16" if native else "float32"
 
 
-def scheduled_learning_rate(config: ModelConfig, step: int, total_steps: int) -> float:
-    """Return the learning rate of step 0 to total_steps-1."""
+def scheduled_learning_rate(config: ModelConfig, step: int, total_steps: int, peak: float | None = None) -> float:
+    """Return the learning rate of step 0 to total_steps-1; `peak` takes the place of the setting in a steered run."""
+    peak = config.learning_rate if peak is None else peak
     progress = step / max(1, total_steps)
     # 1) the same all along
     if config.schedule == "constant":
-        return config.learning_rate
+        return peak
     # 2) climbing: from a tenth of the peak
     if config.schedule == "one_cycle" and progress < WARM_UP_SHARE:
-        return config.learning_rate * (0.1 + 0.9 * progress / WARM_UP_SHARE)
+        return peak * (0.1 + 0.9 * progress / WARM_UP_SHARE)
     # 3) falling: half a cosine from the peak towards zero
     if config.schedule == "one_cycle":
         progress = (progress - WARM_UP_SHARE) / (1 - WARM_UP_SHARE)
-    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+    return peak * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def build_optimizer(config: ModelConfig, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
@@ -84,6 +96,7 @@ class Engine:
         self.steps_per_epoch = math.ceil(len(self.data.train) / config.batch_size)
         self.total_steps = self.steps_per_epoch * config.epochs
         self.step = 0
+        self.learning_rate = config.learning_rate  # the schedule's peak; may be changed between two steps
         self._generators = {purpose: torch.Generator(device) for purpose in ("augmentation", "dropout")}
         self.model.dropout.generator = self._generators["dropout"]
         self._order = torch.empty(0)
@@ -118,7 +131,7 @@ class Engine:
         labels = self.data.train.labels[batch]  # (B,)
         images = augment(self.data.train.images[batch], self.config.augment, self._generators["augmentation"])
         for group in self.optimizer.param_groups:
-            group["lr"] = scheduled_learning_rate(self.config, self.step, self.total_steps)
+            group["lr"] = scheduled_learning_rate(self.config, self.step, self.total_steps, self.learning_rate)
         with self._autocast():
             logits = self.model(normalise(images))  # (B, 10)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.config.label_smoothing)
@@ -137,36 +150,69 @@ class Engine:
         return [StepResult(loss, round(correct)) for loss, correct in rows]
 
     @torch.inference_mode()
-    def evaluate(self, split: Split) -> tuple[float, float]:
-        """Return mean cross-entropy and accuracy (fraction) over a split, in eval mode."""
-        loss, correct = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
+    def evaluate(self, split: Split) -> Examination:
+        """Examine the model on a split, in eval mode. An answer is the class of the highest probability."""
         self.model.eval()
-        for first in range(0, len(split), EVALUATION_BATCH):
-            images, labels = (
-                split.images[first : first + EVALUATION_BATCH],
-                split.labels[first : first + EVALUATION_BATCH],
+        with self._autocast():
+            logits = torch.cat(
+                [self.model(normalise(images)) for images in torch.split(split.images, EVALUATION_BATCH)]
             )
-            with self._autocast():
-                logits = self.model(normalise(images))
-            loss += F.cross_entropy(logits.float(), labels, reduction="sum")
-            correct += (logits.argmax(1) == labels).sum()
         self.model.train()
-        return loss.item() / len(split), correct.item() / len(split)
+        loss = F.cross_entropy(logits.float(), split.labels).item()
+        probabilities = logits.float().softmax(1).cpu().numpy()
+        right = probabilities.argmax(1) == split.labels.cpu().numpy()
+        return Examination(loss, float(right.mean()), probabilities)
+
+    @torch.inference_mode()
+    def inspect(self) -> Insight:
+        """Look inside the model as it is, at the gradients of the last step and on INSIGHT_IMAGES validation images."""
+        weights = self.model.weights_by_layer()
+        kernels = weights["conv1"].detach()[:, 0].float().cpu().numpy()  # (K, side, side)
+        gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in weights.values()]
+        norms = torch.stack(torch._foreach_norm(gradients) + torch._foreach_norm(list(weights.values()))).tolist()
+        dead = self._dead_shares()
+        layers = {
+            name: Layer(norms[place], norms[len(weights) + place], dead.get(name)) for place, name in enumerate(weights)
+        }
+        return Insight(self.step, self.epoch, layers, take_filters(kernels))
+
+    def _dead_shares(self) -> dict[str, float]:
+        """Return of each layer with a ReLU which share of its units stays 0 for all the images."""
+        alive: dict[str, Tensor] = {}
+        self.model.eval()
+        for images in torch.split(self.data.validation.first(INSIGHT_IMAGES).images, EVALUATION_BATCH):
+            with self._autocast():
+                found = self.model.activations(normalise(images))
+            del found["output"]
+            for name, values in found.items():
+                units = (values != 0).flatten(2).any(2).any(0) if values.dim() == 4 else (values != 0).any(0)
+                alive[name] = alive[name] | units if name in alive else units
+        self.model.train()
+        return {name: 1 - units.float().mean().item() for name, units in alive.items()}
 
     def state(self) -> dict[str, Any]:
         """Return all that the following steps depend on, as `restore` takes it and torch.save can write it."""
         return {
             "step": self.step,
+            "learning_rate": self.learning_rate,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generators": {name: generator.get_state() for name, generator in self._generators.items()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to where `state` was taken; on a CPU the steps that follow are the same to the bit."""
+        """Go back to where `state` was taken; on a CPU the steps that follow are the same to the bit.
+
+        The optimizer's settings stay those of this engine's config; without "optimizer" its memory begins anew.
+        """
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        if "optimizer" in state:
+            settings = [{key: group[key] for key in group if key != "params"} for group in self.optimizer.param_groups]
+            self.optimizer.load_state_dict(state["optimizer"])
+            for group, ours in zip(self.optimizer.param_groups, settings, strict=True):
+                group.update(ours)
         self.step = state["step"]
+        self.learning_rate = state.get("learning_rate", self.config.learning_rate)
         epoch, position = divmod(self.step, self.steps_per_epoch)
         if position:
             self._begin_epoch(epoch)

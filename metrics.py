@@ -10,7 +10,7 @@ import threading
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 MAX_POINTS = 2000  # kept for each model; beyond that the buckets double
@@ -42,12 +42,13 @@ class Evaluation(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A change of a trainer's state: "running", "paused", "finished", "stopped" or "failed"."""
+    """What happened to a trainer: a new state, or "steered" or "forked", with what was changed as `detail`."""
 
     kind: str
     step: int
     epoch: float
     seconds: float
+    detail: str | None = None
 
 
 class Recent(NamedTuple):
@@ -78,6 +79,7 @@ class Status:
     threads: int | None = None
     steps_per_epoch: int | None = None
     total_steps: int | None = None
+    learning_rate: float | None = None  # as set, before the schedule; a run can be steered
     epoch: float = 0.0
     step: int = 0
     elapsed_seconds: float = 0.0
@@ -92,14 +94,12 @@ class Status:
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them: None for NaN and Inf."""
-        return finite(asdict(self))
+        return finite(vars(self))
 
 
 def finite(values: dict[str, Any]) -> dict[str, Any]:
     """Return values with None in place of NaN and Inf, which JSON does not know."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()
-    }
+    return {name: _finite(value) for name, value in values.items()}
 
 
 def keep_extremes(bucket: Sequence[Point]) -> list[Point]:
@@ -145,7 +145,7 @@ class BoundedCurve:
         """Release the bucket that is still filling: its trainer has stopped, or moved on."""
         if not self._open:
             return
-        kept = keep_extremes(self._open)
+        kept = [Point(*map(_round, point)) for point in keep_extremes(self._open)]
         self._open = []
         self._points += kept
         self._sequence += [sequence] * len(kept)
@@ -305,7 +305,7 @@ class MetricsLog:
         return newest, {
             model: status.as_json()
             | {
-                "points": _columns(Point, points),
+                "points": _as_columns(Point, points),
                 "evaluations": _columns(Evaluation, evaluations),
                 "events": _columns(Event, events),
             }
@@ -314,12 +314,20 @@ class MetricsLog:
 
 
 def _columns(kind: type[NamedTuple], rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
-    """Return rows as one list a field, rounded to what a chart can show, None for NaN and Inf."""
+    """Return rows as one list a field, rounded to what a chart can show."""
+    return _as_columns(kind, [tuple(map(_round, row)) for row in rows])
+
+
+def _as_columns(kind: type[NamedTuple], rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
+    """Return rounded rows as one list a field, None for NaN and Inf."""
     columns = zip(*rows, strict=True) if rows else [()] * len(kind._fields)
-    return {name: [_round(value) for value in column] for name, column in zip(kind._fields, columns, strict=True)}
+    return {name: [_finite(value) for value in column] for name, column in zip(kind._fields, columns, strict=True)}
 
 
 def _round(value: Any) -> Any:
-    if not isinstance(value, float):
-        return value
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+    """Return a number with six significant digits, anything else as it is."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

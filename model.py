@@ -128,6 +128,21 @@ class CNN(nn.Module):
         units = F.relu(self.hidden(maps.flatten(1)))  # (B, hidden_units)
         return self.output(self.dropout(units))  # (B, 10)
 
+    def activations(self, images: Tensor) -> dict[str, Tensor]:
+        """Return what each layer puts out: maps (B, C, S, S) and hidden units (B, U) after ReLU, and logits (B, 10)."""
+        found, maps = {}, images
+        for name, layer in self.layers.named_children():
+            found[name] = maps = layer(maps)
+        found["hidden"] = F.relu(self.hidden(maps.flatten(1)))
+        found["output"] = self.output(self.dropout(found["hidden"]))
+        return found
+
+    def weights_by_layer(self) -> dict[str, Tensor]:
+        """Return each layer's weights, without biases, by the names that `activations` has."""
+        named = dict(self.named_parameters())
+        convolutions = {name: named[f"layers.{name}.conv.weight"] for name, _ in self.layers.named_children()}
+        return {**convolutions, "hidden": self.hidden.weight, "output": self.output.weight}
+
 
 def initialise_weights(model: CNN, config: ModelConfig) -> None:
     """Fill the weights as PyTorch does by default (He et al. 2015, uniform), from the run's own seed.

@@ -12,9 +12,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, ModelConfig
-from metrics import MetricsLog, Status
-from store import RunStore
+import repeats
+from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, ModelConfig, differing_fields
+from inside import Inside
+from metrics import Event, MetricsLog, Status
+from predictions import CLASS_NAMES
+from store import RunKeeper, RunStore, UnknownRun
 from verdict import IMAGES, compare
 
 log = logging.getLogger(__name__)
@@ -22,6 +25,19 @@ log = logging.getLogger(__name__)
 MAX_EPOCHS: int = SCHEMA["properties"]["epochs"]["maximum"]
 INCOMPLETE = "One of the models of run {run} could not be read from the damaged history"
 COMMANDS = ("pause", "resume", "stop")
+FORKABLE = (  # what a copy of a model can differ in and still take over its weights and its place in the epoch
+    "optimizer",
+    "learning_rate",
+    "dropout",
+    "epochs",
+    "seed",
+    "momentum",
+    "weight_decay",
+    "schedule",
+    "augment",
+    "label_smoothing",
+    "precision",
+)
 
 
 class NotReady(Exception):
@@ -34,6 +50,23 @@ class Conflict(Exception):
 
 class TooManyEpochs(Exception):
     """No run may have as many epochs as were asked for; the message says how many."""
+
+
+class BadFork(Exception):
+    """A copy of a model cannot have these settings; `fields` says why."""
+
+    def __init__(self, changed: list[str]) -> None:
+        forbidden = [name for name in changed if name not in FORKABLE]
+        allowed = f"one of {', '.join(FORKABLE)}"
+        said = dict.fromkeys(forbidden, f"cannot be changed in a copy: change {allowed}")
+        self.fields = said or {"settings": f"exactly one must differ from model 1's: {allowed}; got {len(changed)}"}
+        super().__init__("A fork changes exactly one setting")
+
+
+def say_change(source: ModelConfig, config: ModelConfig, name: str) -> str:
+    """Return a changed setting in words, such as "learning rate 0.001 → 0.0001"."""
+    title = SCHEMA["properties"][name]["title"].lower()
+    return f"{title} {getattr(source, name)} → {getattr(config, name)}"
 
 
 def add_epochs(config: ModelConfig, more: int) -> ModelConfig:
@@ -58,9 +91,14 @@ class Monitor:
         self._device: str | None = None
         self._cores: int | None = None
         self._train: ModuleType
+        self._inspection: ModuleType
         self._model: ModuleType
         self._dataset: Any = None
+        self._inspector: Any = None
+        self._inside: Inside | None = None
         self._comparison: Any = None
+        self._conductor: repeats.Conductor | None = None
+        self._closed = False
         self._run: str | None = None
         self._paired: dict[str, Any] | None = None  # what the two models have in common by construction
         self._metrics = MetricsLog(MODEL_NAMES)
@@ -77,6 +115,9 @@ class Monitor:
             self._device = self._train.device_name()
             self._cores = self._train.available_cores()
             self._train.warm_up(self._dataset)
+            self._inspection = importlib.import_module("inspector")
+            self._inspector = self._inspection.Inspector()
+            self._inside = Inside(self.store, self._dataset, self._inspector, self._weights)
         except Exception as error:
             log.error("cannot train: %s", error, exc_info=type(error).__module__ != "data")
             self._problem = str(error) or type(error).__name__
@@ -108,6 +149,8 @@ class Monitor:
             "presets": [preset.model_dump(mode="json") for preset in PRESETS],
             "cores": self._cores,
             "images": IMAGES,
+            "classes": CLASS_NAMES,
+            "forkable": FORKABLE,
         }
 
     def describe(self, config: ModelConfig) -> dict[str, Any]:
@@ -133,23 +176,167 @@ class Monitor:
         self._retry_loading()
         self._check_ready()
         with self._lock:
+            return self._resume(run, more_epochs)
+
+    def _resume(self, run: str, more_epochs: int = 0, series: str | None = None) -> str:
+        configs = self._configs(run)
+        self._check_free("stop it before you resume one")
+        configs = {name: add_epochs(config, more_epochs) for name, config in configs.items()}
+        checkpoints, steps = self._read_checkpoints(run, configs)
+        states = self.store.states(run)
+        left = {name: self._steps_per_epoch(config) * config.epochs - steps[name] for name, config in configs.items()}
+        if all(left[name] <= 0 and states[name] == "finished" for name in configs):
+            raise Conflict(f"Run {run} is finished: give more_epochs to train it further")
+        metrics = self.store.resume(run, steps, base=self._metrics.newest + 1)
+        return self._begin(run, configs, metrics, checkpoints, series)
+
+    def _configs(self, run: str) -> dict[str, ModelConfig]:
+        """Return the settings of both models of a stored run. Raises UnknownRun, or Conflict where it has no two."""
+        try:
+            configs = self.store.configs(run)
+        except ValueError:  # written by another version
+            raise Conflict(f"Run {run} has settings that this version does not know") from None
+        if set(configs) != set(MODEL_NAMES):
+            raise Conflict(INCOMPLETE.format(run=run))
+        return configs
+
+    def fork(self, config: ModelConfig) -> str:
+        """Start a new run whose model 1 goes on as it was, while model 2 is its copy with one setting changed.
+
+        What is on is stopped, and stays in the history. Raises NotReady, Conflict where there is nothing to fork
+        or the new run would have nothing to train, and BadFork where not exactly one setting differs, or one that
+        may not.
+        """
+        self._check_ready()
+        with self._lock:
+            self._check_no_series()
+            run = self._run
+            if run is None or self._comparison is None:
+                raise Conflict("Nothing to fork: no run has been started")
+            source = self._configs(run)[MODEL_NAMES[0]]
+            changed = differing_fields(source, config)
+            if len(changed) != 1 or changed[0] not in FORKABLE:
+                raise BadFork(changed)
+            if self._comparison.active:
+                self._comparison.stop()
+            self._comparison.join()
+            checkpoint = self.store.checkpoint(run, MODEL_NAMES[0])
+            if checkpoint is None:
+                raise Conflict(f"Model 1 of run {run} has no checkpoint to fork")
+            step = self._train.checkpoint_step(checkpoint)
+            configs = dict(zip(MODEL_NAMES, (source, config), strict=True))
+            if all(step >= self._steps_per_epoch(each) * each.epochs for each in configs.values()):
+                raise Conflict("Model 1 has finished, and its copy has nothing left to train: fork it for more epochs")
+            new = self._train.new_run_id()
+            self.store.fork(run, MODEL_NAMES[0], new, configs, self._train.environment())
+            metrics = self.store.resume(new, dict.fromkeys(MODEL_NAMES, step), base=self._metrics.newest + 1)
+            status = metrics.status(MODEL_NAMES[1])
+            detail = f"from model 1: {say_change(source, config, changed[0])}"
+            event = Event("forked", step, status.epoch, status.elapsed_seconds, detail)
+            metrics.publish(MODEL_NAMES[1], status, events=[event])
+            copy = self._train.fork_checkpoint(checkpoint, changed[0])
+            return self._begin(new, configs, metrics, dict(zip(MODEL_NAMES, (checkpoint, copy), strict=True)))
+
+    def forked_config(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Return the settings of model 1 of the latest run with some replaced. Raises Conflict before the first run."""
+        if self._run is None or self._comparison is None:
+            raise Conflict("Nothing to fork: no run has been started")
+        return self._comparison.trainers[MODEL_NAMES[0]].config.model_dump(mode="json") | settings
+
+    def steer(self, model: str, learning_rate: float) -> None:
+        """Change a model's learning rate from its next step on. Raises Conflict unless it is running or paused."""
+        with self._lock:
+            if self._comparison is None:
+                raise Conflict("Nothing to steer: no run has been started")
             try:
-                configs = self.store.configs(run)
-            except ValueError:  # written by another version
-                raise Conflict(f"Run {run} has settings that this version does not know") from None
-            if set(configs) != set(MODEL_NAMES):
-                raise Conflict(INCOMPLETE.format(run=run))
-            self._check_free("stop it before you resume one")
-            configs = {name: add_epochs(config, more_epochs) for name, config in configs.items()}
-            checkpoints, steps = self._read_checkpoints(run, configs)
-            states = self.store.states(run)
-            left = {
-                name: self._steps_per_epoch(config) * config.epochs - steps[name] for name, config in configs.items()
+                self._comparison.steer(model, learning_rate)
+            except self._train.IllegalTransition as refusal:
+                raise Conflict(str(refusal)) from None
+
+    # Repeats
+
+    def repeat(self, configs: dict[str, ModelConfig], pairs: int) -> str:
+        """Run a comparison so many times with new seeds; return the series' id. Raises NotReady or Conflict."""
+        self._retry_loading()
+        self._check_ready()
+        with self._lock:
+            self._check_free("stop it before you start repeats")
+            series = str(self._train.new_run_id())
+            plan = {
+                "seeds": repeats.new_seeds(configs[MODEL_NAMES[0]], pairs),
+                "configs": {name: config.model_dump(mode="json") for name, config in configs.items()},
             }
-            if all(left[name] <= 0 and states[name] == "finished" for name in configs):
-                raise Conflict(f"Run {run} is finished: give more_epochs to train it further")
-            metrics = self.store.resume(run, steps, base=self._metrics.newest + 1)
-            return self._begin(run, configs, metrics, checkpoints)
+            self.store.start_series(series, plan)
+            self._conduct(series, pairs)
+            return series
+
+    def continue_repeats(self, series: str) -> None:
+        """Go on with a series that was stopped or cut off. Raises UnknownRun, NotReady, or Conflict where it cannot."""
+        self._retry_loading()
+        self._check_ready()
+        with self._lock:
+            self._check_free("stop it before you continue repeats")
+            known = self.store.series(series)
+            if known["state"] == "finished":
+                raise Conflict(f"Series {series} is finished")
+            self.store.set_series_state(series, "running")
+            self._conduct(series, len(known["plan"]["seeds"]))
+
+    def stop_repeats(self) -> None:
+        """End the series and its running pair. Raises Conflict where none is running."""
+        with self._lock:
+            if self._conductor is None or not self._conductor.is_alive():
+                raise Conflict("No repeats are running")
+            self._conductor.stop()
+            if self._comparison is not None and self._comparison.active:
+                self._comparison.stop()
+
+    def repeats(self, series: str | None) -> dict[str, Any]:
+        """Return a series, the latest unless named, as `/api/repeats` answers it. Raises UnknownRun for a name."""
+        try:
+            found = self.store.series(series)
+        except UnknownRun:
+            if series is not None:
+                raise
+            return repeats.NO_SERIES
+        return repeats.describe(found, self.store.evaluations)
+
+    def _conduct(self, series: str, pairs: int) -> None:
+        end = partial(self.store.set_series_state, series)
+        self._conductor = repeats.Conductor(pairs, partial(self._begin_pair, series), self._wait_for_pair, end)
+        self._conductor.start()
+
+    def _begin_pair(self, series: str, number: int) -> bool:
+        """Start or resume pair `number` of a series; return False where it has come to its end before."""
+        with self._lock:
+            if self._closed or (self._conductor is not None and self._conductor.stopping):
+                return False
+            self._check_free("the series waits for it")
+            known = self.store.series(series)
+            seed = known["plan"]["seeds"][number]
+            runs = known["runs"].items()
+            run, states = next(
+                ((run, models) for run, models in runs if models[MODEL_NAMES[0]].config["seed"] == seed), (None, {})
+            )
+            if run is None:
+                plain = {name: ModelConfig(**config) for name, config in known["plan"]["configs"].items()}
+                configs = {name: config.model_copy(update={"seed": seed}) for name, config in plain.items()}
+                metrics = MetricsLog(MODEL_NAMES, keep_unsaved=True, base=self._metrics.newest + 1)
+                self._begin(self._train.new_run_id(), configs, metrics, series=series)
+            elif repeats.pair_state(status.state for status in states.values()) in ("finished", "failed"):
+                return False
+            else:
+                self._resume(run, series=series)
+            return True
+
+    def _wait_for_pair(self, seconds: float) -> str:
+        self._comparison.join(seconds)
+        return repeats.pair_state(trainer.state for trainer in self._comparison.trainers.values())
+
+    def _check_no_series(self) -> None:
+        conductor = self._conductor
+        if conductor is not None and conductor.is_alive() and conductor is not threading.current_thread():
+            raise Conflict("Repeats are running: stop them first")
 
     def _begin(
         self,
@@ -157,17 +344,18 @@ class Monitor:
         configs: dict[str, ModelConfig],
         metrics: MetricsLog,
         checkpoints: dict[str, bytes] | None = None,
+        series: str | None = None,
     ) -> str:
-        """Start the trainers of a new run, or of the rest of one."""
+        """Start the trainers of a new run, of a series if given, or of the rest of one."""
         comparison = self._train.Comparison(
             configs,
             self._dataset,
             metrics=metrics,
             run_id=run,
             checkpoints=checkpoints,
-            save_checkpoint=partial(self.store.save_checkpoint, run),
+            keeper=RunKeeper(self.store, run),
         )
-        self.store.record(run, metrics, configs, self._train.environment())
+        self.store.record(run, metrics, configs, self._train.environment(), series)
         log.info("run %s: %s", run, "started" if checkpoints is None else "resumed")
         comparison.start()
         self._comparison, self._run, self._metrics = comparison, run, metrics
@@ -175,7 +363,8 @@ class Monitor:
         return run
 
     def _check_free(self, advice: str) -> None:
-        """Raise Conflict while a comparison is on; wait for the last batch of one that is not."""
+        """Raise Conflict while a comparison or a series is on; wait for the last batch of one that is not."""
+        self._check_no_series()
         if self._comparison is not None:
             if self._comparison.active:
                 raise Conflict(f"Run {self._run} is still on: {advice}")
@@ -243,15 +432,46 @@ class Monitor:
                 raise Conflict(INCOMPLETE.format(run=run))
         models = {name: metrics.summary(name) for name in metrics.models}
         ready = self._status == "ready"
+        shown = run if stored else live
         return compare(
-            run if stored else live,
+            shown,
             models,
             axis,
             {name: metrics.recent(name) for name in models},
             {name: self._cost(model) if ready else None for name, model in models.items()},
             images={split: len(getattr(self._dataset, split)) for split in IMAGES} if ready else IMAGES,
             gpu_use=self._train.gpu_use() if ready and not stored else None,
-        )
+        ) | {"significance": self._significance(shown, models)}
+
+    def _significance(self, run: str | None, models: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+        """Return whether the difference on the test images is real; None until both models have answered them."""
+        finished = all(model["state"] == "finished" for model in models.values())
+        return self._inside.significance(run) if run and finished and self._inside else None
+
+    @property
+    def inside(self) -> Inside:
+        """What can be seen in the models. Raises NotReady."""
+        self._check_ready()
+        assert self._inside is not None
+        return self._inside
+
+    def _weights(self, run: str, model: str) -> Any:
+        """Return an inspector.Source of a model's latest weights, or None where there are none yet.
+
+        Those of its latest evaluation where it has trained here, else those of its checkpoint. Raises UnknownRun.
+        """
+        config = self._configs(run)[model]
+        status = self.store.run_status(run, model)
+        snapshot = self._comparison.trainers[model].snapshot if self._comparison and run == self._run else None
+        if snapshot is None:
+            checkpoint = self.store.checkpoint(run, model)
+            if checkpoint is None:
+                return None
+            step, weights = self._inspection.read_weights(checkpoint)
+            epoch = step / self._steps_per_epoch(config)
+        else:
+            step, epoch, weights = snapshot
+        return self._inspection.Source(run, model, step, epoch, config, status.precision or "float32", weights)
 
     def _cost(self, model: dict[str, Any]) -> dict[str, Any]:
         """Return a model's description, its memory counted in the precision that the run has found."""
@@ -262,11 +482,18 @@ class Monitor:
 
     def close(self) -> None:
         """Stop what is training, wait for it, save it."""
+        if self._conductor is not None:
+            self._conductor.stop()
         with self._lock:
+            self._closed = True
             if self._comparison is not None:
                 if self._comparison.active:
                     self._comparison.stop()
                 self._comparison.join(timeout=4)
+        if self._conductor is not None:
+            self._conductor.join()
+        if self._inspector is not None:
+            self._inspector.close()
         self.store.close()
 
     def _retry_loading(self) -> None:

@@ -17,20 +17,27 @@ from pathlib import Path
 from typing import Any, NoReturn
 from unicodedata import category
 
+import orjson
 from flask import Flask, Response, render_template, request, send_from_directory
+from flask.json.provider import DefaultJSONProvider
 from waitress.server import create_server
 from werkzeug.exceptions import HTTPException
 
 from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, InvalidSettings, ModelConfig, parse_config
 from guard import MAX_BODY, Guard
+from inside import NothingThere
 from measures import AXES
-from monitor import COMMANDS, MAX_EPOCHS, Conflict, Monitor, NotReady, TooManyEpochs
+from monitor import COMMANDS, MAX_EPOCHS, BadFork, Conflict, Monitor, NotReady, TooManyEpochs
+from pictures import MOST as MOST_PICTURES
+from predictions import CLASSES, SHOWS, SORTS, SPLITS, Filter
+from repeats import FEWEST, MOST
 from store import NotSaved, RunStore, StoreError, UnknownRun
 
 DEFAULT_PORT = 8080
 GZIP_FROM = 1400  # bytes: what fits one packet gains nothing
 MAX_NAME = 100  # characters of a run's name
 ONE_DAY = 24 * 60 * 60  # seconds
+PIXELS = 28 * 28  # of an image
 HAS_POLL = hasattr(select, "poll")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -43,10 +50,23 @@ class BadRequest(Exception):
         self.fields = fields or {}
 
 
+class FastJSON(DefaultJSONProvider):
+    """Answers written by orjson: a whole history in a tenth of the time; NaN and Inf become null."""
+
+    sort_keys = False
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        answer = self._prepare_response_obj(args, kwargs)
+        try:
+            return Response(orjson.dumps(answer), mimetype="application/json")
+        except TypeError:  # text that UTF-8 cannot hold, sent by whoever asks and named in an error
+            return Response(self.dumps(answer), mimetype="application/json")
+
+
 def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
     """Return the app that serves a monitor; `host` is the address it will listen on."""
     app = Flask(__name__)
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.json = FastJSON(app)
     app.wsgi_app = Guard(app.wsgi_app, host)  # type: ignore[method-assign]
     plotly = plotly_directory()
 
@@ -74,39 +94,107 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
 
     @app.post("/api/start")
     def start() -> tuple[dict[str, Any], int]:
-        given = read_object(MODEL_NAMES)
-        configs: dict[str, ModelConfig] = {}
-        fields: dict[str, str] = {}
-        for name in MODEL_NAMES:
-            try:
-                configs[name] = parse_config(given.get(name, {}), name)
-            except InvalidSettings as error:
-                fields |= error.fields
-        if fields:
-            raise InvalidSettings(fields)
-        return {"run": monitor.start(configs)}, 202
+        return {"run": monitor.start(parse_both(read_object(MODEL_NAMES)))}, 202
 
     @app.post("/api/<any({}):command>".format(", ".join(COMMANDS)))
     def command(command: str) -> dict[str, Any]:
         model = read_object(("model",)).get("model")
-        if model is not None and model not in MODEL_NAMES:
-            expected = " or ".join(MODEL_NAMES)
-            raise BadRequest("Unknown model", {"model": f"model must be {expected}, got {json.dumps(model)[:80]}"})
-        monitor.command(command, model)
+        monitor.command(command, None if model is None else choice("model", model, MODEL_NAMES))
         return {"run": monitor.run}
+
+    @app.post("/api/steer")
+    def steer() -> dict[str, Any]:
+        given = read_object(("model", "learning_rate"))
+        model = choice("model", given.get("model"), MODEL_NAMES)
+        rate = parse_config({"learning_rate": given.get("learning_rate")}, model).learning_rate
+        monitor.steer(model, rate)
+        return {"run": monitor.run, "model": model, "learning_rate": rate}
+
+    @app.post("/api/fork")
+    def fork() -> tuple[dict[str, Any], int]:
+        settings = read_object(("settings",)).get("settings")
+        if not isinstance(settings, dict):
+            raise BadRequest("No settings", {"settings": f"settings must be an object, got {shorten(settings)}"})
+        return {"run": monitor.fork(parse_config(monitor.forked_config(settings), "settings"))}, 202
+
+    @app.post("/api/repeats")
+    def repeat() -> tuple[dict[str, Any], int]:
+        given = read_object(("runs", *MODEL_NAMES))
+        pairs = whole_number("runs", given.get("runs"), FEWEST, MOST)
+        return {"series": monitor.repeat(parse_both(given), pairs)}, 202
+
+    @app.get("/api/repeats")
+    def repeats() -> dict[str, Any]:
+        return monitor.repeats(request.args.get("series") or None)
+
+    @app.post("/api/repeats/stop")
+    def stop_repeats() -> dict[str, Any]:
+        read_object(())
+        monitor.stop_repeats()
+        return {"run": monitor.run}
+
+    @app.post("/api/repeats/continue")
+    def continue_repeats() -> tuple[dict[str, Any], int]:
+        series = identifier("series", read_object(("series",)).get("series"))
+        monitor.continue_repeats(series)
+        return {"series": series}, 202
+
+    @app.get("/api/mistakes")
+    def mistakes() -> dict[str, Any]:
+        wanted = Filter(
+            choice("show", request.args.get("show", SHOWS[0]), SHOWS),
+            query_number("label", CLASSES - 1),
+            query_number("predicted1", CLASSES - 1),
+            query_number("predicted2", CLASSES - 1),
+            choice("sort", request.args.get("sort", SORTS[0]), SORTS),
+            query_number("page", 10_000) or 0,
+        )
+        return monitor.inside.mistakes(run_asked_for(), wanted)
+
+    @app.get("/api/images.png")
+    def images() -> Response:
+        split = choice("split", request.args.get("split"), SPLITS)
+        numbers = request.args.get("images", "").split(",")
+        if len(numbers) > MOST_PICTURES or not all(is_whole(number) for number in numbers):
+            expected = f"images must be 1 to {MOST_PICTURES} whole numbers with commas between them"
+            raise BadRequest("Bad images", {"images": f"{expected}, got {shorten(','.join(numbers))}"})
+        picture = monitor.inside.images(split, [int(number) for number in numbers])
+        response = Response(picture, mimetype="image/png")
+        response.headers["Cache-Control"] = f"private, max-age={ONE_DAY}"
+        return response
+
+    @app.get("/api/classes")
+    def classes() -> dict[str, Any]:
+        return monitor.inside.classes(run_asked_for())
+
+    @app.get("/api/inside")
+    def inside() -> dict[str, Any]:
+        return monitor.inside.layers(run_asked_for())
+
+    @app.get("/api/filters")
+    def filters() -> dict[str, Any]:
+        model = choice("model", request.args.get("model"), MODEL_NAMES)
+        return monitor.inside.filters(run_asked_for(), model, query_number("step", 10**12) or 0)
+
+    @app.post("/api/predict")
+    def predict() -> dict[str, Any]:
+        given = read_object(("run", "pixels", "split", "image", "layers"))
+        run = identifier("run", given["run"]) if "run" in given else monitor.run
+        layers = given.get("layers", False)
+        if not isinstance(layers, bool):
+            raise BadRequest("Bad layers", {"layers": f"layers must be true or false, got {shorten(layers)}"})
+        return monitor.inside.predict(run, picture_of(given), layers)
 
     @app.get("/api/metrics")
     def metrics() -> dict[str, Any]:
         since = request.args.get("since")
-        if since is not None and not (since.isascii() and since.isdigit() and len(since) < 20):
+        if since is not None and not is_whole(since):
             raise BadRequest("Bad cursor", {"since": f"since must be a whole number, got {since[:80]!a}"})
         return monitor.metrics(request.args.get("boot"), request.args.get("run"), int(since) if since else None)
 
     @app.get("/api/comparison")
     def comparison() -> dict[str, Any]:
-        axis = request.args.get("axis", "epochs")
-        if axis not in AXES:
-            raise BadRequest("Unknown axis", {"axis": f"axis must be one of {', '.join(AXES)}, got {axis[:80]!a}"})
+        axis = choice("axis", request.args.get("axis", AXES[0]), AXES)
         return monitor.comparison(axis, request.args.get("run") or None)
 
     @app.get("/api/runs")
@@ -119,11 +207,7 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
 
     @app.post("/api/runs/<run>/resume")
     def resume_run(run: str) -> tuple[dict[str, Any], int]:
-        more_epochs = read_object(("more_epochs",)).get("more_epochs", 0)
-        if not isinstance(more_epochs, int) or isinstance(more_epochs, bool) or not 0 <= more_epochs <= MAX_EPOCHS:
-            given = shorten(more_epochs)
-            expected = f"more_epochs must be a whole number from 0 to {MAX_EPOCHS}, got {given}"
-            raise BadRequest("A number that cannot be used", {"more_epochs": expected})
+        more_epochs = whole_number("more_epochs", read_object(("more_epochs",)).get("more_epochs", 0), 0, MAX_EPOCHS)
         return {"run": monitor.resume_run(run, more_epochs)}, 202
 
     @app.post("/api/runs/<run>/rename")
@@ -160,6 +244,14 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
     def too_many_epochs(error: TooManyEpochs) -> tuple[dict[str, Any], int]:
         return error_body("bad_request", str(error), {"more_epochs": str(error)}), 400
 
+    @app.errorhandler(BadFork)
+    def bad_fork(error: BadFork) -> tuple[dict[str, Any], int]:
+        return error_body("bad_request", str(error), error.fields), 400
+
+    @app.errorhandler(NothingThere)
+    def nothing_there(error: NothingThere) -> tuple[dict[str, Any], int]:
+        return error_body("nothing_there", str(error.args[0])), 404
+
     @app.errorhandler(NotSaved)
     def not_saved(error: NotSaved) -> tuple[dict[str, Any], int]:
         return error_body("not_saved", str(error)), 503
@@ -192,7 +284,71 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
                 response.headers["Vary"] = "Accept-Encoding"
         return response
 
+    def run_asked_for() -> str | None:
+        return request.args.get("run") or monitor.run
+
     return app
+
+
+def parse_both(given: dict[str, Any]) -> dict[str, ModelConfig]:
+    """Return the settings of both models in a body. Raises InvalidSettings that names every bad field of either."""
+    configs: dict[str, ModelConfig] = {}
+    fields: dict[str, str] = {}
+    for name in MODEL_NAMES:
+        try:
+            configs[name] = parse_config(given.get(name, {}), name)
+        except InvalidSettings as error:
+            fields |= error.fields
+    if fields:
+        raise InvalidSettings(fields)
+    return configs
+
+
+def choice(name: str, value: object, options: tuple[str, ...]) -> str:
+    """Return a value that must be one of some words. Raises BadRequest."""
+    if not isinstance(value, str) or value not in options:
+        expected = f"{name} must be {', '.join(options[:-1])} or {options[-1]}, got {shorten(value)}"
+        raise BadRequest(f"Unknown {name}", {name: expected})
+    return value
+
+
+def identifier(name: str, value: object) -> str:
+    """Return the id of a run or a series. Raises BadRequest where it cannot be one."""
+    if not isinstance(value, str) or not value.isascii():
+        raise BadRequest(f"Bad {name}", {name: f"{name} must be the id of one, got {shorten(value)}"})
+    return value
+
+
+def whole_number(name: str, value: object, least: int, most: int) -> int:
+    """Return a number of a body that must be whole and between two others. Raises BadRequest."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        expected = f"{name} must be a whole number from {least} to {most}, got {shorten(value)}"
+        raise BadRequest("A number that cannot be used", {name: expected})
+    return value
+
+
+def is_whole(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20
+
+
+def query_number(name: str, most: int) -> int | None:
+    """Return a whole number of the query, None where it is not there. Raises BadRequest."""
+    text = request.args.get(name) or None
+    return None if text is None else whole_number(name, int(text) if is_whole(text) else text, 0, most)
+
+
+def picture_of(given: dict[str, Any]) -> list[int] | tuple[str, int]:
+    """Return the pixels in a body, or the split and number of an image that it names. Raises BadRequest."""
+    if "pixels" not in given:
+        return choice("split", given.get("split"), SPLITS), whole_number("image", given.get("image"), 0, 10**6)
+    pixels = given["pixels"]
+    if "split" in given or "image" in given:
+        raise BadRequest("Two pictures", {"pixels": "give either pixels, or split and image"})
+    sound = isinstance(pixels, list) and len(pixels) == PIXELS
+    if not sound or not all(type(pixel) is int and 0 <= pixel <= 255 for pixel in pixels):
+        expected = f"pixels must be {PIXELS} whole numbers from 0 to 255, got {shorten(pixels)}"
+        raise BadRequest("A picture that cannot be used", {"pixels": expected})
+    return pixels
 
 
 def plotly_directory() -> Path:

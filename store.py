@@ -25,18 +25,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from config import ModelConfig
 from database import open_history
-from metrics import Evaluation, Event, MetricsLog, News, Point, Status
+from insight import Filters, Insight, Layer
+from metrics import Evaluation, Event, MetricsLog, News, Point, Status, finite
+from predictions import CLASSES, SPLITS, Predictions
 
 log = logging.getLogger(__name__)
 
 SAVE_INTERVAL = 0.5  # seconds
 ROWS_AT_ONCE = 10_000  # read in one go: some 10 ms in which nothing can be saved
 DIGEST_SIZE = hashlib.sha256().digest_size  # bytes
-WHAT_IS_TRAINED = ("config", "parameters", "precision", "threads", "steps_per_epoch")
+WHAT_IS_TRAINED = ("config", "parameters", "precision", "threads", "steps_per_epoch", "learning_rate")
+FORKED = {  # what a fork takes over of the model that it copies, up to its step
+    "points": "step, epoch, seconds, loss, accuracy",
+    "evaluations": "step, epoch, seconds, loss, accuracy, train_accuracy",
+    "events": "number, kind, step, epoch, seconds, detail",
+    "insights": "step, epoch, layers, filters, weights",
+    "predictions": "number, step, epoch, probabilities",
+}
 STATUS_FIELDS = frozenset(field.name for field in fields(Status))
 
 Row = TypeVar("Row", bound=NamedTuple)
@@ -54,6 +64,24 @@ class UnknownRun(KeyError):
     """No run of that name is in the store."""
 
 
+@dataclass(frozen=True)
+class RunKeeper:
+    """The store as the trainers of one run know it (train.Keeper)."""
+
+    store: "RunStore"
+    run: str
+
+    def save_checkpoint(self, model: str, checkpoint: bytes) -> None:
+        self.store.save_checkpoint(self.run, model, checkpoint)
+
+    def save_insight(self, model: str, insight: Insight, predictions: Predictions) -> None:
+        self.store.save_insight(self.run, model, insight)
+        self.save_predictions(model, predictions)
+
+    def save_predictions(self, model: str, predictions: Predictions) -> None:
+        self.store.save_predictions(self.run, model, predictions)
+
+
 @dataclass
 class _Recording:
     """A run that is being saved, and what of it waits for the disk."""
@@ -62,6 +90,7 @@ class _Recording:
     metrics: MetricsLog
     configs: dict[str, ModelConfig]
     environment: str
+    series: str | None
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
     entered: bool = False
     unsaved: dict[str, News] = field(default_factory=dict)
@@ -90,6 +119,8 @@ class RunStore:
         self._recordings: list[_Recording] = []  # those not wholly saved yet, and the latest
         self._waiting_lock = threading.Lock()  # guards _waiting; never held while the disk is busy
         self._waiting: dict[tuple[str, str], bytes] = {}  # checkpoints by run and model
+        self._insights: dict[tuple[str, str, int], Insight] = {}  # that wait, by run, model and step
+        self._predictions: dict[tuple[str, str, str], Predictions] = {}  # that wait, by run, model and split
         self._measured = 0.0  # when the measurements were last saved
         self._closing = threading.Event()
         self._checkpoints = directory / "checkpoints"
@@ -120,6 +151,7 @@ class RunStore:
                 "UPDATE models SET status = json_set(status, '$.state', 'interrupted', '$.eta_seconds', NULL)"
                 " WHERE json_extract(status, '$.state') IN ('idle', 'running', 'paused')"
             )
+            database.execute("UPDATE series SET state = 'interrupted' WHERE state = 'running'")
         deleted = database.execute("SELECT run, model FROM models JOIN runs ON run = id WHERE deleted").fetchall()
         for run, model in deleted:
             self._checkpoint_path(run, model).unlink(missing_ok=True)
@@ -132,16 +164,33 @@ class RunStore:
 
     # Writing
 
-    def record(self, run: str, metrics: MetricsLog, configs: Mapping[str, ModelConfig], environment: object) -> None:
-        """Enter a run, or go on with one that is there, and save from now on what its log takes in."""
+    def record(
+        self,
+        run: str,
+        metrics: MetricsLog,
+        configs: Mapping[str, ModelConfig],
+        environment: object,
+        series: str | None = None,
+    ) -> None:
+        """Enter a run, of a series if given, or go on with one that is there; save what its log takes in."""
         with self._saving:
-            self._recordings.append(_Recording(run, metrics, dict(configs), json.dumps(environment)))
+            self._recordings.append(_Recording(run, metrics, dict(configs), json.dumps(environment), series))
         self.save()
 
     def save_checkpoint(self, run: str, model: str, data: bytes) -> None:
         """Hand over a checkpoint to be written after the points that led to it; the latest wins. Returns at once."""
         with self._waiting_lock:
             self._waiting[run, model] = data
+
+    def save_insight(self, run: str, model: str, insight: Insight) -> None:
+        """Hand over what an evaluation has shown, to be written with the next measurements. Returns at once."""
+        with self._waiting_lock:
+            self._insights[run, model, insight.step] = insight
+
+    def save_predictions(self, run: str, model: str, predictions: Predictions) -> None:
+        """Hand over a model's answers to a split; they take the place of older ones. Returns at once."""
+        with self._waiting_lock:
+            self._predictions[run, model, predictions.split] = predictions
 
     def save(self) -> None:
         """Write what has been measured since the last time, in one transaction, and then the checkpoints."""
@@ -169,12 +218,18 @@ class RunStore:
 
     def _save_measurements(self, *, flush: bool) -> None:
         self._measured = time.monotonic()
+        with self._waiting_lock:
+            insights, predictions = dict(self._insights), dict(self._predictions)
         for recording in self._recordings:
             recording.take_news()
-        if not all(recording.is_saved for recording in self._recordings):
+        if insights or predictions or not all(recording.is_saved for recording in self._recordings):
             with self._lock, self._database:
                 for recording in self._recordings:
                     self._write(recording)
+                self._write_insights(insights, predictions)
+        with self._waiting_lock:
+            _forget(self._insights, insights)
+            _forget(self._predictions, predictions)
         for recording in self._recordings:
             recording.entered, recording.unsaved = True, {}
         self._recordings = self._recordings[-1:]
@@ -186,8 +241,8 @@ class RunStore:
         run = recording.run
         if not recording.entered:
             self._database.execute(
-                "INSERT OR IGNORE INTO runs (id, started, environment) VALUES (?, ?, ?)",
-                (run, recording.started, recording.environment),
+                "INSERT OR IGNORE INTO runs (id, started, environment, series) VALUES (?, ?, ?, ?)",
+                (run, recording.started, recording.environment, recording.series),
             )
             for model, config in recording.configs.items():
                 self._database.execute(
@@ -201,6 +256,20 @@ class RunStore:
             self._insert("points", run, model, news.points)
             self._insert("evaluations", run, model, news.evaluations)
             self._insert("events", run, model, [(number, *event) for number, event in news.events])
+
+    def _write_insights(
+        self,
+        insights: Mapping[tuple[str, str, int], Insight],
+        predictions: Mapping[tuple[str, str, str], Predictions],
+    ) -> None:
+        for (run, model, _), insight in insights.items():
+            layers = {name: finite(layer._asdict()) for name, layer in insight.layers.items()}
+            *about, weights = insight.filters
+            seen = (insight.step, insight.epoch, json.dumps(layers), json.dumps(about), weights)
+            self._insert("insights", run, model, [seen])
+        for (run, model, split), each in predictions.items():
+            row = (SPLITS.index(split), each.step, each.epoch, each.probabilities.tobytes())
+            self._insert("predictions", run, model, [row])
 
     def _insert(self, table: str, run: str, model: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if rows:
@@ -267,6 +336,67 @@ class RunStore:
         self._fill(metrics, run, statuses)
         return metrics
 
+    def insights(self, run: str) -> dict[str, list[Insight]]:
+        """Return what each model of a run showed of itself at its evaluations. Raises UnknownRun."""
+        self.save()
+        return {model: self._insights_of(run, model, status.step) for model, status in self._statuses(run).items()}
+
+    def _insights_of(self, run: str, model: str, last_step: int) -> list[Insight]:
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT step, epoch, layers, filters, weights FROM insights"
+                " WHERE run = ? AND model = ? AND step <= ? ORDER BY step",
+                (run, model, last_step),
+            ).fetchall()
+        found = []
+        for step, epoch, layers, filters, weights in rows:
+            known = {name: Layer(**layer) for name, layer in json.loads(layers).items()}
+            found.append(Insight(step, epoch, known, Filters._make([*json.loads(filters), weights])))
+        return found
+
+    def predictions(self, run: str) -> dict[str, dict[str, Predictions]]:
+        """Return each model's latest answers to each split, as far as it has given any. Raises UnknownRun."""
+        self.save()
+        found: dict[str, dict[str, Predictions]] = {}
+        for model, status in self._statuses(run).items():
+            with self._lock:
+                rows = self._database.execute(
+                    "SELECT number, step, epoch, probabilities FROM predictions WHERE run = ? AND model = ?"
+                    " AND step <= ?",
+                    (run, model, status.step),
+                ).fetchall()
+            found[model] = {
+                SPLITS[number]: Predictions(
+                    SPLITS[number], step, epoch, np.frombuffer(data, np.float32).reshape(-1, CLASSES)
+                )
+                for number, step, epoch, data in rows
+            }
+        return found
+
+    def fork(self, run: str, model: str, new: str, configs: Mapping[str, ModelConfig], environment: object) -> None:
+        """Enter a new run whose models have all done what a model of another run did. Raises UnknownRun or NotSaved."""
+        self.save()
+        status = _as_text(self._statuses(run)[model])
+        started = datetime.now(UTC).isoformat()
+        try:
+            with self._lock, self._database as database:
+                database.execute(
+                    "INSERT INTO runs (id, started, environment) VALUES (?, ?, ?)",
+                    (new, started, json.dumps(environment)),
+                )
+                for name, config in configs.items():
+                    database.execute(
+                        "INSERT INTO models VALUES (?, ?, ?, ?)", (new, name, config.model_dump_json(), status)
+                    )
+                    for table, columns in FORKED.items():
+                        database.execute(
+                            f"INSERT INTO {table} (run, model, {columns}) SELECT ?, ?, {columns} FROM {table}"  # noqa: S608 - no outside text
+                            " WHERE run = ? AND model = ?",
+                            (new, name, run, model),
+                        )
+        except sqlite3.Error as error:
+            raise NotSaved(f"The history could not be changed: {error}") from error
+
     def resume(self, run: str, steps: Mapping[str, int], *, base: int = 0) -> MetricsLog:
         """Return the log of a run as it was when each model had taken so many steps, to go on with.
 
@@ -277,6 +407,12 @@ class RunStore:
         statuses = {
             model: self._back_to(run, model, status, steps[model]) for model, status in self._statuses(run).items()
         }
+        with self._lock, self._database:
+            for model, step in steps.items():  # a change of the learning rate that the checkpoint has not seen
+                self._database.execute(
+                    "UPDATE events SET kind = 'undone' WHERE run = ? AND model = ? AND kind = 'steered' AND step > ?",
+                    (run, model, step),
+                )
         metrics = MetricsLog(statuses, keep_unsaved=True, base=base)
         self._fill(metrics, run, statuses)
         metrics.take_news()  # it is on disk
@@ -290,6 +426,22 @@ class RunStore:
         """Return the last state of a run's models. Raises UnknownRun."""
         self.save()
         return {model: status.state for model, status in self._statuses(run).items()}
+
+    def run_status(self, run: str, model: str) -> Status:
+        """Return the last saved status of a model. Raises UnknownRun."""
+        self.save()
+        statuses = self._statuses(run)
+        if model not in statuses:
+            raise UnknownRun(run)
+        return statuses[model]
+
+    def evaluations(self, run: str) -> dict[str, dict[str, list[float]]]:
+        """Return the epochs and accuracies of each model's evaluations. Raises UnknownRun."""
+        found = {}
+        for model, status in self._statuses(run).items():
+            rows = [row for rows in self._select(Evaluation, "evaluations", run, model, status.step) for row in rows]
+            found[model] = {"epoch": [row.epoch for row in rows], "accuracy": [row.accuracy for row in rows]}
+        return found
 
     def checkpoint(self, run: str, model: str) -> bytes | None:
         """Return the latest checkpoint of a model, or None where there is no sound one."""
@@ -363,7 +515,7 @@ class RunStore:
             ]
             with self._lock:
                 events = self._database.execute(
-                    "SELECT kind, step, epoch, seconds FROM events WHERE run = ? AND model = ? ORDER BY number",
+                    "SELECT kind, step, epoch, seconds, detail FROM events WHERE run = ? AND model = ? ORDER BY number",
                     (run, model),
                 ).fetchall()
             metrics.publish(model, status, [], evaluations, [Event(*event) for event in events], flush=True)
@@ -382,6 +534,44 @@ class RunStore:
                 return
             after = rows[-1][0]
             yield [_without_null(kind(*row)) for row in rows]
+
+    # Series of repeats
+
+    def start_series(self, series: str, plan: Mapping[str, Any]) -> None:
+        """Enter a series that is running. Raises NotSaved."""
+        started = datetime.now(UTC).isoformat()
+        try:
+            with self._lock, self._database:
+                self._database.execute(
+                    "INSERT INTO series VALUES (?, ?, 'running', ?)", (series, started, json.dumps(plan))
+                )
+        except sqlite3.Error as error:
+            raise NotSaved(f"The series could not be written: {error}") from error
+
+    def set_series_state(self, series: str, state: str) -> None:
+        """Note how far a series has come. Raises UnknownRun or NotSaved."""
+        self._change("UPDATE series SET state = ? WHERE id = ?", state, series)
+
+    def series(self, series: str | None = None) -> dict[str, Any]:
+        """Return a series, the latest unless named: id, started, state, plan, and its runs with each model's status.
+
+        Raises UnknownRun where there is none.
+        """
+        self.save()
+        query = "SELECT id, started, state, plan FROM series"
+        with self._lock:
+            row = (
+                self._database.execute(f"{query} WHERE id = ?", (series,)).fetchone()
+                if series
+                else self._database.execute(f"{query} ORDER BY id DESC LIMIT 1").fetchone()
+            )
+            if row is None:
+                raise UnknownRun(series or "series")
+            runs = self._database.execute(
+                "SELECT id FROM runs WHERE series = ? AND NOT deleted ORDER BY id", (row[0],)
+            ).fetchall()
+        found = {run: self._statuses(run) for (run,) in runs}
+        return {"id": row[0], "started": row[1], "state": row[2], "plan": json.loads(row[3]), "runs": found}
 
     # Changing the history
 
@@ -440,6 +630,13 @@ def replace_file(path: Path, data: bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _forget(waiting: dict[Any, Any], written: Mapping[Any, Any]) -> None:
+    """Take out what has been written, unless a newer one has come in its place."""
+    for key, value in written.items():
+        if waiting.get(key) is value:
+            del waiting[key]
 
 
 def _as_text(status: Status) -> str:

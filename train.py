@@ -15,11 +15,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
@@ -27,7 +27,9 @@ from config import ModelConfig
 from data import FashionMNIST
 from engine import Engine, StepResult, best_device
 from gauges import RunningAccuracy, Speedometer, Stopwatch
+from insight import Insight
 from metrics import Evaluation, Event, MetricsLog, Point
+from predictions import Predictions
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +67,27 @@ def evaluation_steps(steps_per_epoch: int, epochs: int) -> frozenset[int]:
     return frozenset(first | {steps_per_epoch * epoch for epoch in range(1, epochs + 1)})
 
 
+class Snapshot(NamedTuple):
+    """A model's weights on the CPU as they were at an evaluation, for whoever wants its answers meanwhile."""
+
+    step: int
+    epoch: float
+    weights: dict[str, torch.Tensor]
+
+
+class Keeper(Protocol):
+    """Takes what a trainer hands over to be kept; returns at once. A RunStore, bound to a run."""
+
+    def save_checkpoint(self, model: str, checkpoint: bytes) -> None:
+        """Take a checkpoint: at each epoch's end, at a stop, and when the run is steered."""
+
+    def save_insight(self, model: str, insight: Insight, predictions: Predictions) -> None:
+        """Take what an evaluation showed of the inside of the model, and its answers to the validation images."""
+
+    def save_predictions(self, model: str, predictions: Predictions) -> None:
+        """Take the answers to the test images, at a run's end."""
+
+
 class ModelTrainer(threading.Thread):
     """One run of one model. start, pause, resume and stop may be called from any thread."""
 
@@ -79,13 +102,10 @@ class ModelTrainer(threading.Thread):
         threads: int,
         start_line: threading.Barrier,
         checkpoint: bytes | None = None,
-        save_checkpoint: Callable[[str, bytes], None] | None = None,
+        keeper: Keeper | None = None,
         run_id: str = "alone",
     ) -> None:
-        """Prepare a run that starts anew, or where `checkpoint` was taken.
-
-        save_checkpoint is given the trainer's name and a checkpoint at each epoch's end and at a stop.
-        """
+        """Prepare a run that starts anew, or where `checkpoint` was taken."""
         super().__init__(name=name, daemon=False)
         self.config = config
         self.threads = threads
@@ -95,7 +115,8 @@ class ModelTrainer(threading.Thread):
         self._device = device
         self._start_line = start_line
         self._checkpoint = checkpoint
-        self._save_checkpoint = save_checkpoint
+        self._keeper = keeper
+        self.snapshot: Snapshot | None = None  # replaced whole at each evaluation
         self._lock = threading.RLock()  # guards _state and _status
         self._state = "idle"
         self._status = replace(
@@ -104,10 +125,12 @@ class ModelTrainer(threading.Thread):
             error=None,
             config=config.model_dump(mode="json"),
             threads=threads,
+            learning_rate=config.learning_rate,
             test_accuracy=None,
             eta_seconds=None,
         )
         self._may_train = threading.Event()
+        self._wanted_learning_rate: float | None = None  # from the next step on
         self._stopwatch = Stopwatch()
         self._speed = Speedometer()
         self._running_accuracy = RunningAccuracy()
@@ -142,6 +165,13 @@ class ModelTrainer(threading.Thread):
             self._move_to("stopped")
             self._may_train.set()
 
+    def steer(self, learning_rate: float) -> None:
+        """Change the learning rate, a schedule's peak, from the next step on. Raises IllegalTransition once over."""
+        with self._lock:
+            if self._state not in ACTIVE_STATES:
+                raise IllegalTransition(self.name, self._state, "steered", " or ".join(sorted(ACTIVE_STATES)))
+            self._wanted_learning_rate = learning_rate
+
     def run(self) -> None:
         try:
             torch.set_num_threads(self.threads)  # of this thread alone
@@ -160,6 +190,7 @@ class ModelTrainer(threading.Thread):
                 precision=engine.precision,
                 steps_per_epoch=engine.steps_per_epoch,
                 total_steps=engine.total_steps,
+                learning_rate=engine.learning_rate,
             )
         with engine.in_its_stream():
             self._train(engine)
@@ -181,6 +212,8 @@ class ModelTrainer(threading.Thread):
                 self._publish_steps(engine, flush=True)
                 self._keep(engine)
                 return
+            if self._wanted_learning_rate is not None:
+                self._steer(engine)
             engine.train_step()
             self._positions.append((engine.step, engine.epoch, self._stopwatch.seconds))
             if time.perf_counter() - last_read >= READ_INTERVAL:
@@ -191,10 +224,12 @@ class ModelTrainer(threading.Thread):
                 self._publish_evaluation(engine)
             if engine.step % engine.steps_per_epoch == 0:
                 self._keep(engine)
-        _, test_accuracy = engine.evaluate(engine.data.test)
+        test = engine.evaluate(engine.data.test)
+        if self._keeper:
+            self._keeper.save_predictions(self.name, Predictions("test", engine.step, engine.epoch, test.probabilities))
         with self._lock:
             if self._state in ACTIVE_STATES:  # a stop may have come during the test
-                self._move_to("finished", flush=True, test_accuracy=test_accuracy, eta_seconds=0.0)
+                self._move_to("finished", flush=True, test_accuracy=test.accuracy, eta_seconds=0.0)
 
     def _may_go_on(self, engine: Engine) -> bool:
         """Return False once stopped; while paused, wait here with the stopwatch held."""
@@ -206,9 +241,22 @@ class ModelTrainer(threading.Thread):
             self._stopwatch.run()
         return self._state != "stopped"
 
+    def _steer(self, engine: Engine) -> None:
+        """Change the learning rate as asked, put it on record, and keep a checkpoint: a resumed run stays steered."""
+        with self._lock:
+            rate, self._wanted_learning_rate = self._wanted_learning_rate, None
+        assert rate is not None
+        detail = f"learning rate {engine.learning_rate:g} → {rate:g}"
+        engine.learning_rate = rate
+        self._publish_steps(engine, flush=True)
+        event = Event("steered", engine.step, engine.epoch, self._stopwatch.seconds, detail)
+        self._announce(events=[event], learning_rate=rate)
+        self._keep(engine)
+        log.info("run %s: %s steered at step %d: %s", self._run_id, self.name, engine.step, detail)
+
     def _keep(self, engine: Engine) -> None:
         """Hand over a checkpoint of everything that the rest of the run depends on."""
-        if self._save_checkpoint is None:
+        if self._keeper is None:
             return
         state = {
             "engine": engine.state(),
@@ -217,7 +265,7 @@ class ModelTrainer(threading.Thread):
         }
         file = io.BytesIO()
         torch.save(state, file)
-        self._save_checkpoint(self.name, file.getvalue())
+        self._keeper.save_checkpoint(self.name, file.getvalue())
 
     def _restore(self, engine: Engine) -> None:
         if self._checkpoint is None:
@@ -268,14 +316,21 @@ class ModelTrainer(threading.Thread):
         return min(size, left_in_epoch)
 
     def _publish_evaluation(self, engine: Engine) -> None:
-        loss, accuracy = engine.evaluate(engine.data.validation)
+        found = engine.evaluate(engine.data.validation)
         train_accuracy = None
         if engine.step % engine.steps_per_epoch == 0:
-            _, train_accuracy = engine.evaluate(engine.data.train.first(len(engine.data.validation)))
+            train_accuracy = engine.evaluate(engine.data.train.first(len(engine.data.validation))).accuracy
+        if self._keeper:
+            answers = Predictions("validation", engine.step, engine.epoch, found.probabilities)
+            self._keeper.save_insight(self.name, engine.inspect(), answers)
+            weights = {name: values.detach().cpu().clone() for name, values in engine.model.state_dict().items()}
+            self.snapshot = Snapshot(engine.step, engine.epoch, weights)
         self._speed.skip()
         seconds = self._stopwatch.seconds
-        evaluation = Evaluation(engine.step, engine.epoch, seconds, loss, accuracy, train_accuracy)
-        self._announce(evaluations=[evaluation], val_loss=loss, val_accuracy=accuracy, elapsed_seconds=seconds)
+        evaluation = Evaluation(engine.step, engine.epoch, seconds, found.loss, found.accuracy, train_accuracy)
+        self._announce(
+            evaluations=[evaluation], val_loss=found.loss, val_accuracy=found.accuracy, elapsed_seconds=seconds
+        )
 
     def _move_to(self, state: str, *, source: str | None = None, **news: Any) -> None:
         """Change the state, the only place that does; with `source`, only from there.
@@ -409,6 +464,22 @@ def checkpoint_step(checkpoint: bytes) -> int:
     return int(torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)["engine"]["step"])
 
 
+def fork_checkpoint(checkpoint: bytes, changed: str) -> bytes:
+    """Return a checkpoint for a copy of its model that goes on with one setting changed.
+
+    Another optimizer has no use for the memory of the old one, and a changed learning rate none for the one that was
+    steered to.
+    """
+    state = torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)
+    if changed == "optimizer":
+        del state["engine"]["optimizer"]
+    if changed in ("optimizer", "learning_rate"):
+        state["engine"].pop("learning_rate", None)
+    file = io.BytesIO()
+    torch.save(state, file)
+    return file.getvalue()
+
+
 def new_run_id() -> str:
     """Return a name for a run that sorts by the time of its start."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
@@ -426,7 +497,7 @@ class Comparison:
         metrics: MetricsLog | None = None,
         run_id: str | None = None,
         checkpoints: Mapping[str, bytes] | None = None,
-        save_checkpoint: Callable[[str, bytes], None] | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         """Prepare a new comparison, or the rest of one: then run_id, metrics and checkpoints are those that it left."""
         self.run_id = run_id or new_run_id()
@@ -443,7 +514,7 @@ class Comparison:
                 threads=threads,
                 start_line=start_line,
                 checkpoint=(checkpoints or {}).get(name),
-                save_checkpoint=save_checkpoint,
+                keeper=keeper,
                 run_id=self.run_id,
             )
             for name, config in configs.items()
@@ -466,6 +537,10 @@ class Comparison:
 
     def stop(self, model: str | None = None) -> None:
         self._command("stop", model)
+
+    def steer(self, model: str, learning_rate: float) -> None:
+        """Change a model's learning rate from its next step on. Raises IllegalTransition once it is over."""
+        self.trainers[model].steer(learning_rate)
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for every trainer's thread to end; return whether all have within `timeout` seconds each."""

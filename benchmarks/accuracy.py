@@ -40,6 +40,7 @@ def strong_baseline(seeds: int, dataset: FashionMNIST) -> list[dict[str, Any]]:
         pair, waiting = waiting[:2], waiting[2:]
         configs = {name: config.model_copy(update={"seed": int(name.split()[1])}) for name in pair}
         for name, status in train(configs, dataset).items():
+            print(f"strong baseline, {name}: test {status.test_accuracy}", file=sys.stderr)
             results.append(
                 {
                     "run": name,

@@ -1,14 +1,19 @@
-"""The real data set, found or fetched once, for every test that asks for it."""
+"""The real data set, found or fetched once, and a server's inside that trains on a part of it."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from flask.testing import FlaskClient
 from hypothesis import HealthCheck, settings
 
 import data
 from data import FashionMNIST, Split, load_fashion_mnist
+from monitor import Monitor
+from server import create_app
+from store import RunStore
 
 # The same examples every time, and no verdict on speed: the machine may be busy.
 settings.register_profile(
@@ -46,3 +51,18 @@ def small_fashion_mnist(fashion_mnist: FashionMNIST) -> FashionMNIST:
 
 def _first(split: Split, count: int) -> Split:
     return Split(split.images[:count], split.labels[:count])
+
+
+@pytest.fixture
+def monitor(tmp_path: Path, small_fashion_mnist: FashionMNIST, monkeypatch: pytest.MonkeyPatch) -> Iterator[Monitor]:
+    """A monitor that is ready to train on the small data set."""
+    monkeypatch.setattr(data, "load_fashion_mnist", lambda data_dir: small_fashion_mnist)
+    monitor = Monitor(tmp_path / "data", RunStore(tmp_path / "runs"))
+    monitor.load()
+    yield monitor
+    monitor.close()
+
+
+@pytest.fixture
+def client(monitor: Monitor) -> FlaskClient:
+    return create_app(monitor).test_client()

@@ -38,7 +38,7 @@ EXPECTED = {
     "momentum": "a number from 0 to 0.999",
     "weight_decay": "a number from 0 to 1",
     "schedule": "one of constant, cosine, one_cycle",
-    "augment": "one of none, flip, flip_shift",
+    "augment": "one of none, flip, flip_shift, flip_erase",
     "label_smoothing": "a number from 0 to 0.5",
     "precision": "one of auto, float32, bfloat16",
 }

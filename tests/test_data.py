@@ -15,6 +15,7 @@ from torch import Tensor
 
 import data
 from data import CHECKSUMS, DatasetError, FashionMNIST, augment, load_fashion_mnist, normalise, shuffled_order
+from predictions import CLASS_NAMES
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = list(CHECKSUMS)
@@ -105,7 +106,7 @@ def test_split_is_the_same_at_each_load_whatever_the_global_seed(fashion_mnist: 
 def test_every_class_has_its_fair_share_of_each_split(fashion_mnist: FashionMNIST) -> None:
     for split in (fashion_mnist.train, fashion_mnist.validation, fashion_mnist.test):
         shares = torch.bincount(split.labels, minlength=10) / len(split)
-        assert len(shares) == len(data.CLASS_NAMES) == 10
+        assert len(shares) == len(CLASS_NAMES) == 10
         assert 0.08 < shares.min() <= shares.max() < 0.12
 
 
@@ -433,7 +434,19 @@ def test_shift_reaches_every_place_within_two_pixels() -> None:
     assert places == {(row, side + column) for row in range(-2, 3) for side in (7, 20) for column in range(-2, 3)}
 
 
-@pytest.mark.parametrize("kind", ["flip", "flip_shift"])
+def test_half_of_the_images_lose_one_square_anywhere_within_them() -> None:
+    images = torch.full((5000, 28, 28), 200, dtype=torch.uint8)
+    erased = augment(images, "flip_erase", generator()) != 200
+    counts = erased.flatten(1).sum(1)
+    assert set(counts.tolist()) == {0, data.ERASED_SIDE**2}
+    assert statistics.mean((counts > 0).tolist()) == pytest.approx(0.5, abs=0.03)
+    tops, lefts = (erased[counts > 0].any(axis).int().argmax(1) for axis in (2, 1))
+    places = range(28 - data.ERASED_SIDE + 1)
+    assert (set(tops.tolist()), set(lefts.tolist())) == (set(places), set(places))
+    assert all(erased[number].any(1).sum() == data.ERASED_SIDE for number in counts.nonzero()[:50, 0])
+
+
+@pytest.mark.parametrize("kind", ["flip", "flip_shift", "flip_erase"])
 def test_augmentation_follows_its_generator_alone(small_fashion_mnist: FashionMNIST, kind: str) -> None:
     images = small_fashion_mnist.train.images
     torch.manual_seed(1)

@@ -123,7 +123,7 @@ def test_migration_that_is_cut_off_leaves_the_old_version(tmp_path: Path, monkey
     store = RunStore(tmp_path)
     try:
         columns = [row[1] for row in store._database.execute("PRAGMA table_info(runs)")]
-        assert columns == ["id", "started", "environment", "name", "deleted"]
+        assert columns == ["id", "started", "environment", "name", "deleted", "series"]
     finally:
         store.close()
 

@@ -2,6 +2,7 @@ import copy
 import math
 from itertools import chain
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -93,9 +94,9 @@ def test_optimizer_is_the_chosen_one_with_the_chosen_settings(
 def test_every_optimizer_lowers_the_loss(small_fashion_mnist: FashionMNIST, optimizer: str) -> None:
     config = quick(optimizer=optimizer, learning_rate=0.01, dropout=0, batch_size=32, epochs=4)
     engine = Engine(config, small_fashion_mnist, CPU)
-    before, _ = engine.evaluate(small_fashion_mnist.validation)
+    before, *_ = engine.evaluate(small_fashion_mnist.validation)
     losses_of(engine, engine.total_steps)
-    after, accuracy = engine.evaluate(small_fashion_mnist.validation)
+    after, accuracy, _ = engine.evaluate(small_fashion_mnist.validation)
     assert after < 0.6 * before
     assert accuracy > 0.5
 
@@ -198,7 +199,7 @@ def test_result_of_a_step_is_what_its_batch_gave(small_fashion_mnist: FashionMNI
 def test_label_smoothing_enters_the_training_loss_and_not_the_evaluation(small_fashion_mnist: FashionMNIST) -> None:
     plain, smooth = (Engine(quick(dropout=0, label_smoothing=share), small_fashion_mnist, CPU) for share in (0.0, 0.5))
     validation = small_fashion_mnist.validation
-    assert plain.evaluate(validation) == smooth.evaluate(validation)
+    assert plain.evaluate(validation)[:2] == smooth.evaluate(validation)[:2]
     assert losses_of(plain, 1) != losses_of(smooth, 1)
 
 
@@ -217,7 +218,9 @@ def test_evaluation_gives_mean_loss_and_accuracy_whatever_the_batch(
     with torch.inference_mode():
         logits = engine.model(normalise(split.images))
     engine.model.train()
-    loss, accuracy = engine.evaluate(split)
+    loss, accuracy, probabilities = engine.evaluate(split)
+    assert probabilities.shape == (len(split), 10)
+    assert np.allclose(probabilities.sum(1), 1)
     assert loss == pytest.approx(F.cross_entropy(logits, split.labels).item(), rel=1e-4)
     assert accuracy == pytest.approx((logits.argmax(1) == split.labels).float().mean().item(), abs=1 / 256)
 
@@ -250,7 +253,7 @@ def test_epochs_draw_from_streams_of_their_own(small_fashion_mnist: FashionMNIST
     assert losses_of(taken_up, 8) == losses_of(through, 8)
 
 
-@pytest.mark.parametrize("augment", ["none", "flip", "flip_shift"])
+@pytest.mark.parametrize("augment", ["none", "flip", "flip_shift", "flip_erase"])
 def test_global_generator_neither_matters_nor_moves(small_fashion_mnist: FashionMNIST, augment: str) -> None:
     runs = []
     for seed in (1, 2):

@@ -34,20 +34,6 @@ SHORT = {name: quick(batch_size=256).model_dump(mode="json") for name in MODEL_N
 ENDLESS = {name: endless(seed=seed).model_dump(mode="json") for seed, name in enumerate(MODEL_NAMES)}
 
 
-@pytest.fixture
-def monitor(tmp_path: Path, small_fashion_mnist: FashionMNIST, monkeypatch: pytest.MonkeyPatch) -> Iterator[Monitor]:
-    monkeypatch.setattr(data, "load_fashion_mnist", lambda data_dir: small_fashion_mnist)
-    monitor = Monitor(tmp_path / "data", RunStore(tmp_path / "runs"))
-    monitor.load()
-    yield monitor
-    monitor.close()
-
-
-@pytest.fixture
-def client(monitor: Monitor) -> FlaskClient:
-    return create_app(monitor).test_client()
-
-
 def mount(folder: Path, *options: str) -> None:
     """Mount a file system in memory, or skip the test where that is not allowed."""
     folder.mkdir()

@@ -34,12 +34,24 @@ ROUTES = [
     "POST /api/pause",
     "POST /api/resume",
     "POST /api/stop",
+    "GET /api/mistakes",
+    "GET /api/images.png",
+    "GET /api/classes",
+    "GET /api/inside",
+    "GET /api/filters",
+    "GET /api/repeats",
+    "POST /api/predict",
+    "POST /api/steer",
+    "POST /api/fork",
+    "POST /api/repeats",
+    "POST /api/repeats/stop",
+    "POST /api/repeats/continue",
     "POST /api/runs/<run>/resume",
     "POST /api/runs/<run>/rename",
     "POST /api/runs/<run>/delete",
     "POST /api/runs/<run>/restore",
 ]
-EXAMPLES, SOAK_EXAMPLES = 150, 800  # of each route: 2,400 and 12,800 in all
+EXAMPLES, SOAK_EXAMPLES = 100, 800  # of each route: 2,800 and 22,400 in all
 
 
 class Place(NamedTuple):
@@ -79,9 +91,12 @@ values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4), max_leaves=12
 )
 settings_of_a_model = st.dictionaries(st.sampled_from(list(SCHEMA["properties"])) | texts, values, max_size=5)
+pictures = st.lists(st.integers(-1, 256), min_size=784, max_size=784) | st.sampled_from(["test", "validation"])
 bodies_of_ours = st.dictionaries(
-    st.sampled_from(["model1", "model2", "model", "name", "more_epochs"]) | texts,
-    values | settings_of_a_model,
+    st.sampled_from(["model1", "model2", "model", "name", "more_epochs", "settings", "run", "runs", "series"])
+    | st.sampled_from(["pixels", "split", "image", "layers", "learning_rate"])
+    | texts,
+    values | settings_of_a_model | pictures,
     max_size=4,
 )
 fragments = st.sampled_from(
@@ -102,7 +117,11 @@ def as_bytes(value: object) -> bytes:
 
 bodies = odd_bytes | (bodies_of_ours | settings_of_a_model | values).map(as_bytes)
 queries = st.dictionaries(
-    st.sampled_from(["boot", "run", "since", "axis", "token"]) | texts, texts | numbers.map(str), max_size=4
+    st.sampled_from(["boot", "run", "since", "axis", "token", "model", "step", "series", "split", "images"])
+    | st.sampled_from(["show", "label", "predicted1", "predicted2", "sort", "page"])
+    | texts,
+    texts | numbers.map(str) | st.sampled_from(["all", "only1", "unsure", "test", "validation", "model1", "1,2,3"]),
+    max_size=4,
 )
 ENCODED = ["..%2f..%2fhistory.sqlite", "%00", "%ff", "%2e%2e", "%"]  # sent as they are
 names = texts | st.sampled_from(["FINISHED", "CURRENT", "style.css", ".", *ENCODED])
@@ -134,6 +153,8 @@ def send(place: Place, route: str, name: str, query: dict[str, str], body: bytes
     }
     if route.rsplit("/", 1)[1] in ("pause", "stop") and "<run>" not in route and is_command(body):
         body = b'{"model": "model3"}'  # these would be obeyed, and rightly
+    if route in ("POST /api/steer", "POST /api/fork") and names_only_ours(body):
+        body = b'{"model": "model1"}'  # so might these
     before = snapshot(place)
     response = place.client.open(
         path, method=method, query_string=query, data=body if method == "POST" else None, content_type=content_type
@@ -161,6 +182,14 @@ def is_command(body: bytes) -> bool:
     return given == {} or (
         isinstance(given, dict) and set(given) == {"model"} and given["model"] in (*MODEL_NAMES, None)
     )
+
+
+def names_only_ours(body: bytes) -> bool:
+    try:
+        given = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(given, dict) and set(given) <= {"model", "learning_rate", "settings"}
 
 
 @pytest.mark.parametrize("route", ROUTES)

@@ -17,7 +17,9 @@ import data
 import store as store_module
 from config import MODEL_NAMES, ModelConfig
 from data import FashionMNIST
+from insight import Insight
 from monitor import Monitor
+from predictions import Predictions
 from server import create_app
 from store import RunStore
 from train import checkpoint_step
@@ -157,17 +159,31 @@ def test_run_that_lost_its_last_points_goes_on_from_its_checkpoint(
     assert_as_uninterrupted(monitor, run, uninterrupted, one_clock=False)
 
 
+class CheckpointsOnly:
+    """A train.Keeper that remembers checkpoints."""
+
+    def __init__(self) -> None:
+        self.kept: list[bytes] = []
+
+    def save_checkpoint(self, model: str, checkpoint: bytes) -> None:
+        self.kept.append(checkpoint)
+
+    def save_insight(self, model: str, insight: Insight, predictions: Predictions) -> None:
+        """Not wanted."""
+
+    def save_predictions(self, model: str, predictions: Predictions) -> None:
+        """Not wanted."""
+
+
 def checkpoint_after(steps: int, name: str, monitor: Monitor) -> bytes:
     """Return the checkpoint that a trainer hands over after so many steps."""
-    kept: list[bytes] = []
-    comparison = monitor._train.Comparison(
-        {name: LIVELY[name]}, monitor._dataset, save_checkpoint=lambda _, data_: kept.append(data_)
-    )
+    keeper = CheckpointsOnly()
+    comparison = monitor._train.Comparison({name: LIVELY[name]}, monitor._dataset, keeper=keeper)
     for trainer in comparison.trainers.values():
         trainer.threads = monitor._comparison.trainers[name].threads
     comparison.start()
     assert comparison.join(60)
-    return next(data_ for data_ in kept if checkpoint_step(data_) == steps)
+    return next(data_ for data_ in keeper.kept if checkpoint_step(data_) == steps)
 
 
 def test_run_without_a_checkpoint_starts_over(client: FlaskClient, monitor: Monitor, uninterrupted: Any) -> None:

@@ -1,0 +1,157 @@
+"""Predictions: what two models answered on the same images, and how far their answers agree.
+
+Arrays are numpy's: labels (N,) of classes 0-9, probabilities (N, 10) that sum to 1. No torch here.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from measures import label as name_of
+from measures import wilson_interval
+
+CLASS_NAMES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+CLASSES = len(CLASS_NAMES)
+SPLITS = ("validation", "test")
+PER_PAGE = 24  # images
+ALPHA = 0.05
+EXACT_BELOW = 25  # images on which only one model is right; the χ² approximation is poor for fewer
+CAVEAT = "This compares these two trained networks; repeat with other seeds to compare the settings."
+
+Array = NDArray[Any]
+
+
+class Predictions(NamedTuple):
+    """One model's probabilities (N, 10), float32, for all images of a split, after so many steps."""
+
+    split: str
+    step: int
+    epoch: float
+    probabilities: Array
+
+    @property
+    def answers(self) -> Array:
+        """The most probable class of each image (N,)."""
+        return self.probabilities.argmax(axis=1)
+
+
+def newest_common(one: dict[str, Predictions], two: dict[str, Predictions]) -> tuple[Predictions, Predictions] | None:
+    """Return what both models answered on the same images: on the test images once both have, else on the
+    validation images, which each has seen at its own latest evaluation; None before there is such a thing."""
+    split = next((split for split in reversed(SPLITS) if split in one and split in two), None)
+    return (one[split], two[split]) if split else None
+
+
+def agreement(labels: Array, one: Predictions, two: Predictions) -> dict[str, Array]:
+    """Return for each of the four outcomes which images (N,) bool have it."""
+    right1, right2 = one.answers == labels, two.answers == labels
+    return {
+        "both_right": right1 & right2,
+        "only1": right1 & ~right2,
+        "only2": ~right1 & right2,
+        "both_wrong": ~right1 & ~right2,
+    }
+
+
+def count_agreement(labels: Array, one: Predictions, two: Predictions) -> dict[str, int]:
+    """Return the 2×2 counts of right and wrong answers."""
+    return {outcome: int(images.sum()) for outcome, images in agreement(labels, one, two).items()}
+
+
+def mcnemar(only1: int, only2: int) -> tuple[float, str]:
+    """Return the p-value of McNemar's test, and "exact" or "chi2": which form of it was used.
+
+    χ² = (|b−c|−1)² / (b+c) with one degree of freedom; the exact binomial test of b against b+c tosses of a
+    coin where b+c < 25 (Dietterich 1998). b, c: images on which only the one, only the other model is right.
+    """
+    from scipy import stats  # 0.5 s to import, and wanted only at a run's end
+
+    apart = only1 + only2
+    if apart == 0:
+        return 1.0, "exact"
+    if apart < EXACT_BELOW:
+        return float(stats.binomtest(only1, apart).pvalue), "exact"
+    return float(stats.chi2.sf((abs(only1 - only2) - 1) ** 2 / apart, 1)), "chi2"
+
+
+def significance(counts: dict[str, int]) -> dict[str, Any]:
+    """Return McNemar's test on 2×2 counts, with a sentence that says what it means."""
+    p_value, method = mcnemar(counts["only1"], counts["only2"])
+    better = "model1" if counts["only1"] > counts["only2"] else "model2"
+    leader = better if p_value < ALPHA else None
+    p = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}" if p_value < 0.1 else f"p = {p_value:.2f}"
+    text = f"{name_of(leader)} is better ({p})" if leader else f"Too close to call ({p})"
+    return counts | {"p_value": p_value, "method": method, "leader": leader, "text": text, "caveat": CAVEAT}
+
+
+def confusion(labels: Array, answers: Array) -> list[list[int]]:
+    """Return how many images of each class (row) got each answer (column)."""
+    counts = np.bincount(labels * CLASSES + answers, minlength=CLASSES**2)
+    return counts.reshape(CLASSES, CLASSES).tolist()  # type: ignore[no-any-return]
+
+
+def class_accuracies(matrix: list[list[int]]) -> list[dict[str, float]]:
+    """Return each class's accuracy with its 95 % Wilson interval."""
+    found = []
+    for number, row in enumerate(matrix):
+        low, high = wilson_interval(row[number] / sum(row), sum(row))
+        found.append({"accuracy": row[number] / sum(row), "low": low, "high": high})
+    return found
+
+
+class Filter(NamedTuple):
+    """Which images to show: an outcome or "all", and where given their class and the models' answers."""
+
+    show: str = "only1"
+    label: int | None = None
+    predicted1: int | None = None
+    predicted2: int | None = None
+    sort: str = "confident"  # the most confident mistake first, or "unsure": the least
+    page: int = 0
+
+
+SHOWS = ("only1", "only2", "both_wrong", "both_right", "all")
+SORTS = ("confident", "unsure")
+
+
+def gallery(labels: Array, one: Predictions, two: Predictions, wanted: Filter) -> dict[str, Any]:
+    """Return a page of the images that a filter lets through, with both models' probabilities.
+
+    They are sorted by how sure the wrong model is of its answer; of two wrong ones the surer; where none is
+    wrong, by the less sure of both.
+    """
+    outcomes = agreement(labels, one, two)
+    chosen = np.ones(len(labels), bool) if wanted.show == "all" else outcomes[wanted.show].copy()
+    for values, value in ((labels, wanted.label), (one.answers, wanted.predicted1), (two.answers, wanted.predicted2)):
+        if value is not None:
+            chosen &= values == value
+    sure = np.stack([each.probabilities.max(axis=1) for each in (one, two)])  # (2, N)
+    wrong = np.stack([outcomes["only2"] | outcomes["both_wrong"], outcomes["only1"] | outcomes["both_wrong"]])
+    confidence = np.where(wrong.any(axis=0), np.where(wrong, sure, 0).max(axis=0), sure.min(axis=0))
+    images = np.flatnonzero(chosen)
+    order = np.argsort(confidence[images] * (-1 if wanted.sort == "confident" else 1), kind="stable")
+    pages = max(1, -(-len(images) // PER_PAGE))
+    page = min(wanted.page, pages - 1)
+    shown = images[order][page * PER_PAGE : (page + 1) * PER_PAGE]
+    return {
+        "found": len(images),
+        "page": page,
+        "pages": pages,
+        "images": [
+            {
+                "image": int(image),
+                "label": int(labels[image]),
+                "model1": _rounded(one.probabilities[image]),
+                "model2": _rounded(two.probabilities[image]),
+            }
+            for image in shown
+        ],
+    }
+
+
+def _rounded(probabilities: Array) -> list[float]:
+    return [round(float(each), 4) for each in probabilities]

@@ -1,0 +1,121 @@
+"""The repeats tab: a series that really trains."""
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from browser import Faults, ask, is_wider_than_screen, run_in, set_quick_models, show_settings, stop_training, wait_for
+from playwright.sync_api import Page, expect
+
+from config import MODEL_NAMES
+
+FEWEST = 3
+ONE = {"kernels": [4], "batch_size": 1024, "epochs": 1}
+TINY = {"model1": ONE, "model2": ONE | {"kernels": [8]}}
+
+
+def open_tab(page: Page) -> None:
+    page.click("#tab-repeats")
+    page.locator("#panel-repeats").scroll_into_view_if_needed()
+
+
+def set_tiny_models(page: Page) -> None:
+    set_quick_models(page, epochs=1)
+    for model in MODEL_NAMES:
+        page.locator(f"[name='{model}.batch_size']").fill("1024")
+
+
+@pytest.fixture(scope="module")
+def known() -> dict[str, str]:
+    """Remembers a finished series, so that it is trained only once."""
+    return {}
+
+
+@pytest.fixture
+def repeats(page: Page, known: dict[str, str]) -> Page:
+    """The tab; a series has finished, or been stopped after it."""
+    if "series" not in known:
+        known["series"] = page.request.post("/api/repeats", data={"runs": FEWEST, **TINY}).json()["series"]
+        wait_for(lambda: ask(page, "repeats")["state"] == "finished", "end of the series", seconds=90)
+        page.reload()
+    open_tab(page)
+    expect(page.locator("#repeats-state")).to_contain_text("pairs")
+    page.wait_for_selector("#repeats-gaps .main-svg")
+    return page
+
+
+def test_what_cannot_be_repeated_is_refused_where_it_was_typed(repeats: Page, faults: Faults) -> None:
+    faults.expected = re.compile("400")
+    expect(repeats.locator("#panel-repeats")).to_contain_text("One run is one throw of the dice")
+    repeats.locator("#repeats-count").fill("2")
+    repeats.locator("#repeats-count").press("Enter")
+    expect(repeats.locator("#repeats-fault")).to_have_text(re.compile("3 to 20, got 2"))
+    repeats.locator("#repeats-count").fill("3")
+    show_settings(repeats)
+    rate = repeats.locator("[data-name='model2.learning_rate']")
+    rate.locator("input").fill("0")
+    repeats.locator("#repeats-start").click()
+    expect(repeats.locator("#repeats-fault")).to_contain_text("A setting in the forms")
+    expect(rate.locator(".fault")).to_contain_text("got 0")
+
+
+def test_a_series_shows_each_pair_and_what_all_of_them_say(repeats: Page) -> None:
+    answer = ask(repeats, "repeats")
+    rows = repeats.locator("#repeats-pairs tbody tr")
+    expect(rows).to_have_count(FEWEST)
+    for row, pair in zip(rows.all(), answer["pairs"], strict=True):
+        expect(row).to_contain_text(str(pair["seed"]))
+        expect(row).to_contain_text(f"{100 * pair['model1']:.1f} %")
+        expect(row).to_contain_text(f"{abs(100 * pair['delta']):.2f}")
+    expect(repeats.locator("#repeats-result b")).to_have_text(answer["result"]["text"])
+    expect(repeats.locator("#repeats-settings")).to_contain_text("Kernels 4 (model 1) against 8 (model 2)")
+    dots = repeats.evaluate("[...document.querySelector('#repeats-gaps').data[0].x]")
+    assert dots == pytest.approx([100 * pair["delta"] for pair in answer["pairs"]])
+    means = repeats.evaluate("[...document.querySelector('#repeats-curves').data[2].y]")
+    assert means == pytest.approx(answer["curves"]["model1"]["mean"])
+
+
+def test_a_pair_is_opened_as_any_past_run(repeats: Page) -> None:
+    first = repeats.locator("#repeats-pairs tbody tr").first
+    first.get_by_role("button", name="Open").click()
+    expect(repeats.locator("#past")).to_contain_text("repeat 1 of 3, seed")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_and_a_phone_needs_no_sideways_scroll(repeats: Page, theme: str) -> None:
+    repeats.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+    found = Axe().run(repeats).response["violations"]
+    assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found] == []
+    repeats.set_viewport_size({"width": 390, "height": 844})
+    wait_for(lambda: not is_wider_than_screen(repeats), "page as narrow as the screen", seconds=5)
+
+
+def test_a_series_is_stopped_and_gone_on_with(repeats: Page) -> None:
+    set_tiny_models(repeats)
+    repeats.locator("#repeats-count").fill("4")
+    repeats.locator("#repeats-start").click()
+    expect(repeats.locator("#repeats-state")).to_have_text("Pair 2 of 4 is training.")
+    repeats.locator("#repeats-stop").click()
+    expect(repeats.locator("#repeats-state")).to_have_text(re.compile("stopped after [1-3] of 4 pairs"))
+    repeats.locator("#repeats-continue").click()
+    expect(repeats.locator("#repeats-state")).to_have_text(re.compile("Pair [2-4] of 4 is training"))
+    repeats.locator("#repeats-stop").click()
+    expect(repeats.locator("#repeats-continue")).to_be_visible()
+    stop_training(repeats)
+
+
+PAIRS = "[{delta: 0.1}, {delta: null}]"
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        (f"m.stateOf({{state: 'running', wanted: 5, pairs: {PAIRS}}})", "Pair 2 of 5 is training."),
+        (f"m.stateOf({{state: 'interrupted', wanted: 5, pairs: {PAIRS}}})", "The series was interrupted after 1 of 5 pairs."),
+        ("m.score({pairs: 3, wins1: 2, wins2: 0, ties: 1})", "Model 1 won 2, model 2 won 0 of 3, 1 tie."),
+        ("[0.0123, -0.004, null].map(m.points)", ["+1.23", "−0.40", "–"]),
+        ("m.settingsOf({model1: {a: 1, seed: 1}, model2: {a: 1, seed: 2}}, {})", "Both models are set alike: what differs is chance alone."),
+    ],
+)  # fmt: skip
+def test_what_the_tab_says(modules: Page, expression: str, expected: object) -> None:
+    assert run_in(modules, "repeats", expression) == expected
