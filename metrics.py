@@ -30,7 +30,7 @@ class Point(NamedTuple):
 class Evaluation(NamedTuple):
     """Mean loss and accuracy (fraction) over the validation images after `step` steps.
 
-    train_accuracy is the same over as many training images, also in eval mode, at an epoch's end; else None.
+    train_accuracy is the same over a sample of the training images, also in eval mode, at an epoch's end; else None.
     """
 
     step: int

@@ -75,7 +75,7 @@ class ConvLayer(nn.Module):
         if self.norm is not None:
             maps = self.norm(maps)
         if self.pools:
-            maps = F.max_pool2d(maps, 2)
+            maps = max_pool(maps)
         return F.relu(maps)
 
     def _convolve(self, maps: Tensor) -> Tensor:
@@ -91,6 +91,19 @@ class ConvLayer(nn.Module):
 def unseen(shape: ConvShape, batch_norm: bool) -> int:
     """Return how many rows and columns of a layer's map its pool drops and nothing else looks at: 0 or 1."""
     return shape.side % 2 if shape.pools and not batch_norm else 0  # batch norm takes its mean over the whole map
+
+
+def max_pool(maps: Tensor) -> Tensor:
+    """Return maps (B, C, S, S) after a 2×2 max pool, (B, C, S // 2, S // 2).
+
+    PyTorch's notes where each maximum stood, which only a backward pass wants to know. Without one, the larger of
+    neighbouring rows and then of columns takes a third of the time on a CPU (first layer, bfloat16, one thread).
+    """
+    if torch.is_grad_enabled() or maps.device.type != "cpu":
+        return F.max_pool2d(maps, 2)
+    even = maps.shape[2] // 2 * 2
+    rows = torch.maximum(maps[:, :, 0:even:2], maps[:, :, 1:even:2])
+    return torch.maximum(rows[:, :, :, 0:even:2], rows[:, :, :, 1:even:2])
 
 
 def convolve_as_product(maps: Tensor, weight: Tensor, bias: Tensor | None, side: int) -> Tensor:

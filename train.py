@@ -44,7 +44,8 @@ LEGAL_MOVES: dict[str, frozenset[str]] = {
 ACTIVE_STATES = frozenset({"running", "paused"})
 
 READ_INTERVAL = 0.1  # seconds between two looks at the losses: each makes a GPU wait
-FIRST_EPOCH_EVALUATIONS = 4
+FIRST_LOOK = 0.25  # of the first epoch: a verdict within seconds, before the one at its end
+TRAINING_SAMPLE = 1_000  # training images looked at beside the 5,000 of the validation: each look costs time
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "alloc_failed")
 
 
@@ -61,10 +62,9 @@ class TrainingFailed(Exception):
 
 
 def evaluation_steps(steps_per_epoch: int, epochs: int) -> frozenset[int]:
-    """Return after which steps the validation images are looked at: the first epoch's quarters, each epoch's end."""
-    quarters = range(1, FIRST_EPOCH_EVALUATIONS + 1)
-    first = {math.ceil(steps_per_epoch * quarter / FIRST_EPOCH_EVALUATIONS) for quarter in quarters}
-    return frozenset(first | {steps_per_epoch * epoch for epoch in range(1, epochs + 1)})
+    """Return after which steps the validation images are looked at: a quarter of the first epoch, each epoch's end."""
+    ends = {steps_per_epoch * epoch for epoch in range(1, epochs + 1)}
+    return frozenset(ends | {math.ceil(steps_per_epoch * FIRST_LOOK)})
 
 
 class Snapshot(NamedTuple):
@@ -319,7 +319,7 @@ class ModelTrainer(threading.Thread):
         found = engine.evaluate(engine.data.validation)
         train_accuracy = None
         if engine.step % engine.steps_per_epoch == 0:
-            train_accuracy = engine.evaluate(engine.data.train.first(len(engine.data.validation))).accuracy
+            train_accuracy = engine.evaluate(engine.data.train.first(TRAINING_SAMPLE)).accuracy
         if self._keeper:
             answers = Predictions("validation", engine.step, engine.epoch, found.probabilities)
             self._keeper.save_insight(self.name, engine.inspect(), answers)

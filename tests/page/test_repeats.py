@@ -67,7 +67,7 @@ def test_a_series_shows_each_pair_and_what_all_of_them_say(repeats: Page) -> Non
         expect(row).to_contain_text(str(pair["seed"]))
         expect(row).to_contain_text(f"{100 * pair['model1']:.1f} %")
         expect(row).to_contain_text(f"{abs(100 * pair['delta']):.2f}")
-    expect(repeats.locator("#repeats-result b")).to_have_text(answer["result"]["text"])
+    expect(repeats.locator("#repeats-result")).to_contain_text(answer["result"]["text"])
     expect(repeats.locator("#repeats-settings")).to_contain_text("Kernels 4 (model 1) against 8 (model 2)")
     dots = repeats.evaluate("[...document.querySelector('#repeats-gaps').data[0].x]")
     assert dots == pytest.approx([100 * pair["delta"] for pair in answer["pairs"]])
