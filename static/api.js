@@ -50,3 +50,28 @@ export const fetchRuns = () => call("/api/runs");
 export const fetchRun = (run) => call(`/api/runs/${encodeURIComponent(run)}`);
 /** `action` is rename, resume, delete or restore. */
 export const changeRun = (run, action, body = {}) => call(`/api/runs/${encodeURIComponent(run)}/${action}`, body);
+
+const query = (values) => new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined && value !== null));
+
+/** Return each layer's gradient norm, weight norm and dead share of both models over the evaluations of a run. */
+export const fetchInside = (run) => call(`/api/inside?${query({ run })}`);
+/** Return the weights of a model's first layer at one evaluation. */
+export const fetchFilters = (model, step, run) => call(`/api/filters?${query({ model, step, run })}`);
+/** Return what both models take an image for; `question` is as the server has it: {split, image} or {pixels}, run, layers. */
+export const predict = (question) => call("/api/predict", question);
+/** Return a page of images by which of the models are right, of a run or the latest; `choice` is as the server has it. */
+export const fetchMistakes = (choice) => call(`/api/mistakes?${query(choice)}`);
+/** Return both models' confusion matrices and their accuracy on each class. */
+export const fetchClasses = (run) => call(`/api/classes?${query({ run })}`);
+/** Return the address of a PNG of these images of a split, 8 a row. */
+export const imagesAddress = (split, images) => `/api/images.png?split=${split}&images=${images.join(",")}`;
+/** Give a model in training another learning rate. */
+export const steer = (model, rate) => call("/api/steer", { model, learning_rate: rate });
+/** Go on with model 1 as it is and with a copy of it that has one setting changed. */
+export const fork = (settings) => call("/api/fork", { settings });
+
+/** Return a series of repeats, the latest without an id. */
+export const fetchRepeats = (series) => call(`/api/repeats?${query({ series })}`);
+export const startRepeats = (runs, settings) => call("/api/repeats", { runs, ...settings });
+export const stopRepeats = () => call("/api/repeats/stop", {});
+export const continueRepeats = (series) => call("/api/repeats/continue", { series });

@@ -38,19 +38,30 @@ const resizes = new ResizeObserver(async (entries) => {
 
 let drawing = Promise.resolve();
 
-/** Draw the history into `element` as the view asks, once Plotly is there and the drawing before has ended. */
-export function draw(element, history, view) {
+/** Draw what `compose(palette, page)` returns as {lines, layout}, once Plotly is there and the drawing before has ended. */
+function drawNext(element, compose, config) {
   drawing = drawing.catch(() => {}).then(async () => {
     const palette = colours("model1", "model2", "ink", "soft", "faint", "line", "grid", "surface");
-    const page = { font: getComputedStyle(document.body).fontFamily, narrow: element.clientWidth < NARROW_PX };
+    const page = { font: getComputedStyle(document.body).fontFamily, narrow: element.clientWidth < NARROW_PX, width: element.clientWidth };
     const Plotly = await plotly;
-    const lines = traces(history, view, palette);
-    await Plotly.react(element, lines, layout(history, view, lines, palette, page), CONFIG);
-    element.dataset.drawn = history.run;
+    const { lines, layout } = compose(palette, page);
+    await Plotly.react(element, lines, layout, config);
     resizes.observe(element);
   });
   return drawing;
 }
+
+/** Draw the history into `element` as the view asks. */
+export async function draw(element, history, view) {
+  await drawNext(element, (palette, page) => {
+    const lines = traces(history, view, palette);
+    return { lines, layout: layout(history, view, lines, palette, page) };
+  }, CONFIG);
+  element.dataset.drawn = history.run;
+}
+
+/** Draw a small chart, one that a function of small.js returned, into `element`. */
+export const drawSmall = (element, chart) => drawNext(element, chart, { ...CONFIG, displayModeBar: false });
 
 /** Return the figure as it stands, legend included, as the address of a PNG twice as fine as the screen. */
 export async function picture(element) {

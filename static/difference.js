@@ -43,6 +43,10 @@ function mark(different) {
   }
 }
 
+/** Return the sentence for what differs between two models' settings. */
+export const differenceOf = ([settings1, settings2]) =>
+  sentence(differing(settings1 ?? {}, settings2 ?? {}).map((key) => titleOf("model1", key)));
+
 /** Show what differs between the settings in the forms: {model1: {...}, model2: {...}}. */
 export function showDifference(settings) {
   const [model1, model2] = Object.keys(settings);

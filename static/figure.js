@@ -22,7 +22,7 @@ function sides(lines, colours) {
 }
 
 /** Return the layout for these lines; a zoom is kept for as long as it means the same. */
-export function layout(history, view, lines, colours, { font, narrow }) {
+export function layout(history, view, lines, colours, { font, narrow, width }) {
   const overlaid = view.layout === "overlaid";
   const domain = DOMAINS[view.layout];
   const at = AXES[view.x];
@@ -32,7 +32,7 @@ export function layout(history, view, lines, colours, { font, narrow }) {
   };
   const named = (text) => ({ ...axis.title, text });
   const since = `${history.run} ${view.layout}`;
-  const { shapes, annotations } = drawMarks(history, view, colours);
+  const { shapes, annotations } = drawMarks(history, view, colours, width);
   return {
     uirevision: history.run,
     autosize: true,

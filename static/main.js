@@ -4,11 +4,15 @@ import * as api from "./api.js";
 import { draw, fit, picture } from "./charts.js";
 import { connectControls, showControls } from "./controls.js";
 import { connectCopying } from "./copying.js";
-import { showDifference, showSummaries } from "./difference.js";
+import { differenceOf, showDifference, showSummaries } from "./difference.js";
 import { connectExport } from "./export.js";
 import { connectFolds, fold } from "./fold.js";
+import { connectFork } from "./fork.js";
 import { fillSettings, focusFirstFault, lock, readSettings, showFaults } from "./form.js";
+import { beginGuess, connectGuess, isSecret, showGuess } from "./guess.js";
 import { anyActive, hasPoints, merge, NO_HISTORY } from "./history.js";
+import { connectInside } from "./inside.js";
+import { connectInsight } from "./insight.js";
 import { connectKeys } from "./keys.js";
 import { connectLayerButtons } from "./layers.js";
 import { showLive, showOverall } from "./live.js";
@@ -17,9 +21,12 @@ import { connectNotify, notifyEnd } from "./notify.js";
 import { poll } from "./poller.js";
 import { connectPresets } from "./presets.js";
 import { connectAddress, connectShareButton, showInAddress } from "./share.js";
+import { connectRepeats } from "./repeats.js";
 import { connectRuns } from "./runs.js";
+import { showSignificance } from "./significance.js";
 import { refreshSize } from "./size.js";
 import { connectBanner, showConnected, showDevice, showLost, showProblem } from "./status.js";
+import { connectSteering, showSteering } from "./steer.js";
 import { showTable } from "./table.js";
 import { connectTabs } from "./tabs.js";
 import { connectThemeSwitch, onThemeChange } from "./theme.js";
@@ -89,9 +96,17 @@ async function refreshComparison() {
     return; // what stands there still holds; a server that is gone, polling tells
   }
   showVerdict(comparison);
+  showSignificance(comparison.significance);
   showTable(comparison.rows);
   showNotes(comparison.run, comparison.notes, shown().paired?.text ?? "");
-  showTitle(history, comparison);
+  showSecrets();
+}
+
+/** Ask who will win before anything tells, where that is wanted; the title tells too. */
+function showSecrets() {
+  const { run, models: each } = shown();
+  showGuess(run, differenceOf(Object.values(each).map(({ config }) => config ?? {})), comparison);
+  showTitle(history, isSecret(history.run) ? null : comparison);
 }
 
 async function refreshConfig() {
@@ -115,10 +130,14 @@ async function refresh() {
   showControls(history, server.status === "ready" && !starting);
   lock(anyActive(history));
   if (isNewRun && history.run) runAppeared();
-  if (!isNews) return;
+  refreshRepeats(isNews);
   if (isNewRun) closePast();
+  refreshInsight();
+  refreshInside();
+  if (!isNews) return;
   showLive(shown());
-  showTitle(history, comparison);
+  showSteering(history, past === null);
+  showSecrets();
   await Promise.all([drawChart(), refreshComparison()]);
   if (isNewRun || (wasActive && !anyActive(history))) await refreshRuns();
   if (wasActive && !anyActive(history)) notifyEnd(comparison?.verdict.text ?? "");
@@ -143,6 +162,9 @@ async function openPast({ id, title }) {
   showSummaries(Object.fromEntries(models.map((model) => [model, past.history.models[model].config])));
   fold(true);
   showLive(past.history);
+  showSteering(history, false);
+  refreshInside();
+  refreshInsight();
   await Promise.all([drawChart(), refreshComparison()]);
   window.scrollTo({ top: 0 });
 }
@@ -151,6 +173,9 @@ async function backToLatest() {
   closePast();
   if (history.run) showSummaries(Object.fromEntries(models.map((model) => [model, history.models[model].config])));
   showLive(history);
+  showSteering(history, true);
+  refreshInside();
+  refreshInsight();
   await Promise.all([drawChart(), refreshComparison()]);
 }
 
@@ -172,7 +197,7 @@ async function startTraining(event) {
   starting = true;
   showControls(history, false);
   try {
-    await api.start(typedSettings());
+    beginGuess((await api.start(typedSettings())).run);
     showProblem("action", "");
     linked = false;
   } catch (error) {
@@ -213,8 +238,9 @@ connectCopying(models, filled);
 connectFolds();
 connectBanner();
 connectTabs();
+const titles = () => Object.fromEntries(Object.entries(server.schema?.properties ?? {}).map(([key, { title }]) => [key, title]));
 const refreshRuns = connectRuns({
-  titles: () => Object.fromEntries(Object.entries(server.schema?.properties ?? {}).map(([key, { title }]) => [key, title])),
+  titles,
   onOpen: openPast,
   onUse: (run) => {
     for (const model of models) fillSettings(model, run.models[model].config);
@@ -226,6 +252,31 @@ const refreshRuns = connectRuns({
   onResumed: () => askNow(),
   onProblem: (text) => showProblem("history", text),
 });
+const refreshInside = connectInside({
+  history: shown,
+  past: () => past?.history.run,
+  classes: () => server.classes ?? [],
+  onProblem: (text) => showProblem("inside", text),
+});
+const refreshInsight = connectInsight({ history: shown, past: () => past?.history.run, classes: () => server.classes ?? [] });
+const refreshRepeats = connectRepeats({
+  settings: typedSettings,
+  titles,
+  isActive: () => anyActive(history),
+  onFaults: (faults) => {
+    for (const model of models) showFaults(model, faults);
+    if (Object.keys(faults).length) fold(false);
+  },
+  onOpen: (run) => (run.id === history.run ? backToLatest() : openPast(run)),
+  onProblem: (text) => showProblem("repeats", text),
+  afterwards: () => askNow(),
+});
+connectSteering(() => {
+  showSteering(history, past === null);
+  askNow();
+});
+connectFork({ model: () => history.models[models[0]], forkable: () => server.forkable ?? [], onForked: () => askNow() });
+connectGuess({ run: () => shown().run, onAnswer: showSecrets });
 document.querySelector("#past button").addEventListener("click", backToLatest);
 document.getElementById("tab-history").addEventListener("click", () => refreshRuns());
 connectKeys();

@@ -19,6 +19,11 @@ function choose(tabs, chosen) {
   }
 }
 
+/** Bring up a panel that begins low on the screen: a click on its tab would seem to do nothing. */
+function reveal(panel) {
+  if (panel.getBoundingClientRect().top > 0.6 * window.innerHeight) panel.parentElement.scrollIntoView({ block: "start" });
+}
+
 const target = (tabs, index, key) =>
   ({ ArrowRight: (index + 1) % tabs.length, ArrowLeft: (index - 1 + tabs.length) % tabs.length, Home: 0, End: tabs.length - 1 })[key];
 
@@ -30,6 +35,7 @@ export function connectTabs() {
       wanted = tab;
       choose(tabs, tab);
       remember(KEY, tab.id);
+      reveal(document.getElementById(tab.getAttribute("aria-controls")));
     });
     tab.addEventListener("keydown", (event) => {
       const next = tabs[target(tabs, index, event.key)];

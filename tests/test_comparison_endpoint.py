@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +13,10 @@ from helpers import endless, quick, wait_for
 from config import ModelConfig
 from data import FashionMNIST
 from measures import AXES
-from monitor import Monitor
-from server import create_app
-from store import RunStore
 
 KEYS = {
     *("run", "axis", "state", "verdict", "test", "attribution", "targets", "interval", "rows", "notes", "significance"),
 }
-
-
-@pytest.fixture
-def monitor(data_dir: Path, small_fashion_mnist: FashionMNIST, tmp_path: Path) -> Iterator[Monitor]:
-    """A monitor as the server has it, ready, with few images."""
-    monitor = Monitor(data_dir, RunStore(tmp_path / "runs"))
-    monitor.load()
-    assert monitor.status == "ready"
-    monitor._dataset = small_fashion_mnist
-    yield monitor
-    monitor.close()
-
-
-@pytest.fixture
-def client(monitor: Monitor) -> FlaskClient:
-    return create_app(monitor).test_client()
 
 
 def ask(client: FlaskClient, query: str = "") -> dict[str, Any]:
@@ -131,7 +111,7 @@ def test_a_running_comparison_says_who_leads_and_how_fast(client: FlaskClient) -
     assert answer["attribution"]["differing"] == ["optimizer"]
     assert answer["verdict"]["axis_text"].startswith("at equal seconds (")
     assert answer["verdict"]["accuracy"]["at"] > 0
-    assert answer["interval"]["model1"] in (0.25, pytest.approx(1))
+    assert answer["interval"]["model1"] in (0.25, 0.75, pytest.approx(1))
     for key in ("images_per_second", "achieved_flops", "parameters", "memory", "training_time"):
         assert row(answer, key)["model1"] > 0
     client.post("/api/stop", json={})
