@@ -10,7 +10,7 @@ import threading
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import repeats
 from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, ModelConfig, differing_fields
@@ -78,6 +78,14 @@ def add_epochs(config: ModelConfig, more: int) -> ModelConfig:
     return config.model_copy(update={"epochs": config.epochs + more})
 
 
+class Latest(NamedTuple):
+    """The latest run, replaced whole: its id, None before the first, its log, and what its models have in common."""
+
+    run: str | None
+    metrics: MetricsLog
+    paired: dict[str, Any] | None
+
+
 class Monitor:
     """Safe to call from any thread. close() ends the training and saves it."""
 
@@ -99,11 +107,9 @@ class Monitor:
         self._comparison: Any = None
         self._conductor: repeats.Conductor | None = None
         self._closed = False
-        self._run: str | None = None
-        self._paired: dict[str, Any] | None = None  # what the two models have in common by construction
-        self._metrics = MetricsLog(MODEL_NAMES)
+        self._latest = Latest(None, MetricsLog(MODEL_NAMES), None)
         for name in MODEL_NAMES:
-            self._metrics.publish(name, Status("idle", config=DEFAULTS.model_dump(mode="json")))
+            self._latest.metrics.publish(name, Status("idle", config=DEFAULTS.model_dump(mode="json")))
 
     def load(self) -> None:
         """Import torch and read the data set; from then on training can start. Called in a thread."""
@@ -134,7 +140,7 @@ class Monitor:
     @property
     def run(self) -> str | None:
         """The id of the latest run, or None before the first."""
-        return self._run
+        return self._latest.run
 
     def config(self) -> dict[str, Any]:
         """Return what the page needs to draw its form, and how far loading has come."""
@@ -164,7 +170,7 @@ class Monitor:
         self._check_ready()
         with self._lock:
             self._check_free("stop it before you start another")
-            metrics = MetricsLog(MODEL_NAMES, keep_unsaved=True, base=self._metrics.newest + 1)
+            metrics = MetricsLog(MODEL_NAMES, keep_unsaved=True, base=self._latest.metrics.newest + 1)
             return self._begin(self._train.new_run_id(), configs, metrics)
 
     def resume_run(self, run: str, more_epochs: int) -> str:
@@ -187,7 +193,7 @@ class Monitor:
         left = {name: self._steps_per_epoch(config) * config.epochs - steps[name] for name, config in configs.items()}
         if all(left[name] <= 0 and states[name] == "finished" for name in configs):
             raise Conflict(f"Run {run} is finished: give more_epochs to train it further")
-        metrics = self.store.resume(run, steps, base=self._metrics.newest + 1)
+        metrics = self.store.resume(run, steps, base=self._latest.metrics.newest + 1)
         return self._begin(run, configs, metrics, checkpoints, series)
 
     def _configs(self, run: str) -> dict[str, ModelConfig]:
@@ -210,7 +216,7 @@ class Monitor:
         self._check_ready()
         with self._lock:
             self._check_no_series()
-            run = self._run
+            run = self._latest.run
             if run is None or self._comparison is None:
                 raise Conflict("Nothing to fork: no run has been started")
             source = self._configs(run)[MODEL_NAMES[0]]
@@ -229,7 +235,7 @@ class Monitor:
                 raise Conflict("Model 1 has finished, and its copy has nothing left to train: fork it for more epochs")
             new = self._train.new_run_id()
             self.store.fork(run, MODEL_NAMES[0], new, configs, self._train.environment())
-            metrics = self.store.resume(new, dict.fromkeys(MODEL_NAMES, step), base=self._metrics.newest + 1)
+            metrics = self.store.resume(new, dict.fromkeys(MODEL_NAMES, step), base=self._latest.metrics.newest + 1)
             status = metrics.status(MODEL_NAMES[1])
             detail = f"from model 1: {say_change(source, config, changed[0])}"
             event = Event("forked", step, status.epoch, status.elapsed_seconds, detail)
@@ -239,7 +245,7 @@ class Monitor:
 
     def forked_config(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Return the settings of model 1 of the latest run with some replaced. Raises Conflict before the first run."""
-        if self._run is None or self._comparison is None:
+        if self._latest.run is None or self._comparison is None:
             raise Conflict("Nothing to fork: no run has been started")
         return self._comparison.trainers[MODEL_NAMES[0]].config.model_dump(mode="json") | settings
 
@@ -321,7 +327,7 @@ class Monitor:
             if run is None:
                 plain = {name: ModelConfig(**config) for name, config in known["plan"]["configs"].items()}
                 configs = {name: config.model_copy(update={"seed": seed}) for name, config in plain.items()}
-                metrics = MetricsLog(MODEL_NAMES, keep_unsaved=True, base=self._metrics.newest + 1)
+                metrics = MetricsLog(MODEL_NAMES, keep_unsaved=True, base=self._latest.metrics.newest + 1)
                 self._begin(self._train.new_run_id(), configs, metrics, series=series)
             elif repeats.pair_state(status.state for status in states.values()) in ("finished", "failed"):
                 return False
@@ -358,8 +364,8 @@ class Monitor:
         self.store.record(run, metrics, configs, self._train.environment(), series)
         log.info("run %s: %s", run, "started" if checkpoints is None else "resumed")
         comparison.start()
-        self._comparison, self._run, self._metrics = comparison, run, metrics
-        self._paired = self._model.describe_pairing(*configs.values())
+        self._comparison = comparison
+        self._latest = Latest(run, metrics, self._model.describe_pairing(*configs.values()))
         return run
 
     def _check_free(self, advice: str) -> None:
@@ -367,7 +373,7 @@ class Monitor:
         self._check_no_series()
         if self._comparison is not None:
             if self._comparison.active:
-                raise Conflict(f"Run {self._run} is still on: {advice}")
+                raise Conflict(f"Run {self._latest.run} is still on: {advice}")
             self._comparison.join()
 
     def _read_checkpoints(self, run: str, configs: dict[str, ModelConfig]) -> tuple[dict[str, bytes], dict[str, int]]:
@@ -390,7 +396,7 @@ class Monitor:
     def delete_run(self, run: str) -> None:
         """Take a run out of the history. Raises UnknownRun, or Conflict where it is still on."""
         with self._lock:
-            if run == self._run and self._comparison is not None and self._comparison.active:
+            if run == self._latest.run and self._comparison is not None and self._comparison.active:
                 raise Conflict(f"Run {run} is still on: stop it before you delete it")
             self.store.delete(run)
 
@@ -406,7 +412,7 @@ class Monitor:
 
     def metrics(self, boot: str | None, run: str | None, since: int | None) -> dict[str, Any]:
         """Return what is new since a cursor, or everything where the cursor is not of this boot and run."""
-        current, metrics = self._run, self._metrics
+        current, metrics, paired = self._latest
         ours = boot == self.boot and (run or None) == current
         cursor = since if ours and since is not None and metrics.base <= since <= metrics.newest else None
         newest, models = metrics.view(cursor or 0)
@@ -416,7 +422,7 @@ class Monitor:
         if cursor is None and self.store.warning:
             news["warning"] = self.store.warning
         if cursor is None:
-            news["paired"] = self._paired
+            news["paired"] = paired
         return news | {"models": models}
 
     def comparison(self, axis: str, run: str | None = None) -> dict[str, Any]:
@@ -424,7 +430,7 @@ class Monitor:
 
         Raises UnknownRun. Figures that need PyTorch are None until it has loaded.
         """
-        live, metrics = self._run, self._metrics
+        live, metrics, _ = self._latest
         stored = run is not None and run != live
         if stored:
             metrics = self.store.run(str(run))
@@ -462,7 +468,7 @@ class Monitor:
         """
         config = self._configs(run)[model]
         status = self.store.run_status(run, model)
-        snapshot = self._comparison.trainers[model].snapshot if self._comparison and run == self._run else None
+        snapshot = self._comparison.trainers[model].snapshot if self._comparison and run == self._latest.run else None
         if snapshot is None:
             checkpoint = self.store.checkpoint(run, model)
             if checkpoint is None:

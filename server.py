@@ -269,9 +269,10 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
         return error_body("unknown_run", "There is no such run in the history"), 404
 
     @app.errorhandler(HTTPException)
-    def http_error(error: HTTPException) -> tuple[dict[str, Any], int]:
+    def http_error(error: HTTPException) -> tuple[dict[str, Any], int, dict[str, str]]:
         code = error.name.lower().replace(" ", "_")
-        return error_body(code, error.description or error.name), error.code or 500
+        headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+        return error_body(code, error.description or error.name), error.code or 500, headers
 
     @app.after_request
     def compress(response: Response) -> Response:

@@ -543,10 +543,11 @@ class Comparison:
         self.trainers[model].steer(learning_rate)
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait for every trainer's thread to end; return whether all have within `timeout` seconds each."""
+        """Wait for every trainer's thread to end; return whether all have within `timeout` seconds."""
+        end = None if timeout is None else time.monotonic() + timeout
         for trainer in self.trainers.values():
             if trainer.ident is not None:
-                trainer.join(timeout)
+                trainer.join(None if end is None else max(0.0, end - time.monotonic()))
         return not any(trainer.is_alive() for trainer in self.trainers.values())
 
     def _command(self, command: str, model: str | None) -> None:

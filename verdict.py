@@ -293,7 +293,7 @@ def compare(
         "test": {each.name: outcome(each, images["test"]) for each in (one, two)},
         "attribution": {
             "differing": measures.differing_settings(one.config, two.config),
-            "text": measures.attribution(one.config, two.config),
+            "text": " ".join([measures.attribution(one.config, two.config), *steered(one), *steered(two)]),
         },
         "targets": [
             {"accuracy": target} | {each.name: reached(each, target, images["train"]) for each in (one, two)}
@@ -368,6 +368,14 @@ def axis_text(axis: str, value: float) -> str:
                 return f"FLOPs ({value / 10**power:.3g} {prefix}FLOP)"
     forms = {"epochs": "{:.2f}", "seconds": "{:.1f} s", "images": "{:,.0f}", "flops": "{:,.0f}"}
     return f"{'FLOPs' if axis == 'flops' else axis} ({forms[axis].format(value)})"
+
+
+def steered(each: Entrant) -> list[str]:
+    """Return a sentence where a model's learning rate is no longer that of its settings: a cause they do not show."""
+    was, now = each.config.get("learning_rate"), each.model.get("learning_rate")
+    if not was or not now or was == now:
+        return []
+    return [f"{label(each.name)}'s learning rate was changed on the way, from {was:g} to {now:g}."]
 
 
 def outcome(each: Entrant, count: int) -> dict[str, float] | None:

@@ -96,7 +96,7 @@ def assert_as_uninterrupted(monitor: Monitor, run: str, uninterrupted: Any, *, o
             "SELECT seconds FROM points WHERE run = ? AND model = ? ORDER BY step", (run, model)
         ).fetchall()
         assert seconds == sorted(seconds) or not one_clock  # the time goes on where it was held
-        assert monitor._metrics.status(model).test_accuracy == uninterrupted.status(model).test_accuracy
+        assert monitor._latest.metrics.status(model).test_accuracy == uninterrupted.status(model).test_accuracy
 
 
 # Resuming

@@ -64,6 +64,8 @@ def test_change_is_put_on_record_and_only_the_steered_model_changes(client: Flas
     assert event["step"] >= 5
     assert metrics_of(client)["models"]["model2"]["learning_rate"] == 0.001
     assert [event["kind"] for event in events_of(client, "model2")] == ["running"]
+    attribution = strict(client.get("/api/comparison"))["attribution"]["text"]
+    assert attribution.endswith("Model 1's learning rate was changed on the way, from 0.001 to 0.0003.")
     client.post("/api/stop", json={})
     wait_until(client, "stopped")
     stored = strict(client.get(f"/api/runs/{run}"))["models"]["model1"]

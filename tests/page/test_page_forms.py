@@ -74,7 +74,7 @@ def test_rows_stay_level_when_a_layer_has_a_fault(page: Page, faults: Faults) ->
         "(rows) => rows.map((row) => { const {top, height} = row.getBoundingClientRect(); return top + height / 2; })"
     )
     for key in ("kernels", "kernel_sizes", "seed"):
-        rows = page.locator(f"[data-name$='.{key}'], [data-mark='{key}']").evaluate_all(tops)
+        rows = page.locator(f"#settings [data-name$='.{key}'], [data-mark='{key}']").evaluate_all(tops)
         assert len(rows) == 3
         assert max(rows) - min(rows) < 1
     box = page.locator(".field[data-name='model1.kernels'] .fault").bounding_box()
