@@ -22,15 +22,33 @@ from config import (
     parse_config,
     parse_text,
 )
-from data import DatasetError, load_fashion_mnist
+from data import DatasetError, FashionMNIST, load_fashion_mnist
 from engine import best_device
+from insight import Insight
 from metrics import MetricsLog, Status
+from predictions import Predictions, count_agreement, significance
 from report import METRIC_FORMATS, PICTURE_FORMATS, ModelRecord, comparison_table, plot_curves, write_metrics
 from train import Comparison, ModelTrainer
 
 REFRESH = 0.2  # seconds between two looks at the trainers
 LOG_INTERVAL = 10.0  # seconds between two lines of a bar that goes to a file
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+class TestAnswers:
+    """A train.Keeper of the answers to the test images, by model; the rest nobody will ask for."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, Predictions] = {}
+
+    def save_checkpoint(self, model: str, checkpoint: bytes) -> None:
+        """Let it go."""
+
+    def save_insight(self, model: str, insight: Insight, predictions: Predictions) -> None:
+        """Let it go."""
+
+    def save_predictions(self, model: str, predictions: Predictions) -> None:
+        self.of[model] = predictions
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -152,7 +170,8 @@ def train(options: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return EXIT_FAILED
     metrics = MetricsLog(configs, keep_unsaved=True)
-    comparison = Comparison(configs, dataset, metrics=metrics)
+    answers = TestAnswers()
+    comparison = Comparison(configs, dataset, metrics=metrics, keeper=answers)
     interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
@@ -168,11 +187,23 @@ def train(options: argparse.Namespace) -> int:
         name: ModelRecord(metrics.status(name), points[name], metrics.evaluations(name)) for name in comparison.trainers
     }
     print(comparison_table(records))
+    if len(answers.of) == len(records):
+        print(f"\n{verdict_line(dataset, answers)}")
     if options.out:
         write_metrics(records, options.out)
     if options.plot:
         plot_curves(records, options.plot)
     return exit_code(comparison.trainers, records)
+
+
+def verdict_line(dataset: FashionMNIST, answers: TestAnswers) -> str:
+    """Return whether one of two trained networks is better, by McNemar's test on the test images."""
+    counts = count_agreement(dataset.test.labels.cpu().numpy(), *(answers.of[name] for name in MODEL_NAMES))
+    found = significance(counts)
+    return (
+        f"{found['text']}: of {sum(counts.values()):,} test images model 1 alone is right on {counts['only1']:,}, "
+        f"model 2 alone on {counts['only2']:,}.\n{found['caveat']}"
+    )
 
 
 def exit_code(trainers: dict[str, ModelTrainer], records: dict[str, ModelRecord]) -> int:

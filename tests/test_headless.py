@@ -39,7 +39,13 @@ def test_two_models_train_and_leave_table_picture_and_json(data_dir: Path, tmp_p
     for model in ("model1", "model2"):
         assert [point["step"] for point in metrics[model]["points"]] == list(range(1, 109))
         assert metrics[model]["state"] == "finished"
-        assert len(metrics[model]["evaluations"]) == 4
+        assert len(metrics[model]["evaluations"]) == 2
+    verdict = r"\(p [=<] [\d.]+\): of 10,000 test images model 1 alone is right on ([\d,]+), model 2 alone on ([\d,]+)"
+    found = re.search(verdict, done.stdout)
+    assert found is not None
+    only1, only2 = (int(count.replace(",", "")) for count in found.groups())
+    accuracies = [metrics[model]["test_accuracy"] for model in ("model1", "model2")]
+    assert only1 - only2 == round(10_000 * (accuracies[0] - accuracies[1]))
 
 
 def test_a_failed_model_gives_exit_code_1_and_the_other_still_finishes(data_dir: Path, tmp_path: Path) -> None:
@@ -48,6 +54,7 @@ def test_a_failed_model_gives_exit_code_1_and_the_other_still_finishes(data_dir:
     assert done.returncode == 1
     assert re.search(r"model1 failed: The loss became (NaN|infinite) at step \d+", done.stderr)
     assert re.search(r"state +failed +finished", done.stdout)
+    assert "test images" not in done.stdout
     rows = list(csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines()))
     assert {row["split"] for row in rows} == {"training", "validation"}
     assert {row["model"] for row in rows} == {"model1", "model2"}
