@@ -99,6 +99,7 @@ class Monitor:
         self._device: str | None = None
         self._cores: int | None = None
         self._train: ModuleType
+        self._machine: ModuleType
         self._inspection: ModuleType
         self._model: ModuleType
         self._dataset: Any = None
@@ -117,9 +118,10 @@ class Monitor:
             data = importlib.import_module("data")
             self._model = importlib.import_module("model")
             self._train = importlib.import_module("train")
+            self._machine = importlib.import_module("machine")
             self._dataset = data.load_fashion_mnist(self._data_dir).to(self._train.best_device())
-            self._device = self._train.device_name()
-            self._cores = self._train.available_cores()
+            self._device = self._machine.device_name()
+            self._cores = self._machine.available_cores()
             self._train.warm_up(self._dataset)
             self._inspection = importlib.import_module("inspector")
             self._inspector = self._inspection.Inspector()
@@ -234,7 +236,7 @@ class Monitor:
             if all(step >= self._steps_per_epoch(each) * each.epochs for each in configs.values()):
                 raise Conflict("Model 1 has finished, and its copy has nothing left to train: fork it for more epochs")
             new = self._train.new_run_id()
-            self.store.fork(run, MODEL_NAMES[0], new, configs, self._train.environment())
+            self.store.fork(run, MODEL_NAMES[0], new, configs, self._machine.environment())
             metrics = self.store.resume(new, dict.fromkeys(MODEL_NAMES, step), base=self._latest.metrics.newest + 1)
             status = metrics.status(MODEL_NAMES[1])
             detail = f"from model 1: {say_change(source, config, changed[0])}"
@@ -361,7 +363,7 @@ class Monitor:
             checkpoints=checkpoints,
             keeper=RunKeeper(self.store, run),
         )
-        self.store.record(run, metrics, configs, self._train.environment(), series)
+        self.store.record(run, metrics, configs, self._machine.environment(), series)
         log.info("run %s: %s", run, "started" if checkpoints is None else "resumed")
         comparison.start()
         self._comparison = comparison
@@ -446,7 +448,7 @@ class Monitor:
             {name: metrics.recent(name) for name in models},
             {name: self._cost(model) if ready else None for name, model in models.items()},
             images={split: len(getattr(self._dataset, split)) for split in IMAGES} if ready else IMAGES,
-            gpu_use=self._train.gpu_use() if ready and not stored else None,
+            gpu_use=self._machine.gpu_use() if ready and not stored else None,
         ) | {"significance": self._significance(shown, models)}
 
     def _significance(self, run: str | None, models: dict[str, dict[str, Any]]) -> dict[str, Any] | None:

@@ -8,8 +8,6 @@ import gc
 import io
 import logging
 import math
-import os
-import platform
 import secrets
 import sys
 import threading
@@ -18,7 +16,6 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -28,6 +25,7 @@ from data import FashionMNIST
 from engine import Engine, StepResult, best_device
 from gauges import RunningAccuracy, Speedometer, Stopwatch
 from insight import Insight
+from machine import available_cores
 from metrics import Evaluation, Event, MetricsLog, Point
 from predictions import Predictions
 
@@ -392,63 +390,6 @@ def explain_failure(error: Exception) -> str:
     if is_out_of_memory(error):
         return "Out of memory. Start again with a smaller batch size or fewer kernels."
     return f"{type(error).__name__}: {text.strip().splitlines()[0] if text else 'no message'}"
-
-
-def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def device_name() -> str:
-    """Return "cpu" or the GPU's name."""
-    device = best_device()
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-def gpu_use() -> float | None:
-    """Return the share of the time (fraction) in which the GPU was lately busy, by NVML; None without one.
-
-    Of the whole device: both models, and every other program. Takes some milliseconds, waits for no stream.
-    """
-    device = best_device()
-    if device.type != "cuda":
-        return None
-    try:
-        return torch.cuda.utilization(device) / 100
-    except Exception as error:  # no NVML, no permission (a virtual GPU): the figure is a comfort, not a need
-        log.debug("no GPU use: %s", error)
-        return None
-
-
-def environment() -> dict[str, Any]:
-    """Return what besides the settings a run's numbers depend on."""
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "device": device_name(),
-        "cores": available_cores(),
-        "platform": platform.platform(),
-        "revision": git_revision(Path(__file__).resolve().parent),
-    }
-
-
-def git_revision(directory: Path) -> str | None:
-    """Return the commit that a folder's files were checked out from, read without git; None where there is none."""
-    git = directory / ".git"
-    try:
-        if git.is_file():  # a worktree: the file points to where it keeps its HEAD
-            git = directory / git.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
-        head = (git / "HEAD").read_text(encoding="utf-8").strip()
-        if not head.startswith("ref: "):
-            return head
-        common = git / (git / "commondir").read_text(encoding="utf-8").strip() if (git / "commondir").exists() else git
-        reference = head.removeprefix("ref: ")
-        if (common / reference).is_file():
-            return (common / reference).read_text(encoding="utf-8").strip()
-        packed = (common / "packed-refs").read_text(encoding="utf-8").splitlines()
-        return next((line.split()[0] for line in packed if line.endswith(f" {reference}")), None)
-    except (OSError, ValueError):
-        return None
 
 
 def warm_up(dataset: FashionMNIST) -> None:

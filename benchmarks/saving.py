@@ -26,9 +26,10 @@ import train  # noqa: E402
 from config import MODEL_NAMES, ModelConfig  # noqa: E402
 from data import FashionMNIST, load_fashion_mnist  # noqa: E402
 from engine import Engine, best_device  # noqa: E402
+from machine import available_cores, environment  # noqa: E402
 from metrics import MetricsLog  # noqa: E402
 from store import RunKeeper, RunStore  # noqa: E402
-from train import Comparison, ModelTrainer, available_cores  # noqa: E402
+from train import Comparison, ModelTrainer  # noqa: E402
 
 WATCHED = {
     "evaluations": (Engine, "evaluate"),
@@ -89,7 +90,7 @@ def saved_run(dataset: FashionMNIST, epochs: int, folder: Path) -> dict[str, Any
     configs = dict.fromkeys(MODEL_NAMES, ModelConfig(epochs=epochs))
     run, metrics = train.new_run_id(), MetricsLog(configs, keep_unsaved=True)
     comparison = Comparison(configs, dataset, metrics=metrics, run_id=run, keeper=RunKeeper(store, run))
-    store.record(run, metrics, configs, train.environment())
+    store.record(run, metrics, configs, environment())
     writer = store._writer.native_id
     assert writer is not None
     began, before = time.perf_counter(), thread_seconds(writer)

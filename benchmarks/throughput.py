@@ -29,8 +29,8 @@ sys.path.insert(0, str(ROOT))
 from config import DEFAULTS, ModelConfig  # noqa: E402
 from data import PIXEL_MEAN, PIXEL_STD, SYSTEM_DIRECTORY, FashionMNIST, find_files, load_fashion_mnist  # noqa: E402
 from engine import Engine, best_device  # noqa: E402
+from machine import available_cores, device_name  # noqa: E402
 from model import describe_model  # noqa: E402
-from train import available_cores, device_name  # noqa: E402
 
 WARM_UP_STEPS = 5
 READ_EVERY = 5  # steps; about what the trainers do

@@ -29,7 +29,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "verdict": {"measures", "metrics"},
     "engine": {"config", "data", "insight", "model"},
     "store": {"config", "database", "insight", "metrics", "predictions"},
-    "train": {"config", "data", "engine", "gauges", "insight", "measures", "metrics", "model", "predictions", "store"},
+    "machine": {"engine"},
+    "train": {
+        "config",
+        "data",
+        "engine",
+        "gauges",
+        "machine",
+        "insight",
+        "measures",
+        "metrics",
+        "model",
+        "predictions",
+        "store",
+    },
     "report": {"config", "measures", "metrics", "store"},
     "monitor": {"config", "inside", "metrics", "predictions", "repeats", "store", "verdict"},
     "headless": set(MODULES) - {"guard", "headless", "monitor", "server"},
@@ -37,9 +50,11 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 LAZY: dict[str, set[str]] = {
     "train": {"headless"},
-    "monitor": {"data", "inspector", "model", "train"},
+    "monitor": {"data", "inspector", "machine", "model", "train"},
 }
-WITHOUT_TORCH = sorted(set(MODULES) - {"data", "engine", "headless", "inspector", "model", "report", "train"})
+WITHOUT_TORCH = sorted(
+    set(MODULES) - {"data", "engine", "headless", "inspector", "machine", "model", "report", "train"}
+)
 
 
 def imported_by(node: ast.AST) -> set[str]:

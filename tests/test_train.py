@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -433,14 +432,6 @@ def test_cores_are_shared_out_between_the_trainers(
     assert torch.get_num_threads() == before  # each thread has its own number
 
 
-def test_available_cores_are_those_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_module.os, "sched_getaffinity", lambda process: {0, 3, 5}, raising=False)
-    assert train_module.available_cores() == 3
-    monkeypatch.delattr(train_module.os, "sched_getaffinity")
-    monkeypatch.setattr(train_module.os, "cpu_count", lambda: None)
-    assert train_module.available_cores() == 1
-
-
 # Failures
 
 
@@ -821,47 +812,6 @@ def test_run_ids_are_unique_and_sort_by_time() -> None:
     assert len(set(ids)) == 100
     assert all(re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{4}", run) for run in ids)
     assert [run[:15] for run in ids] == sorted(run[:15] for run in ids)
-
-
-def test_environment_tells_what_else_the_numbers_depend_on() -> None:
-    environment = train_module.environment()
-    assert set(environment) == {"python", "torch", "device", "cores", "platform", "revision"}
-    assert environment["torch"] == torch.__version__
-    json.dumps(environment)
-
-
-def test_git_revision_is_read_without_git(tmp_path: Path) -> None:
-    assert train_module.git_revision(tmp_path) is None
-    git = tmp_path / ".git"
-    (git / "refs" / "heads").mkdir(parents=True)
-    (git / "HEAD").write_text("ref: refs/heads/main\n")
-    assert train_module.git_revision(tmp_path) is None  # nothing committed yet
-    (git / "packed-refs").write_text(f"# pack-refs\n{'b' * 40} refs/heads/other\n{'c' * 40} refs/heads/main\n")
-    assert train_module.git_revision(tmp_path) == "c" * 40
-    (git / "refs" / "heads" / "main").write_text("a" * 40 + "\n")
-    assert train_module.git_revision(tmp_path) == "a" * 40
-    (git / "HEAD").write_text("d" * 40 + "\n")
-    assert train_module.git_revision(tmp_path) == "d" * 40
-
-
-def test_git_revision_of_a_worktree_is_that_of_its_own_branch(tmp_path: Path) -> None:
-    kept = tmp_path / "main" / ".git" / "worktrees" / "side"
-    kept.mkdir(parents=True)
-    (kept / "HEAD").write_text("ref: refs/heads/side\n")
-    (kept / "commondir").write_text("../..\n")
-    (tmp_path / "main" / ".git" / "refs" / "heads").mkdir(parents=True)
-    (tmp_path / "main" / ".git" / "refs" / "heads" / "side").write_text("e" * 40)
-    (tmp_path / "side").mkdir()
-    (tmp_path / "side" / ".git").write_text(f"gitdir: {kept}\n")
-    assert train_module.git_revision(tmp_path / "side") == "e" * 40
-
-
-def test_device_is_named_as_the_page_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_module, "best_device", lambda: torch.device("cpu"))
-    assert train_module.device_name() == "cpu"
-    monkeypatch.setattr(train_module, "best_device", lambda: torch.device("cuda"))
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
-    assert train_module.device_name() == "NVIDIA H200"
 
 
 def test_warm_up_changes_nothing_of_the_run_after_it(small_fashion_mnist: FashionMNIST) -> None:

@@ -119,6 +119,10 @@ def test_the_end_says_whether_one_is_really_better(finished: Page) -> None:
     expect(strip.locator("[data-found='caveat']")).to_have_text(found["caveat"])
     for name in ("both_right", "only1", "only2", "both_wrong"):
         expect(strip.locator(f"[data-found='{name}']")).to_have_text(f"{found[name]:,}")
+    strip.locator("[data-found='only2']").click()
+    expect(finished.locator("#panel-mistakes")).to_be_visible()
+    expect(finished.locator("[name='mistakes-show'][value='only2']")).to_be_checked()
+    expect(finished.locator("#mistakes-about")).to_contain_text(f"{found['only2']:,} of the 10,000 test images")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
