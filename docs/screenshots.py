@@ -1,7 +1,7 @@
-"""Pictures of the page in every state, of real runs: `make screenshots`. Takes about two minutes.
+"""Pictures of the page in every state and of every tab, of real runs: `make screenshots`. Takes about five minutes.
 
-Writes docs/screenshots/<state>-<light|dark>-<width>.png, and docs/screenshot.png for the README. Looks
-at each for sideways scroll and for errors in the console; exit 1 when there was any.
+Writes docs/screenshots/<state>-<light|dark>-<width>.png, and for the README docs/screenshot.png and the tour's
+docs/tour-<tab>.png. Looks at each for sideways scroll and for errors in the console; exit 1 when there was any.
 """
 
 import io
@@ -32,6 +32,8 @@ SMALL = {"kernels": [8, 16], "batch_size": 128, "epochs": 3}
 RACE = {"model1": SMALL | {"epochs": 30}, "model2": SMALL | {"epochs": 30, "optimizer": "sgd", "learning_rate": 0.01}}
 DUEL = {"model1": {}, "model2": {"optimizer": "sgd", "learning_rate": 0.01}}  # the README's: 5 epochs at full size
 SPRINT = {"model1": SMALL, "model2": SMALL | {"optimizer": "sgd", "learning_rate": 0.01}}
+TABS = ("mistakes", "classes", "inside", "tryit", "repeats", "history")
+TOUR = ("mistakes", "classes", "inside", "tryit", "repeats")
 BREAK = {"model1": SMALL, "model2": SMALL | {"kernels": [8], "optimizer": "sgd", "learning_rate": 10.0}}
 
 faults: list[str] = []
@@ -92,12 +94,17 @@ def open_page(browser: Browser, width: int, theme: str) -> Page:
 
 
 def save(page: Page, path: Path) -> None:
-    """Save what is on the screen, in 256 colours: a quarter of the size, and nobody sees it."""
+    """Save what is on the screen, on a narrow one the whole page."""
     page.wait_for_timeout(1500)
     if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
         faults.append(f"{path.name} scrolls sideways")
     full = page.viewport_size is not None and page.viewport_size["width"] < 500
-    picture = Image.open(io.BytesIO(page.screenshot(full_page=full))).convert("RGB")
+    save_small(page.screenshot(full_page=full), path)
+
+
+def save_small(png: bytes, path: Path) -> None:
+    """Save a picture in 256 colours: a quarter of the size, and nobody sees it."""
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
     picture.quantize(256, kmeans=2, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
@@ -108,6 +115,34 @@ def take(browser: Browser, state: str) -> None:
             page = open_page(browser, width, theme)
             save(page, FOLDER / f"{state}-{theme}-{width}.png")
             page.close()
+
+
+def take_tabs(browser: Browser) -> None:
+    """Take every tab of the run that the server shows, at both widths in both themes."""
+    for width in SIZES:
+        for theme in ("light", "dark"):
+            page = open_page(browser, width, theme)
+            for tab in TABS:
+                show_tab(page, tab)
+                save(page, FOLDER / f"tab-{tab}-{theme}-{width}.png")
+            page.close()
+
+
+def take_tour(browser: Browser) -> None:
+    """Take the tabs for the README."""
+    page = open_page(browser, 1280, "light")
+    for tab in TOUR:
+        show_tab(page, tab)
+        page.wait_for_timeout(1500)
+        save_small(page.locator(f"#panel-{tab}").screenshot(), ROOT / "docs" / f"tour-{tab}.png")
+    page.close()
+
+
+def show_tab(page: Page, tab: str) -> None:
+    page.locator(f"#tab-{tab}").click()
+    if tab == "tryit":  # a picture to look at
+        page.locator("#picks button").first.click()
+    page.wait_for_load_state("networkidle")
 
 
 def main() -> int:
@@ -129,7 +164,11 @@ def main() -> int:
             page = open_page(browser, 1280, "light")
             save(page, ROOT / "docs" / "screenshot.png")
             page.close()
-            ask("stop", {})
+            wait_for(lambda: "running" not in {model["state"] for model in models()})
+            ask("repeats", {"runs": 5} | SPRINT)
+            wait_for(lambda: ask("repeats")["state"] == "finished")
+            take_tabs(browser)
+            take_tour(browser)
             wait_for(lambda: "running" not in {model["state"] for model in models()})
             gone = [(open_page(browser, width, theme), width, theme) for width in SIZES for theme in ("light", "dark")]
         told = list(faults)
