@@ -23,7 +23,7 @@ import { connectPresets } from "./presets.js";
 import { connectAddress, connectShareButton, showInAddress } from "./share.js";
 import { connectRepeats } from "./repeats.js";
 import { connectRuns } from "./runs.js";
-import { showSignificance } from "./significance.js";
+import { connectSignificance, showSignificance } from "./significance.js";
 import { refreshSize } from "./size.js";
 import { connectBanner, showConnected, showDevice, showLost, showProblem } from "./status.js";
 import { connectSteering, showSteering } from "./steer.js";
@@ -140,7 +140,7 @@ async function refresh() {
   showSecrets();
   await Promise.all([drawChart(), refreshComparison()]);
   if (isNewRun || (wasActive && !anyActive(history))) await refreshRuns();
-  if (wasActive && !anyActive(history)) notifyEnd(comparison?.verdict.text ?? "");
+  if (wasActive && !anyActive(history)) notifyEnd(isSecret(history.run) ? "" : (comparison?.verdict.text ?? ""));
 }
 
 function showPast() {
@@ -271,6 +271,7 @@ const refreshRepeats = connectRepeats({
   onProblem: (text) => showProblem("repeats", text),
   afterwards: () => askNow(),
 });
+connectSignificance();
 connectSteering(() => {
   showSteering(history, past === null);
   askNow();

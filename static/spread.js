@@ -1,0 +1,54 @@
+/** The two charts of a series of repeats: how far its runs spread, and who won each pair. Pure. */
+
+import { frame, lineOf } from "./small.js";
+import { LOOKS } from "./traces.js";
+
+const NARROW_PX = 420;
+const RAISED = 100; // fractions to points
+const signedPoints = (points) => `${points < 0 ? "−" : "+"}${Math.abs(points).toFixed(2)}`;
+
+/** The mean of each model with a band from its lowest to its highest run. `curves` is {model: {epoch, mean, low, high}}. */
+export const means = (curves, run) => (colours, page) => {
+  const lines = Object.entries(curves).flatMap(([model, { epoch, mean, low, high }]) => {
+    const edge = { type: "scatter", mode: "lines", x: epoch, hoverinfo: "skip", line: { width: 0, color: colours[model] } };
+    const fillcolor = colours[model].replace("rgb(", "rgba(").replace(")", ", 0.18)");
+    const text = mean.map((value, index) => `${LOOKS[model].title} ${(RAISED * value).toFixed(1)} % (${(RAISED * low[index]).toFixed(1)}–${(RAISED * high[index]).toFixed(1)})`);
+    return [
+      { ...edge, y: low },
+      { ...edge, y: high, fill: "tonexty", fillcolor },
+      { type: "scatter", x: epoch, y: mean, text, hovertemplate: "%{text} · epoch %{x:.2f}<extra></extra>", ...lineOf(model, colours) },
+    ];
+  });
+  const axes = { x: { rangemode: "tozero" }, y: { tickformat: ".1~%", autorangeoptions: { clipmax: 1 } } };
+  return { lines, layout: frame({ x: "epoch", y: "validation accuracy", run, axes }, colours, page) };
+};
+
+/** A dot for the gap of each finished pair, right of zero where model 1 won, and below them the mean with its interval. */
+export const gaps = (pairs, result, run) => (colours, page) => {
+  const done = pairs.filter(({ delta }) => delta !== null);
+  const winner = (delta) => (delta > 0 ? "model1" : "model2");
+  const x = done.map(({ delta }) => RAISED * delta);
+  const dots = {
+    type: "scatter", mode: "markers", x, y: done.map(({ seed }) => `seed ${seed}`), cliponaxis: false,
+    text: x.map((points) => `${signedPoints(points)} points`), hovertemplate: "%{y}: %{text}<extra></extra>",
+    marker: {
+      size: 11, line: { color: colours.surface, width: 1 }, color: done.map(({ delta }) => (delta === 0 ? colours.soft : colours[winner(delta)])),
+      symbol: done.map(({ delta }) => (delta === 0 ? "square" : LOOKS[winner(delta)].symbol)),
+    },
+  };
+  const [mean, low, high] = ["mean", "low", "high"].map((name) => (result?.[name] === null || result?.[name] === undefined ? null : RAISED * result[name]));
+  const known = low !== null && high !== null;
+  const interval = {
+    type: "scatter", mode: "markers", x: [mean], y: ["mean"], marker: { symbol: "line-ns", size: 16, line: { color: colours.ink, width: 2.5 } }, cliponaxis: false,
+    ...(known ? { error_x: { type: "data", symmetric: false, array: [high - mean], arrayminus: [mean - low], color: colours.ink, thickness: 2, width: 5 } } : {}),
+    text: [known ? `${signedPoints(mean)} points, from ${signedPoints(low)} to ${signedPoints(high)}` : ""], hovertemplate: "mean: %{text}<extra></extra>",
+  };
+  const reach = 1.25 * Math.max(0.1, ...x.map(Math.abs), ...(known ? [Math.abs(low), Math.abs(high)] : []));
+  const rows = ["mean", ...done.map(({ seed }) => `seed ${seed}`).reverse()];
+  const axes = {
+    x: { range: [-reach, reach], zeroline: true, zerolinecolor: colours.faint, zerolinewidth: 1.5, tickformat: ".2~f" },
+    y: { type: "category", categoryorder: "array", categoryarray: rows, range: [-0.6, rows.length - 0.4], title: { text: "" }, showgrid: true },
+  };
+  const layout = frame({ x: page.width < NARROW_PX ? "← model 2 · Δ points · model 1 →" : "← model 2 better · Δ test accuracy (points) · model 1 better →", y: "", run: `${run} ${done.length}`, axes }, colours, page);
+  return { lines: [dots, ...(result ? [interval] : [])], layout };
+};
