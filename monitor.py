@@ -221,10 +221,12 @@ class Monitor:
             run = self._latest.run
             if run is None or self._comparison is None:
                 raise Conflict("Nothing to fork: no run has been started")
-            source = self._configs(run)[MODEL_NAMES[0]]
+            source = self._forkable_config()
             changed = differing_fields(source, config)
             if len(changed) != 1 or changed[0] not in FORKABLE:
                 raise BadFork(changed)
+            if self._comparison.trainers[MODEL_NAMES[0]].state == "finished" and config.epochs <= source.epochs:
+                raise Conflict("Model 1 has finished, and its copy has nothing left to train: fork it for more epochs")
             if self._comparison.active:
                 self._comparison.stop()
             self._comparison.join()
@@ -233,8 +235,6 @@ class Monitor:
                 raise Conflict(f"Model 1 of run {run} has no checkpoint to fork")
             step = self._train.checkpoint_step(checkpoint)
             configs = dict(zip(MODEL_NAMES, (source, config), strict=True))
-            if all(step >= self._steps_per_epoch(each) * each.epochs for each in configs.values()):
-                raise Conflict("Model 1 has finished, and its copy has nothing left to train: fork it for more epochs")
             new = self._train.new_run_id()
             self.store.fork(run, MODEL_NAMES[0], new, configs, self._machine.environment())
             metrics = self.store.resume(new, dict.fromkeys(MODEL_NAMES, step), base=self._latest.metrics.newest + 1)
@@ -249,7 +249,13 @@ class Monitor:
         """Return the settings of model 1 of the latest run with some replaced. Raises Conflict before the first run."""
         if self._latest.run is None or self._comparison is None:
             raise Conflict("Nothing to fork: no run has been started")
-        return self._comparison.trainers[MODEL_NAMES[0]].config.model_dump(mode="json") | settings
+        return self._forkable_config().model_dump(mode="json") | settings
+
+    def _forkable_config(self) -> ModelConfig:
+        """Return model 1's settings as they are now: with the learning rate that it has been steered to."""
+        config: ModelConfig = self._comparison.trainers[MODEL_NAMES[0]].config
+        rate = self._latest.metrics.status(MODEL_NAMES[0]).learning_rate
+        return config if rate is None else config.model_copy(update={"learning_rate": rate})
 
     def steer(self, model: str, learning_rate: float) -> None:
         """Change a model's learning rate from its next step on. Raises Conflict unless it is running or paused."""
@@ -425,6 +431,8 @@ class Monitor:
             news["warning"] = self.store.warning
         if cursor is None:
             news["paired"] = paired
+        if models and self._conductor is not None and self._conductor.is_alive():
+            news["repeat"] = {"pair": self._conductor.number + 1, "of": self._conductor.pairs}
         return news | {"models": models}
 
     def comparison(self, axis: str, run: str | None = None) -> dict[str, Any]:

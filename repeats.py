@@ -73,18 +73,16 @@ def sentence(deltas: Sequence[float], low: float | None, high: float | None) -> 
     count, mean = len(deltas), fmean(deltas)
     if count < ENOUGH or low is None or high is None:
         return f"{count} pair{'s' * (count > 1)} so far: at least {ENOUGH} are needed to speak of the settings."
-    better, wins = (
-        ("model1", sum(delta > 0 for delta in deltas)) if mean > 0 else ("model2", sum(delta < 0 for delta in deltas))
-    )
     span = f"95 % interval {100 * low:+.2f} to {100 * high:+.2f}".replace("-", "−")
     if low <= 0 <= high:
         return (
             f"Too close to call: over {count} pairs of seeds the settings differ by {100 * abs(mean):.2f} points of "
             f"test accuracy on average, and that could be chance ({span}, model 1 minus model 2)."
         )
+    better = label("model1" if mean > 0 else "model2")
     return (
-        f"{label(better)}'s settings are better: by {100 * abs(mean):.2f} points of test accuracy on average over "
-        f"{count} pairs of seeds, ahead in {wins} ({span}, model 1 minus model 2)."
+        f"{better}'s settings are better: by {100 * abs(mean):.2f} points of test accuracy on average over "
+        f"{count} pairs of seeds ({span}, model 1 minus model 2)."
     )
 
 
@@ -113,7 +111,8 @@ class Conductor(threading.Thread):
         state after at most so long; end(state) is told how the series ended.
         """
         super().__init__(name="repeats", daemon=False)
-        self._pairs, self._begin, self._wait, self._end = pairs, begin, wait, end
+        self.pairs, self.number = pairs, 0  # how many there are, and which one is on
+        self._begin, self._wait, self._end = begin, wait, end
         self._stopped = threading.Event()
 
     @property
@@ -132,7 +131,8 @@ class Conductor(threading.Thread):
         self._end(state)
 
     def _conduct(self) -> str:
-        for number in range(self._pairs):
+        for number in range(self.pairs):
+            self.number = number
             if self.stopping:
                 return "stopped"
             if not self._begin(number):

@@ -54,11 +54,12 @@ const SENTENCES = {
   failed: "Failed",
 };
 
-/** Say in the top bar what is going on, and how long the slower model has yet to go. */
-export function showOverall(history, serverStatus) {
+/** Say in the top bar what is going on, in which pair of a series, and how long the slower model has yet to go. */
+export function showOverall(history, serverStatus, repeat) {
   const state = { loading: "loading", failed: "unable" }[serverStatus] ?? overallState(states(history));
   const left = Object.values(history.models).filter((model) => isActive(model.state)).map((model) => model.eta_seconds);
   const known = left.filter((seconds) => seconds !== null);
-  write(document.getElementById("state"), SENTENCES[state]);
+  const pair = repeat && state === "running" ? ` pair ${repeat.pair} of ${repeat.of}` : "";
+  write(document.getElementById("state"), `${SENTENCES[state]}${pair}`);
   write(document.getElementById("remaining"), known.length ? `${format.duration(Math.max(...known))} left` : "");
 }

@@ -126,7 +126,7 @@ async function refresh() {
   history = merge(history, answer);
   showConnected();
   showProblem("saving", answer.problem ?? "");
-  showOverall(history, server.status);
+  showOverall(history, server.status, answer.repeat);
   showControls(history, server.status === "ready" && !starting);
   lock(anyActive(history));
   if (isNewRun && history.run) runAppeared();

@@ -70,7 +70,7 @@ def test_enough_pairs_say_which_settings_are_better_or_that_it_cannot_be_told() 
     better = result((-0.01, -0.012, -0.009, -0.011, -0.01))
     assert better is not None
     assert better["text"].startswith("Model 2's settings are better: by 1.04 points")
-    assert "ahead in 5" in better["text"]
+    assert better["wins2"] == 5
     unclear = result((-0.01, 0.012, -0.009, 0.011, 0.0))
     assert unclear is not None
     assert unclear["text"].startswith("Too close to call: over 5 pairs")
@@ -136,6 +136,7 @@ def test_series_stopped_midway_keeps_what_it_has_and_goes_on_later(client: Flask
     body = {name: config.model_copy(update={"epochs": 6}).model_dump(mode="json") for name, config in QUICK.items()}
     series = strict(client.post("/api/repeats", json={"runs": 3} | body))["series"]
     wait_for(lambda: repeats_of(client)["pairs"][1]["state"] == "running", "second pair")
+    assert metrics_of(client)["repeat"] == {"pair": 2, "of": 3}
     assert client.post("/api/repeats/stop", json={}).status_code == 200
     stopped = wait_for_series(client, "stopped")
     assert stopped["result"]["pairs"] == 1

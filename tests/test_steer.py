@@ -7,7 +7,7 @@ import torch
 from flask.testing import FlaskClient
 from helpers import CPU, endless, quick, wait_for
 from test_history import measured
-from test_server import error_of, metrics_of, start, strict, wait_for_steps, wait_until
+from test_server import error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
 
 from config import MODEL_NAMES, ModelConfig
 from data import FashionMNIST
@@ -180,6 +180,32 @@ def test_fork_before_the_first_run_or_with_bad_settings_is_refused(client: Flask
     error = error_of(client.post("/api/fork", json={"settings": {"dropout": 2}}), 400, "invalid_settings")
     assert list(error["fields"]) == ["settings.dropout"]
     error_of(client.post("/api/fork", json={"settings": []}), 400, "bad_request")
+
+
+def test_steered_model_is_forked_with_the_rate_that_it_has(client: FlaskClient, monitor: Monitor) -> None:
+    start(client, ENDLESS)
+    wait_for_steps(client, "model1", 5)
+    steer(client, 0.0005)
+    assert (
+        "exactly one"
+        in error_of(client.post("/api/fork", json={"settings": {"learning_rate": 0.0005}}), 400, "bad_request")[
+            "fields"
+        ]["settings"]
+    )
+    fork(client, learning_rate=0.001)
+    [event] = [event for event in events_of(client, "model2") if event["kind"] == "forked"]
+    assert event["detail"] == "from model 1: learning rate 0.0005 → 0.001"
+    wait_for(lambda: metrics_of(client)["models"]["model2"]["learning_rate"] == 0.001, "the copy's rate")
+    assert metrics_of(client)["models"]["model1"]["learning_rate"] == 0.0005
+    attribution = strict(client.get("/api/comparison"))["attribution"]["text"]
+    assert attribution == "Exactly one setting differs (learning rate): the gap is due to it."
+
+
+def test_refused_fork_stops_nothing(client: FlaskClient, monitor: Monitor) -> None:
+    start(client, ENDLESS | {"model1": quick(batch_size=256).model_dump(mode="json")})
+    wait_until(client, "finished", "model1")
+    error_of(client.post("/api/fork", json={"settings": {"dropout": 0.1}}), 409, "conflict")
+    assert states(client)["model2"] == "running"
 
 
 def test_finished_model_can_be_forked_for_more_epochs_only(client: FlaskClient, monitor: Monitor) -> None:
