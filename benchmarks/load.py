@@ -2,7 +2,7 @@
 
     python benchmarks/load.py [--seconds 60] [--points 1000000] [--clients 100] [--json]
 
-A history of a million points a model is made up, with checkpoints that stand at its end, and resumed by the real
+A history of a million points, half of them of each model, is made up, with checkpoints that stand at its end, and resumed by the real
 server: so it trains on, at full speed, behind all that. Slowing is measured in turns with and without the polls.
 The polls are those of pages, over connections that are kept: by cursor, gzipped, and one in a hundred for the whole
 history, as when a page is opened. The pages' own share of the processor counts as slowing too: they run here.
@@ -39,18 +39,18 @@ TURN = 5.0  # seconds of one measurement of the training speed
 CURSOR = re.compile(rb'"boot":"(\w+)","run":"([\w-]+)","next":(\d+)')
 LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 RUN = "20260101-000000-load"
-CONFIG = ModelConfig(batch_size=16, epochs=500)
+CONFIG = ModelConfig(batch_size=32, epochs=500)
 
 
 def make_history(runs: Path, points: int) -> None:
-    """Write a run of so many points for each model that has a checkpoint at its end."""
+    """Write a run of so many points, half of them of each model, that has checkpoints at its end."""
     import torch
 
     from data import load_fashion_mnist
     from engine import Engine
 
     engine = Engine(CONFIG, load_fashion_mnist(ROOT / "data"), torch.device("cpu"))
-    steps = max(1, points // engine.steps_per_epoch) * engine.steps_per_epoch
+    steps = max(1, points // 2 // engine.steps_per_epoch) * engine.steps_per_epoch
     engine.step = steps
     file = io.BytesIO()
     torch.save({"engine": engine.state(), "elapsed_seconds": steps * 0.01, "running_accuracy": []}, file)
@@ -63,7 +63,7 @@ def make_history(runs: Path, points: int) -> None:
         for first in range(1, steps + 1, 50_000):
             chunk = range(first, min(first + 50_000, steps + 1))
             rows = [
-                Point(step, step / 3438, step * 0.01, 2 / math.sqrt(step) + 0.1 * math.sin(step * 1.7) ** 2, 0.9)
+                Point(step, step / engine.steps_per_epoch, step * 0.01, 2 / math.sqrt(step) + 0.1 * math.sin(step * 1.7) ** 2, 0.9)
                 for step in chunk
             ]
             log.publish(model, status, rows)
