@@ -11,7 +11,7 @@ run: $(VENV)/.dataset
 	$(BIN)/python server.py $(ARGS)
 
 test: $(VENV)/.dev $(VENV)/.dataset $(VENV)/.browser
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # Crashes and bad input at full length: about half an hour.
 soak: $(VENV)/.dev $(VENV)/.dataset
@@ -22,10 +22,12 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Take the machine for itself: about ten minutes.
+# Takes the machine for itself: about a quarter of an hour.
 bench: $(VENV)/.dev $(VENV)/.dataset
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/polling.py
+	$(BIN)/python benchmarks/load.py
+	$(BIN)/python benchmarks/saving.py
 	$(BIN)/python benchmarks/startup.py
 
 # Every state of the page, light and dark, wide and narrow, and the README's picture: about three minutes.

@@ -109,7 +109,8 @@ def engine_loop(dataset: FashionMNIST, device: torch.device, config: ModelConfig
 def images_per_second(builders: list[Callable[[], TakeStep]], seconds: float, threads: int | None) -> list[float]:
     """Run each loop in a thread of its own for a while, all at once; return the images/s of each.
 
-    threads is the number of intra-op threads for each, or None for PyTorch's own choice.
+    threads is the number of intra-op threads for each, with backward passes in the thread that asks for them, as the
+    trainers have it; None leaves both to PyTorch, as a script does.
     """
     rates = [0.0] * len(builders)
     start_line = threading.Barrier(len(builders))
@@ -117,6 +118,10 @@ def images_per_second(builders: list[Callable[[], TakeStep]], seconds: float, th
     def work(number: int) -> None:
         if threads:
             torch.set_num_threads(threads)
+        with torch.autograd.set_multithreading_enabled(threads is None):
+            run(number)
+
+    def run(number: int) -> None:
         take_step = builders[number]()
         for _ in range(WARM_UP_STEPS):
             take_step()
