@@ -457,7 +457,8 @@ class Monitor:
             {name: self._cost(model) if ready else None for name, model in models.items()},
             images={split: len(getattr(self._dataset, split)) for split in IMAGES} if ready else IMAGES,
             gpu_use=self._machine.gpu_use() if ready and not stored else None,
-        ) | {"significance": self._significance(shown, models)}
+            significance=self._significance(shown, models),
+        )
 
     def _significance(self, run: str | None, models: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
         """Return whether the difference on the test images is real; None until both models have answered them."""

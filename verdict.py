@@ -274,12 +274,13 @@ def compare(
     descriptions: Mapping[str, Mapping[str, Any] | None],
     images: Mapping[str, int] = IMAGES,
     gpu_use: float | None = None,
+    significance: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the comparison of two models as `/api/comparison` answers it.
 
     models: as in `/api/metrics`, of which state, figures and evaluations are used; recent: their last
     losses at full resolution; descriptions: what they cost; images: how many each split has; gpu_use:
-    a fraction, None where there is no GPU.
+    a fraction, None where there is no GPU; significance: what the test images said, once both have finished.
     """
     one, two = (
         Entrant(name, model, recent.get(name, Recent(0, [])), descriptions.get(name)) for name, model in models.items()
@@ -301,7 +302,8 @@ def compare(
         ],
         "interval": {each.name: measures.evaluation_interval(each.evaluations) for each in (one, two)},
         "rows": rows(one, two, images, gpu_use),
-        "notes": [note._asdict() for note in notes(one, two, axis, images, leads)],
+        "notes": [note._asdict() for note in notes(one, two, axis, images, leads, tested=significance is not None)],
+        "significance": significance,
     }
 
 
@@ -521,11 +523,18 @@ def _first_to_reach(key: str, first: tuple[Entrant, float | None], second: tuple
 
 
 def notes(
-    one: Entrant, two: Entrant, axis: str, images: Mapping[str, int], leads: Mapping[str, Mapping[str, Any]]
+    one: Entrant,
+    two: Entrant,
+    axis: str,
+    images: Mapping[str, int],
+    leads: Mapping[str, Mapping[str, Any]],
+    *,
+    tested: bool,
 ) -> list[Note]:
     """Return all notes that hold, the most important first.
 
-    leads: in accuracy, at equal epochs, at equal seconds, and on the axis that is shown.
+    leads: in accuracy, at equal epochs, at equal seconds, and on the axis that is shown; tested: whether the test
+    images have said what is chance, which is then no longer guessed from the validation images.
     """
     both = (one, two)
     jumps = measures.block_images(measures.JUMP_IMAGES)
@@ -539,7 +548,9 @@ def notes(
         *(measures.note_plateau(each.name, each.model) for each in both),
         *(measures.note_fluctuation(each.name, each.model) for each in both),
         measures.note_flip(certain["epochs"], certain["seconds"]),
-        measures.note_noise(shown[one.name], shown[two.name], images["validation"]) if shown["leader"] else None,
+        measures.note_noise(shown[one.name], shown[two.name], images["validation"])
+        if shown["leader"] and not tested
+        else None,
         measures.note_unequal_epochs(one.config, two.config),
         measures.note_dropout({each.name: each.model for each in both}),
         measures.note_slower(

@@ -61,7 +61,7 @@ export function showVerdict(comparison) {
   const [lead, beside] = WITHOUT[state] ?? WITHOUT.ended;
   document.getElementById("verdict").dataset.leader = said?.accuracy.leader ?? "";
   write(field("accuracy"), said?.accuracy.text ?? lead);
-  write(field("doubt"), said?.accuracy.within_noise ? "too close to call" : "");
+  write(field("doubt"), said?.accuracy.within_noise && !comparison.significance ? "too close to call" : "");
   write(field("loss"), said?.accuracy.text ? (said.loss.text ?? "") : beside);
   write(field("interval"), comparison ? whereabouts(comparison) : "");
   write(field("attribution"), comparison?.attribution.text ?? "");

@@ -328,6 +328,14 @@ def test_notes_come_with_the_most_important_first() -> None:
     assert set(result["notes"][0]) == {"id", "model", "text"}
 
 
+def test_what_the_test_images_have_decided_is_no_longer_doubted() -> None:
+    close = entrant([0.901]), entrant([0.905])
+    decided = {"leader": "model2", "text": "Model 2 is better (p = 0.010)"}
+    assert "noise" in note_ids(compared(*close))
+    assert "noise" not in note_ids(compared(*close, significance=decided))
+    assert compared(*close, significance=decided)["significance"] == decided
+
+
 def test_jump_of_the_loss_is_found_among_the_recent_losses() -> None:
     losses = [0.5] * 400 + [1.5] * 100
     result = compared(entrant(), entrant(), recent={"model1": Recent(860 + 500, losses)})
