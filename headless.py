@@ -182,9 +182,8 @@ def train(options: argparse.Namespace) -> int:
         if comparison.active:
             comparison.stop()
         comparison.join()
-    points = metrics.take_unsaved()
     records = {
-        name: ModelRecord(metrics.status(name), points[name], metrics.evaluations(name)) for name in comparison.trainers
+        name: ModelRecord(news.status, news.points, news.evaluations) for name, news in metrics.take_news().items()
     }
     print(comparison_table(records))
     if len(answers.of) == len(records):

@@ -64,7 +64,7 @@ def as_columns(insights: Sequence[Insight]) -> dict[str, Any]:
     names, filters = list(insights[-1].layers), insights[-1].filters
 
     def series(figure: str) -> dict[str, list[float | None]]:
-        return {name: [getattr(each.layers[name], figure) for each in insights] for name in names}
+        return {name: [_shorten(getattr(each.layers[name], figure)) for each in insights] for name in names}
 
     dead = {name: values for name, values in series("dead_share").items() if any(value is not None for value in values)}
     return {
@@ -76,6 +76,11 @@ def as_columns(insights: Sequence[Insight]) -> dict[str, Any]:
         "dead_share": dead,
         "filters": {"count": filters.kernels, "shown": filters.shown, "side": filters.side},
     }
+
+
+def _shorten(value: float | None) -> float | None:
+    """Return a value with as many digits as a chart can show."""
+    return None if value is None else float(f"{value:.5g}")
 
 
 def as_answer(insight: Insight) -> dict[str, Any]:

@@ -185,7 +185,7 @@ class MetricsLog:
 
     Every change gets the next sequence number; a reader that hands back the last number it
     saw gets what came after. With keep_unsaved=True all points also wait at full resolution
-    for take_unsaved or take_news, which the store calls.
+    for take_news, which the store calls.
     """
 
     def __init__(self, models: Iterable[str], *, keep_unsaved: bool = False, base: int = 0) -> None:
@@ -263,13 +263,6 @@ class MetricsLog:
     def events(self, model: str) -> list[Event]:
         with self._lock:
             return list(self._series[model].events)
-
-    def take_unsaved(self) -> dict[str, list[Point]]:
-        """Return all points since the last call, at full resolution, and forget them."""
-        with self._lock:
-            taken = self._unsaved
-            self._unsaved = {model: [] for model in self._series}
-            return taken
 
     def take_news(self) -> dict[str, News]:
         """Return, of each model that has changed since the last call, all that is new; forget its points."""

@@ -32,6 +32,11 @@ def shown(log: MetricsLog, cursor: int = 0, model: str = "model1") -> list[int]:
     return log.view(cursor)[1].get(model, {"points": {"step": []}})["points"]["step"]
 
 
+def taken(log: MetricsLog) -> dict[str, list[Point]]:
+    """Return the points that the store is given of each model that has changed."""
+    return {model: news.points for model, news in log.take_news().items()}
+
+
 def finished_curve(points: Iterable[Point], limit: int) -> BoundedCurve:
     curve = BoundedCurve(limit)
     for sequence, one in enumerate(points, 1):
@@ -287,14 +292,14 @@ def test_unsaved_points_come_once_and_at_full_resolution() -> None:
     log = MetricsLog(["model1", "model2"], keep_unsaved=True)
     points = [point(step) for step in range(1, 10_001)]
     log.publish("model1", RUNNING, points)
-    assert log.take_unsaved() == {"model1": points, "model2": []}
-    assert log.take_unsaved() == {"model1": [], "model2": []}
+    assert taken(log) == {"model1": points}
+    assert taken(log) == {}
     log.publish("model2", RUNNING, points[:1])
-    assert log.take_unsaved() == {"model1": [], "model2": points[:1]}
+    assert taken(log) == {"model2": points[:1]}
 
 
 def test_log_that_nobody_saves_keeps_nothing_for_the_store() -> None:
-    assert log_of([1.0, 2.0]).take_unsaved() == {"model1": [], "model2": []}
+    assert taken(log_of([1.0, 2.0])) == {"model1": []}
 
 
 # Threads
@@ -330,7 +335,7 @@ def test_readers_beside_two_trainers_miss_nothing_and_see_nothing_twice() -> Non
         last = False
         while not last:
             last = stop_saving.is_set()
-            for model, points in log.take_unsaved().items():
+            for model, points in taken(log).items():
                 saved[model] += points
 
     threads = [threading.Thread(target=write, args=(model,)) for model in saved] + [threading.Thread(target=read)]
