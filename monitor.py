@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import repeats
-from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, ModelConfig, differing_fields
+from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, ModelConfig, differing_fields, parse_config
 from inside import Inside
 from metrics import Event, MetricsLog, Status
 from predictions import CLASS_NAMES
@@ -208,12 +208,12 @@ class Monitor:
             raise Conflict(INCOMPLETE.format(run=run))
         return configs
 
-    def fork(self, config: ModelConfig) -> str:
+    def fork(self, settings: dict[str, Any]) -> str:
         """Start a new run whose model 1 goes on as it was, while model 2 is its copy with one setting changed.
 
         What is on is stopped, and stays in the history. Raises NotReady, Conflict where there is nothing to fork
-        or the new run would have nothing to train, and BadFork where not exactly one setting differs, or one that
-        may not.
+        or the new run would have nothing to train, InvalidSettings, and BadFork where not exactly one setting
+        differs, or one that may not.
         """
         self._check_ready()
         with self._lock:
@@ -222,6 +222,7 @@ class Monitor:
             if run is None or self._comparison is None:
                 raise Conflict("Nothing to fork: no run has been started")
             source = self._forkable_config()
+            config = parse_config(source.model_dump(mode="json") | settings, "settings")
             changed = differing_fields(source, config)
             if len(changed) != 1 or changed[0] not in FORKABLE:
                 raise BadFork(changed)
@@ -244,12 +245,6 @@ class Monitor:
             metrics.publish(MODEL_NAMES[1], status, events=[event])
             copy = self._train.fork_checkpoint(checkpoint, changed[0])
             return self._begin(new, configs, metrics, dict(zip(MODEL_NAMES, (checkpoint, copy), strict=True)))
-
-    def forked_config(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Return the settings of model 1 of the latest run with some replaced. Raises Conflict before the first run."""
-        if self._latest.run is None or self._comparison is None:
-            raise Conflict("Nothing to fork: no run has been started")
-        return self._forkable_config().model_dump(mode="json") | settings
 
     def _forkable_config(self) -> ModelConfig:
         """Return model 1's settings as they are now: with the learning rate that it has been steered to."""

@@ -115,7 +115,7 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
         settings = read_object(("settings",)).get("settings")
         if not isinstance(settings, dict):
             raise BadRequest("No settings", {"settings": f"settings must be an object, got {shorten(settings)}"})
-        return {"run": monitor.fork(parse_config(monitor.forked_config(settings), "settings"))}, 202
+        return {"run": monitor.fork(settings)}, 202
 
     @app.post("/api/repeats")
     def repeat() -> tuple[dict[str, Any], int]:
