@@ -112,6 +112,31 @@ def test_history_of_version_1_is_migrated_with_all_it_holds(tmp_path: Path) -> N
         store.close()
 
 
+def test_damaged_history_of_version_2_is_salvaged_into_the_newest(tmp_path: Path) -> None:
+    config = CONFIGS["model1"].model_dump_json()
+    with sqlite3.connect(history(tmp_path)) as old:
+        scripts = " ".join(database.MIGRATIONS[:2])
+        old.executescript(f"PRAGMA journal_mode = WAL; BEGIN; {scripts} PRAGMA user_version = 2; COMMIT;")
+        old.execute("INSERT INTO runs VALUES (?, '2026-01-01', '{}', 'mine', 0)", (RUNS[0],))
+        for model in MODEL_NAMES:
+            old.execute(
+                "INSERT INTO models VALUES (?, ?, ?, ?)", (RUNS[0], model, config, '{"state": "stopped", "step": 3}')
+            )
+            old.execute("INSERT INTO events VALUES (?, ?, 0, 'running', 0, 0.0, 0.0)", (RUNS[0], model))
+            for step, loss in ((1, 0.5), (2, "no number"), (3, 0.4)):
+                old.execute("INSERT INTO points VALUES (?, ?, ?, 0.5, 0.25, ?, 0.125)", (RUNS[0], model, step, loss))
+    old.close()
+    store = RunStore(tmp_path)
+    try:
+        assert store.warning is not None and "1 of 3 steps" in store.warning
+        assert store._database.execute("PRAGMA user_version").fetchone() == (database.SCHEMA_VERSION,)
+        view = store.run(RUNS[0]).view()[1]["model1"]
+        assert (view["points"]["step"], view["events"]["kind"]) == ([1, 3], ["running"])
+        assert (store.runs()[0]["name"], store.predictions(RUNS[0])["model1"]) == ("mine", {})
+    finally:
+        store.close()
+
+
 def test_migration_that_is_cut_off_leaves_the_old_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     RunStore(tmp_path).close()
     broken = (*database.MIGRATIONS, "ALTER TABLE runs ADD COLUMN colour TEXT; CREATE TABLE runs (id);")
