@@ -69,6 +69,7 @@ def finished(blank: Page, run_to_look_at: dict[str, str]) -> Page:
     blank.goto("/")
     expect(blank.locator("#state")).to_have_text("Finished")
     blank.wait_for_selector("#chart[data-drawn]")
+    expect(blank.locator("#significance")).to_be_visible()  # the last to come; what comes late may take the focus away
     return blank
 
 
