@@ -105,6 +105,9 @@ class Monitor:
         self._dataset: Any = None
         self._inspector: Any = None
         self._inside: Inside | None = None
+        self._past: dict[
+            str, Any
+        ] = {}  # by model: the inspector.Source that was last read from a past run's checkpoint
         self._comparison: Any = None
         self._conductor: repeats.Conductor | None = None
         self._closed = False
@@ -172,8 +175,7 @@ class Monitor:
         self._check_ready()
         with self._lock:
             self._check_free("stop it before you start another")
-            metrics = MetricsLog(MODEL_NAMES, keep_unsaved=True, base=self._latest.metrics.newest + 1)
-            return self._begin(self._train.new_run_id(), configs, metrics)
+            return self._begin_new(configs)
 
     def resume_run(self, run: str, more_epochs: int) -> str:
         """Go on with a stored run where its checkpoints were taken, for more epochs if wanted; return its id.
@@ -330,8 +332,7 @@ class Monitor:
             if run is None:
                 plain = {name: ModelConfig(**config) for name, config in known["plan"]["configs"].items()}
                 configs = {name: config.model_copy(update={"seed": seed}) for name, config in plain.items()}
-                metrics = MetricsLog(MODEL_NAMES, keep_unsaved=True, base=self._latest.metrics.newest + 1)
-                self._begin(self._train.new_run_id(), configs, metrics, series=series)
+                self._begin_new(configs, series)
             elif repeats.pair_state(status.state for status in states.values()) in ("finished", "failed"):
                 return False
             else:
@@ -346,6 +347,10 @@ class Monitor:
         conductor = self._conductor
         if conductor is not None and conductor.is_alive() and conductor is not threading.current_thread():
             raise Conflict("Repeats are running: stop them first")
+
+    def _begin_new(self, configs: dict[str, ModelConfig], series: str | None = None) -> str:
+        metrics = MetricsLog(MODEL_NAMES, keep_unsaved=True, base=self._latest.metrics.newest + 1)
+        return self._begin(self._train.new_run_id(), configs, metrics, series=series)
 
     def _begin(
         self,
@@ -367,6 +372,7 @@ class Monitor:
         self.store.record(run, metrics, configs, self._machine.environment(), series)
         log.info("run %s: %s", run, "started" if checkpoints is None else "resumed")
         comparison.start()
+        self._past.clear()  # a resumed run's checkpoints will change
         self._comparison = comparison
         self._latest = Latest(run, metrics, self._model.describe_pairing(*configs.values()))
         return run
@@ -473,8 +479,11 @@ class Monitor:
         Those of its latest evaluation where it has trained here, else those of its checkpoint. Raises UnknownRun.
         """
         config = self._configs(run)[model]
+        is_past, known = run != self._latest.run, self._past.get(model)
+        if is_past and known is not None and known.run == run:  # asked many times while someone draws
+            return known
         status = self.store.run_status(run, model)
-        snapshot = self._comparison.trainers[model].snapshot if self._comparison and run == self._latest.run else None
+        snapshot = None if is_past or self._comparison is None else self._comparison.trainers[model].snapshot
         if snapshot is None:
             checkpoint = self.store.checkpoint(run, model)
             if checkpoint is None:
@@ -483,7 +492,10 @@ class Monitor:
             epoch = step / self._steps_per_epoch(config)
         else:
             step, epoch, weights = snapshot
-        return self._inspection.Source(run, model, step, epoch, config, status.precision or "float32", weights)
+        source = self._inspection.Source(run, model, step, epoch, config, status.precision or "float32", weights)
+        if is_past:
+            self._past[model] = source
+        return source
 
     def _cost(self, model: dict[str, Any]) -> dict[str, Any]:
         """Return a model's description, its memory counted in the precision that the run has found."""

@@ -408,14 +408,11 @@ def checkpoint_step(checkpoint: bytes) -> int:
 def fork_checkpoint(checkpoint: bytes, changed: str) -> bytes:
     """Return a checkpoint for a copy of its model that goes on with one setting changed.
 
-    Another optimizer has no use for the memory of the old one, and a changed learning rate none for the one that was
-    steered to.
+    Another optimizer has no use for the memory of the old one, and a changed learning rate none for the rate before.
     """
     state = torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)
-    if changed == "optimizer":
-        del state["engine"]["optimizer"]
     if changed in ("optimizer", "learning_rate"):
-        state["engine"].pop("learning_rate", None)
+        state["engine"].pop(changed, None)
     file = io.BytesIO()
     torch.save(state, file)
     return file.getvalue()

@@ -244,6 +244,25 @@ def test_past_run_is_asked_from_its_checkpoint(client: FlaskClient, monitor: Mon
     error_of(client.post("/api/predict", json={"run": "none", "pixels": [0] * 784}), 404, "unknown_run")
 
 
+def test_past_run_is_read_once_and_again_after_it_has_been_trained_further(
+    client: FlaskClient, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, other = finish(client, SHORT), SHORT | {"model1": SHORT["model1"] | {"seed": 4}}
+    finish(client, other)
+    read: list[int] = []
+    whole = monitor._inspection.read_weights
+    monkeypatch.setattr(monitor._inspection, "read_weights", lambda data: read.append(1) or whole(data))
+    before = [predict(client, run=run, split="test", image=image)["models"]["model1"] for image in (3, 4, 3)]
+    assert len(read) == 2  # one checkpoint for each model
+    assert before[0] == before[2] != before[1]
+    client.post(f"/api/runs/{run}/resume", json={"more_epochs": 1})
+    wait_until(client, "finished")
+    finish(client, other)
+    after = predict(client, run=run, split="test", image=3)["models"]["model1"]
+    assert after["step"] == 2 * before[0]["step"]
+    assert after["probabilities"] != before[0]["probabilities"]
+
+
 def test_images_are_those_of_the_split(client: FlaskClient, small_fashion_mnist: FashionMNIST) -> None:
     response = client.get("/api/images.png?split=validation&images=5,250")
     picture = np.asarray(Image.open(io.BytesIO(response.data)))
