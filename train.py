@@ -420,7 +420,7 @@ def fork_checkpoint(checkpoint: bytes, changed: str) -> bytes:
 
 def new_run_id() -> str:
     """Return a name for a run that sorts by the time of its start."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
 
 
 class Comparison:

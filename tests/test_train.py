@@ -810,7 +810,7 @@ def test_both_models_learn_real_data(fashion_mnist: FashionMNIST) -> None:
 def test_run_ids_are_unique_and_sort_by_time() -> None:
     ids = [train_module.new_run_id() for _ in range(100)]
     assert len(set(ids)) == 100
-    assert all(re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{4}", run) for run in ids)
+    assert all(re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{8}", run) for run in ids)
     assert [run[:15] for run in ids] == sorted(run[:15] for run in ids)
 
 

@@ -1,5 +1,6 @@
 """What the browser tests share: the program as a user starts it, and hands to work its page with."""
 
+import json
 import os
 import re
 import shutil
@@ -23,7 +24,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-PATIENCE_MS = 20_000  # for a busy machine; nothing waits that long in the ordinary
+PATIENCE_MS = 60_000  # for a busy machine; nothing waits that long in the ordinary
 
 COUNT_POINTS = """(wanted) => {
     const lines = document.querySelector("#chart").data ?? [];
@@ -69,6 +70,11 @@ class Server:
         command = [sys.executable, "server.py", "--port", str(self._port), *self._options]
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(lambda: answers(self.url), "answer from the server")
+
+    def is_ready(self) -> bool:
+        """Whether the data and PyTorch are there, so that a comparison can start."""
+        with urllib.request.urlopen(f"{self.url}api/config", timeout=30) as response:
+            return bool(json.load(response)["status"] == "ready")
 
     def stop(self) -> None:
         assert self._process is not None

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, FLAGS, PATIENCE_MS, TWO_SMALL, Faults, Server, stop_training, train_to_the_end
+from browser import CHROMIUM, FLAGS, PATIENCE_MS, TWO_SMALL, Faults, Server, stop_training, train_to_the_end, wait_for
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 
@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 def server(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(data_dir, tmp_path_factory.mktemp("runs"))
     server.start()
+    wait_for(server.is_ready, "readiness of the server")
     yield server
     server.stop()
 
