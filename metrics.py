@@ -298,7 +298,7 @@ class MetricsLog:
         return newest, {
             model: status.as_json()
             | {
-                "points": _as_columns(Point, points),
+                "points": _point_columns(points),
                 "evaluations": _columns(Evaluation, evaluations),
                 "events": _columns(Event, events),
             }
@@ -306,15 +306,21 @@ class MetricsLog:
         }
 
 
+def _point_columns(points: Sequence[Point]) -> dict[str, list[Any]]:
+    """Return points, which are rounded as they are kept, as one list a field, None for NaN and Inf."""
+    columns = zip(*points, strict=True) if points else [()] * len(Point._fields)
+    return {
+        name: list(column) if math.isfinite(sum(column)) else [_finite(value) for value in column]
+        for name, column in zip(Point._fields, columns, strict=True)
+    }
+
+
 def _columns(kind: type[NamedTuple], rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
-    """Return rows as one list a field, rounded to what a chart can show."""
-    return _as_columns(kind, [tuple(map(_round, row)) for row in rows])
-
-
-def _as_columns(kind: type[NamedTuple], rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
-    """Return rounded rows as one list a field, None for NaN and Inf."""
+    """Return rows as one list a field, rounded to what a chart can show, None for NaN and Inf."""
     columns = zip(*rows, strict=True) if rows else [()] * len(kind._fields)
-    return {name: [_finite(value) for value in column] for name, column in zip(kind._fields, columns, strict=True)}
+    return {
+        name: [_finite(_round(value)) for value in column] for name, column in zip(kind._fields, columns, strict=True)
+    }
 
 
 def _round(value: Any) -> Any:

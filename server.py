@@ -4,7 +4,6 @@
 """
 
 import argparse
-import gzip
 import importlib.util
 import json
 import logging
@@ -29,12 +28,12 @@ from inside import NothingThere
 from measures import AXES
 from monitor import COMMANDS, MAX_EPOCHS, BadFork, Conflict, Monitor, NotReady, TooManyEpochs
 from pictures import MOST as MOST_PICTURES
+from polls import Polls, PollsFirst, pack, serve_forever
 from predictions import CLASSES, SHOWS, SORTS, SPLITS, Filter
 from repeats import FEWEST, MOST
 from store import NotSaved, RunStore, StoreError, UnknownRun
 
 DEFAULT_PORT = 8080
-GZIP_FROM = 1400  # bytes: what fits one packet gains nothing
 MAX_NAME = 100  # characters of a run's name
 ONE_DAY = 24 * 60 * 60  # seconds
 PIXELS = 28 * 28  # of an image
@@ -67,7 +66,7 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
     """Return the app that serves a monitor; `host` is the address it will listen on."""
     app = Flask(__name__)
     app.json = FastJSON(app)
-    app.wsgi_app = Guard(app.wsgi_app, host)  # type: ignore[method-assign]
+    app.wsgi_app = Guard(Polls(app.wsgi_app, monitor.metrics), host)  # type: ignore[method-assign]
     plotly = plotly_directory()
 
     @app.get("/")
@@ -187,6 +186,7 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
 
     @app.get("/api/metrics")
     def metrics() -> dict[str, Any]:
+        """Answer a poll whose query is not as Polls expects it, or say what is wrong with it."""
         since = request.args.get("since")
         if since is not None and not is_whole(since):
             raise BadRequest("Bad cursor", {"since": f"since must be a whole number, got {since[:80]!a}"})
@@ -277,12 +277,9 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
     @app.after_request
     def compress(response: Response) -> Response:
         if response.mimetype == "application/json":
-            response.headers["Cache-Control"] = "no-store"
-            body = response.get_data()
-            if len(body) >= GZIP_FROM and "gzip" in request.headers.get("Accept-Encoding", ""):
-                response.set_data(gzip.compress(body, compresslevel=4))
-                response.headers["Content-Encoding"] = "gzip"
-                response.headers["Vary"] = "Accept-Encoding"
+            body, headers = pack(response.get_data(), request.headers.get("Accept-Encoding", ""))
+            response.set_data(body)
+            response.headers.update(headers)
         return response
 
     def run_asked_for() -> str | None:
@@ -453,15 +450,17 @@ def main(arguments: list[str] | None = None) -> int:
 def serve(monitor: Monitor, host: str, port: int) -> int:
     """Serve a monitor and load its data until a signal comes; return the exit code."""
     app = create_app(monitor, host)
+    dispatcher, sockets = PollsFirst(), dict[int, Any]()
+    dispatcher.set_thread_count(8)
     try:
-        server = create_server(
+        create_server(
             app,
+            sockets,
+            _dispatcher=dispatcher,
             host=host,
             port=port,
-            threads=8,
             max_request_body_size=MAX_BODY,
-            connection_limit=1000 if HAS_POLL else 400,  # waitress' 100 could be taken up by idle clients
-            asyncore_use_poll=HAS_POLL,  # select() ends at 1024 file descriptors, on Windows at 512
+            connection_limit=1000 if HAS_POLL else 400,  # waitress' 100 could be taken by idle clients
             channel_timeout=60,
             ident=None,
         )
@@ -469,7 +468,7 @@ def serve(monitor: Monitor, host: str, port: int) -> int:
         return fail(f"Cannot listen on {host}:{port} ({error}): choose another with --port")
     print(address(app.wsgi_app, host, port), flush=True)  # type: ignore[arg-type]
     threading.Thread(target=monitor.load, name="loader", daemon=True).start()
-    server.run()
+    serve_forever(dispatcher, sockets)
     return 0
 
 

@@ -10,17 +10,20 @@ too: they run here.
 """
 
 import argparse
-import gzip
+import heapq
 import io
 import json
 import math
+import os
 import re
+import selectors
 import socket
 import statistics
 import sys
 import tempfile
 import threading
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -36,7 +39,8 @@ from store import RunStore
 POLLS_PER_SECOND = 10_000 / 60
 PAGES = 20  # threads that poll
 WHOLE_EVERY = 100  # polls
-TURN = 5.0  # seconds of one measurement of the training speed
+SETTLE = 0.5  # seconds before it is measured
+TURN = 3.0  # seconds of one measurement of the training speed
 CURSOR = re.compile(rb'"boot":"(\w+)","run":"([\w-]+)","next":(\d+)')
 LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 RUN = "20260101-000000-load"
@@ -80,82 +84,109 @@ def make_history(runs: Path, points: int) -> None:
 
 
 class Pollers:
-    """Pages that poll together at the wanted rate until stopped; they note the seconds and bytes of each answer."""
+    """Pages that poll together at the wanted rate until stopped; they note the seconds and bytes of each answer.
+
+    One thread drives them all, so that they take little of the processor that the server and the trainers need.
+    `busy` is the processor time that they take nevertheless, in seconds.
+    """
 
     def __init__(self, server: Server) -> None:
-        self.server = server
         self.deltas: list[tuple[float, int]] = []
         self.wholes: list[tuple[float, int]] = []
         self.errors = 0
+        self.busy = 0.0
+        self.polling = 0.0  # seconds
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._poll, args=(page,)) for page in range(PAGES)]
+        self._selector = selectors.DefaultSelector()
+        self._pages = [Page(int(server.url.rsplit(":", 1)[1]), number) for number in range(PAGES)]
+        for page in self._pages:
+            page.open(self._selector)
 
     def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._poll)
+        self._thread.start()
 
     def stop(self) -> None:
         self._stop.set()
-        for thread in self._threads:
-            thread.join()
+        self._thread.join()
 
-    def _poll(self, page: int) -> None:
+    def _poll(self) -> None:
+        began, busy = time.perf_counter(), time.thread_time()
         interval = PAGES / POLLS_PER_SECOND
-        query = ""
-        due = time.perf_counter() + interval * page / PAGES
-        number = page * WHOLE_EVERY // PAGES  # not all pages are opened at once
-        with Connection(self.server) as connection:
-            while not self._stop.wait(max(0.0, due - time.perf_counter())):
-                due += interval
-                number += 1
-                whole = number % WHOLE_EVERY == 0 or not query
-                began = time.perf_counter()
+        due = [(began + interval * number / PAGES, number) for number in range(PAGES)]  # a heap
+        while len(due) < PAGES or not self._stop.is_set():
+            wait = due[0][0] - time.perf_counter() if due and not self._stop.is_set() else 0.1
+            for key, _ in self._selector.select(max(0.0, wait)):
+                page: Page = key.data
                 try:
-                    body = connection.get("/api/metrics" + ("" if whole else query))
+                    size = page.receive()
                 except OSError:
                     self.errors += 1
-                    connection.open()
-                    continue
-                (self.wholes if whole else self.deltas).append((time.perf_counter() - began, len(body)))
-                text = gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
-                query = "?boot={}&run={}&since={}".format(*(part.decode() for part in CURSOR.search(text).groups()))  # type: ignore[union-attr]
+                    page.open(self._selector)
+                    size = 0
+                if size is not None:
+                    (self.wholes if page.whole else self.deltas).append((time.perf_counter() - page.asked, size))
+                    heapq.heappush(due, (page.due + interval, page.number))
+            while due and due[0][0] <= time.perf_counter() and not self._stop.is_set():
+                at, number = heapq.heappop(due)
+                self._pages[number].ask(at)
+        self.busy += time.thread_time() - busy
+        self.polling += time.perf_counter() - began
 
 
-class Connection:
-    """A kept connection that costs its own process next to nothing: http.client would take more than the server."""
+class Page:
+    """A page's connection, which is kept; http.client would take more of the processor than the server."""
 
-    def __init__(self, server: Server) -> None:
-        self._port = int(server.url.rsplit(":", 1)[1])
-        self.open()
+    def __init__(self, port: int, number: int) -> None:
+        self.number = number
+        self.due = self.asked = 0.0
+        self.whole = True
+        self._port = port
+        self._polls = number * WHOLE_EVERY // PAGES  # not all are opened at once
+        self._query = ""
+        self._received = b""
+        self._socket: socket.socket | None = None
 
-    def open(self) -> None:
+    def open(self, selector: selectors.BaseSelector) -> None:
+        self.close(selector)
         self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=30)
+        selector.register(self._socket, selectors.EVENT_READ, self)
 
-    def get(self, path: str) -> bytes:
-        """Return the body of an answer. Raises OSError where there is none, or another than 200."""
-        self._socket.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n".encode())
-        received = b""
-        while b"\r\n\r\n" not in received:
-            received += self._receive()
-        head, body = received.split(b"\r\n\r\n", 1)
-        length = LENGTH.search(head)
-        if not head.startswith(b"HTTP/1.1 200") or length is None:
-            raise OSError(head.split(b"\r\n")[0].decode())
-        while len(body) < int(length.group(1)):
-            body += self._receive()
-        return body
+    def close(self, selector: selectors.BaseSelector) -> None:
+        if self._socket:
+            selector.unregister(self._socket)
+            self._socket.close()
+        self._socket = None
 
-    def _receive(self) -> bytes:
-        received = self._socket.recv(65536)
+    def ask(self, due: float) -> None:
+        """Poll by cursor, or for the whole history as a page does that is opened."""
+        self._polls += 1
+        self.whole = self._polls % WHOLE_EVERY == 0 or not self._query
+        self._received = b""
+        self.due, self.asked = due, time.perf_counter()
+        query = "" if self.whole else self._query
+        request = f"GET /api/metrics{query} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n"
+        self._socket.sendall(request.encode())  # type: ignore[union-attr]
+
+    def receive(self) -> int | None:
+        """Return the bytes of the answer's body once it is complete. Raises OSError where there is no good one."""
+        received = self._socket.recv(65536)  # type: ignore[union-attr]
         if not received:
             raise ConnectionError("the server has closed the connection")
-        return received
-
-    def __enter__(self) -> "Connection":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
+        self._received += received
+        head, end, body = self._received.partition(b"\r\n\r\n")
+        length = LENGTH.search(head)
+        if not end:
+            return None
+        if not head.startswith(b"HTTP/1.1 200") or length is None:
+            raise OSError(head.split(b"\r\n")[0].decode())
+        if len(body) < int(length.group(1)):
+            return None
+        text = zlib.decompressobj(wbits=31).decompress(body, 500) if body[:2] == b"\x1f\x8b" else body
+        boot, run, since = CURSOR.search(text).groups()  # type: ignore[union-attr]
+        self._query = f"?boot={boot.decode()}&run={run.decode()}&since={since.decode()}"
+        return len(body)
 
 
 def idle_and_slow_clients(server: Server, count: int) -> list[socket.socket]:
@@ -172,23 +203,30 @@ def idle_and_slow_clients(server: Server, count: int) -> list[socket.socket]:
     return clients
 
 
-def steps_per_second(server: Server, seconds: float) -> float:
-    """Return both trainers' steps a second."""
+class Progress:
+    """How fast both trainers go, as the server tells it."""
 
-    def steps() -> tuple[float, int]:
-        answer = server.get(f"/api/metrics?{urlencode(cursor())}")
-        return time.perf_counter(), sum(model["step"] for model in answer.json["models"].values())
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._cursor: dict[str, Any] = {}
 
-    def cursor() -> dict[str, Any]:
-        """One behind the newest: an answer of a few points, that still tells both models' step."""
-        return {"boot": first["boot"], "run": first["run"], "since": first["next"]}
+    def steps_per_second(self) -> float:
+        """Return both trainers' steps over a turn in which no epoch ends: evaluations take the time of many."""
+        while True:
+            time.sleep(SETTLE)
+            began, before = self._epochs()
+            time.sleep(TURN)
+            ended, after = self._epochs()
+            whole = all(math.ceil(before[model]) == math.ceil(after[model]) for model in MODEL_NAMES)
+            if whole:
+                return self._epoch * sum(after[model] - before[model] for model in MODEL_NAMES) / (ended - began)
 
-    first = server.get("/api/metrics").json
-    time.sleep(0.5)
-    began, before = steps()
-    time.sleep(seconds)
-    ended, after = steps()
-    return (after - before) / (ended - began)
+    def _epochs(self) -> tuple[float, dict[str, float]]:
+        """Return the time and how far each model is, with as little of the history as can be asked for."""
+        answer = self._server.get(f"/api/metrics?{urlencode(self._cursor)}").json
+        self._cursor = {"boot": answer["boot"], "run": answer["run"], "since": answer["next"]}
+        self._epoch = answer["models"]["model1"]["total_steps"] / CONFIG.epochs
+        return time.perf_counter(), {name: model["epoch"] for name, model in answer["models"].items()}
 
 
 def measure(seconds: float, points: int, clients: int) -> dict[str, Any]:
@@ -202,35 +240,30 @@ def measure(seconds: float, points: int, clients: int) -> dict[str, Any]:
             server.wait_for("/api/metrics", lambda answer: answer["models"]["model1"]["batches_per_second"])
             sockets = idle_and_slow_clients(server, clients)
             memory = [resident_megabytes(server.process.pid)]
-            ratios, seen, wholes, errors, polled_seconds = [], list[tuple[float, int]](), [], 0, 0.0
-            for _ in range(max(1, round(seconds / (2 * (TURN + 1))))):
-                pollers = Pollers(server)
-                start = time.perf_counter()
+            pollers, progress, ratios = Pollers(server), Progress(server), []
+            end = time.perf_counter() + seconds
+            while time.perf_counter() < end:
                 pollers.start()
-                polled = steps_per_second(server, TURN)
+                polled = progress.steps_per_second()
                 pollers.stop()
-                polled_seconds += time.perf_counter() - start
-                alone = steps_per_second(server, TURN)
-                ratios.append(polled / alone)
-                seen += pollers.deltas
-                wholes += pollers.wholes
-                errors += pollers.errors
+                ratios.append(polled / progress.steps_per_second())
                 memory.append(resident_megabytes(server.process.pid))
             for client in sockets:
                 client.close()
-    took = [each for each, _ in seen]
+    deltas, wholes = ([took for took, _ in some] for some in (pollers.deltas, pollers.wholes))
     return {
-        "polls": len(seen) + len(wholes),
-        "polls_per_minute": 60 * (len(seen) + len(wholes)) / polled_seconds,
-        "errors": errors,
-        "delta_p50_ms": 1000 * statistics.median(took),
-        "delta_p99_ms": 1000 * percentile(took, 0.99),
-        "all_p99_ms": 1000 * percentile(took + [each for each, _ in wholes], 0.99),
-        "delta_largest_bytes": max(size for _, size in seen),
-        "whole_p50_ms": 1000 * statistics.median(each for each, _ in wholes),
-        "whole_p99_ms": 1000 * percentile([each for each, _ in wholes], 0.99),
-        "whole_largest_bytes": max(size for _, size in wholes),
+        "polls": len(deltas + wholes),
+        "polls_per_minute": 60 * len(deltas + wholes) / pollers.polling,
+        "errors": pollers.errors,
+        "delta_p50_ms": 1000 * statistics.median(deltas),
+        "delta_p99_ms": 1000 * percentile(deltas, 0.99),
+        "all_p99_ms": 1000 * percentile(deltas + wholes, 0.99),
+        "delta_largest_bytes": max(size for _, size in pollers.deltas),
+        "whole_p50_ms": 1000 * statistics.median(wholes),
+        "whole_p99_ms": 1000 * percentile(wholes, 0.99),
+        "whole_largest_bytes": max(size for _, size in pollers.wholes),
         "slowing": [1 - ratio for ratio in ratios],
+        "pollers_share_of_all_cores": pollers.busy / pollers.polling / (os.cpu_count() or 1),
         "memory_mb": memory,
         "resumed_in_seconds": resumed,
     }
@@ -248,9 +281,12 @@ def main() -> None:
         print(json.dumps(result, indent=2))
         return
     slowing, memory = result.pop("slowing"), result.pop("memory_mb")
+    error = statistics.stdev(slowing) / math.sqrt(len(slowing)) if len(slowing) > 1 else math.nan
     print(
-        f"training slowed by {statistics.median(slowing):.1%} (from {min(slowing):.1%} to {max(slowing):.1%}, "
-        f"n = {len(slowing)}); memory {memory[0]:.0f} MB before, {memory[-1]:.0f} MB after"
+        f"training slowed by {statistics.mean(slowing):.1%} in the mean, standard error {error:.1%}, "
+        f"median {statistics.median(slowing):.1%} ({min(slowing):.1%} to {max(slowing):.1%}, n = {len(slowing)}); "
+        f"of it the pollers' own processor time: {result.pop('pollers_share_of_all_cores'):.1%}\n"
+        f"memory {memory[0]:.0f} MB before, {memory[-1]:.0f} MB after"
     )
     for name, value in result.items():
         print(f"{name.replace('_', ' ')}: {value:,.1f}" if isinstance(value, float) else f"{name}: {value:,}")

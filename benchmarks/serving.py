@@ -49,7 +49,9 @@ class Server:
         while time.perf_counter() < deadline:
             try:
                 answer = self.get(path).json
-            except (urllib.error.URLError, ConnectionError):
+            except (urllib.error.URLError, ConnectionError) as error:
+                if self.process.poll() is not None:
+                    raise RuntimeError(f"The server has ended with exit code {self.process.returncode}") from error
                 answer = None
             if answer is not None and condition(answer):
                 return answer
