@@ -317,10 +317,10 @@ def _point_columns(points: Sequence[Point]) -> dict[str, list[Any]]:
 
 def _columns(kind: type[NamedTuple], rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
     """Return rows as one list a field, rounded to what a chart can show, None for NaN and Inf."""
-    columns = zip(*rows, strict=True) if rows else [()] * len(kind._fields)
-    return {
-        name: [_finite(_round(value)) for value in column] for name, column in zip(kind._fields, columns, strict=True)
-    }
+    if not rows:
+        return {name: [] for name in kind._fields}
+    columns = zip(kind._fields, zip(*rows, strict=True), strict=True)
+    return {name: [_finite(_round(value)) for value in column] for name, column in columns}
 
 
 def _round(value: Any) -> Any:

@@ -453,7 +453,7 @@ def serve(monitor: Monitor, host: str, port: int) -> int:
     dispatcher, sockets = PollsFirst(), dict[int, Any]()
     dispatcher.set_thread_count(8)
     try:
-        create_server(
+        server = create_server(
             app,
             sockets,
             _dispatcher=dispatcher,
@@ -468,7 +468,7 @@ def serve(monitor: Monitor, host: str, port: int) -> int:
         return fail(f"Cannot listen on {host}:{port} ({error}): choose another with --port")
     print(address(app.wsgi_app, host, port), flush=True)  # type: ignore[arg-type]
     threading.Thread(target=monitor.load, name="loader", daemon=True).start()
-    serve_forever(dispatcher, sockets)
+    serve_forever(server, dispatcher, sockets)
     return 0
 
 

@@ -26,9 +26,8 @@ import time
 import zlib
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
-from serving import ROOT, Server, percentile, resident_megabytes, running_server
+from serving import ROOT, Progress, Server, percentile, resident_megabytes, running_server, spread
 
 sys.path.insert(0, str(ROOT))
 
@@ -37,9 +36,8 @@ from metrics import Event, MetricsLog, Point, Status
 from store import RunStore
 
 POLLS_PER_SECOND = 10_000 / 60
-PAGES = 20  # threads that poll
+PAGES = 20
 WHOLE_EVERY = 100  # polls
-SETTLE = 0.5  # seconds before it is measured
 TURN = 3.0  # seconds of one measurement of the training speed
 CURSOR = re.compile(rb'"boot":"(\w+)","run":"([\w-]+)","next":(\d+)')
 LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
@@ -203,32 +201,6 @@ def idle_and_slow_clients(server: Server, count: int) -> list[socket.socket]:
     return clients
 
 
-class Progress:
-    """How fast both trainers go, as the server tells it."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._cursor: dict[str, Any] = {}
-
-    def steps_per_second(self) -> float:
-        """Return both trainers' steps over a turn in which no epoch ends: evaluations take the time of many."""
-        while True:
-            time.sleep(SETTLE)
-            began, before = self._epochs()
-            time.sleep(TURN)
-            ended, after = self._epochs()
-            whole = all(math.ceil(before[model]) == math.ceil(after[model]) for model in MODEL_NAMES)
-            if whole:
-                return self._epoch * sum(after[model] - before[model] for model in MODEL_NAMES) / (ended - began)
-
-    def _epochs(self) -> tuple[float, dict[str, float]]:
-        """Return the time and how far each model is, with as little of the history as can be asked for."""
-        answer = self._server.get(f"/api/metrics?{urlencode(self._cursor)}").json
-        self._cursor = {"boot": answer["boot"], "run": answer["run"], "since": answer["next"]}
-        self._epoch = answer["models"]["model1"]["total_steps"] / CONFIG.epochs
-        return time.perf_counter(), {name: model["epoch"] for name, model in answer["models"].items()}
-
-
 def measure(seconds: float, points: int, clients: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         make_history(Path(folder), points)
@@ -244,9 +216,9 @@ def measure(seconds: float, points: int, clients: int) -> dict[str, Any]:
             end = time.perf_counter() + seconds
             while time.perf_counter() < end:
                 pollers.start()
-                polled = progress.steps_per_second()
+                polled = progress.epochs_per_second(TURN)
                 pollers.stop()
-                ratios.append(polled / progress.steps_per_second())
+                ratios.append(polled / progress.epochs_per_second(TURN))
                 memory.append(resident_megabytes(server.process.pid))
             for client in sockets:
                 client.close()
@@ -281,13 +253,9 @@ def main() -> None:
         print(json.dumps(result, indent=2))
         return
     slowing, memory = result.pop("slowing"), result.pop("memory_mb")
-    error = statistics.stdev(slowing) / math.sqrt(len(slowing)) if len(slowing) > 1 else math.nan
-    print(
-        f"training slowed by {statistics.mean(slowing):.1%} in the mean, standard error {error:.1%}, "
-        f"median {statistics.median(slowing):.1%} ({min(slowing):.1%} to {max(slowing):.1%}, n = {len(slowing)}); "
-        f"of it the pollers' own processor time: {result.pop('pollers_share_of_all_cores'):.1%}\n"
-        f"memory {memory[0]:.0f} MB before, {memory[-1]:.0f} MB after"
-    )
+    print(f"training slowed by {spread(slowing)}")
+    print(f"of it the pollers' own processor time: {result.pop('pollers_share_of_all_cores'):.1%}")
+    print(f"memory {memory[0]:.0f} MB before, {memory[-1]:.0f} MB after")
     for name, value in result.items():
         print(f"{name.replace('_', ' ')}: {value:,.1f}" if isinstance(value, float) else f"{name}: {value:,}")
 

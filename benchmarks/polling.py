@@ -1,6 +1,6 @@
 """What serving costs: latency and size of polls, and how much two polling pages slow down training.
 
-    python benchmarks/polling.py [--pairs 6] [--seconds 10] [--json]
+    python benchmarks/polling.py [--pairs 12] [--seconds 4] [--json]
 
 Slowing is measured on one run of two default models, in turns with and without two pages that
 poll by cursor every 2 s. The million-step history is made of synthetic points: the log does not know.
@@ -17,7 +17,7 @@ import time
 from typing import Any
 from urllib.parse import urlencode
 
-from serving import ROOT, Server, percentile, running_server
+from serving import ROOT, Progress, Server, percentile, running_server, spread
 
 sys.path.insert(0, str(ROOT))
 
@@ -42,19 +42,13 @@ def poll_by_cursor(server: Server, stop: threading.Event, interval: float, seen:
         cursor = {"boot": news["boot"], "run": news["run"], "since": news["next"]}
 
 
-def steps_done(server: Server) -> int:
-    return sum(model["step"] for model in server.get("/api/metrics").json["models"].values())
-
-
-def steps_per_second(server: Server, seconds: float, pages: int, seen: list[tuple[float, int]]) -> float:
-    """Return both trainers' steps a second while `pages` pages poll."""
+def speed(progress: Progress, server: Server, seconds: float, pages: int, seen: list[tuple[float, int]]) -> float:
+    """Return both trainers' epochs a second while `pages` pages poll."""
     stop = threading.Event()
     pollers = [threading.Thread(target=poll_by_cursor, args=(server, stop, POLL_SECONDS, seen)) for _ in range(pages)]
-    before, start = steps_done(server), time.perf_counter()
     for poller in pollers:
         poller.start()
-    time.sleep(seconds)
-    rate = (steps_done(server) - before) / (time.perf_counter() - start)
+    rate = progress.epochs_per_second(seconds)
     stop.set()
     for poller in pollers:
         poller.join()
@@ -83,16 +77,15 @@ def measure(pairs: int, seconds: float) -> dict[str, Any]:
         server.post("/api/start", {"model1": {"epochs": 500}, "model2": {"epochs": 500}})
         server.wait_for("/api/metrics", lambda answer: answer["models"]["model1"]["step"] > 300)
         seen: list[tuple[float, int]] = []
-        ratios = []
+        progress, ratios = Progress(server), []
         for _ in range(pairs):
-            polled = steps_per_second(server, seconds, PAGES, seen)
-            alone = steps_per_second(server, seconds, 0, seen)
-            ratios.append(polled / alone)
+            polled = speed(progress, server, seconds, PAGES, seen)
+            ratios.append(polled / speed(progress, server, seconds, 0, seen))
         dense: list[tuple[float, int]] = []
         stop = threading.Event()
         poller = threading.Thread(target=poll_by_cursor, args=(server, stop, 0.02, dense))
         poller.start()
-        time.sleep(2 * seconds)
+        time.sleep(4 * seconds)
         stop.set()
         poller.join()
         server.post("/api/pause", {})
@@ -117,8 +110,8 @@ def measure(pairs: int, seconds: float) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=6)
-    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--pairs", type=int, default=12)
+    parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     result = measure(options.pairs, options.seconds)
@@ -126,10 +119,7 @@ def main() -> None:
         print(json.dumps(result, indent=2))
         return
     slowing = result.pop("slowing")
-    print(
-        f"training slowed by {PAGES} polling pages: {statistics.median(slowing):.1%} "
-        f"(from {min(slowing):.1%} to {max(slowing):.1%}, n = {len(slowing)})"
-    )
+    print(f"training slowed by {PAGES} polling pages: {spread(slowing)}")
     for name, value in result.items():
         print(
             f"{name.replace('_', ' ')}: {value:,.1f}"

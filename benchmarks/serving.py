@@ -1,7 +1,9 @@
 """A real server in a process of its own, for the benchmarks that measure it from outside."""
 
 import json
+import math
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -13,8 +15,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 ROOT = Path(__file__).resolve().parent.parent
+SETTLE = 0.5  # seconds from a change to what is measured
+
+
+def spread(shares: list[float]) -> str:
+    """Return mean, standard error, median and range of shares of one, as text."""
+    error = statistics.stdev(shares) / math.sqrt(len(shares)) if len(shares) > 1 else math.nan
+    return (
+        f"{statistics.mean(shares):.1%} in the mean, standard error {error:.1%}, "
+        f"median {statistics.median(shares):.1%} ({min(shares):.1%} to {max(shares):.1%}, n = {len(shares)})"
+    )
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,30 @@ class Server:
         start = time.perf_counter()
         with urllib.request.urlopen(request, timeout=30) as response:
             return Answer(response.read(), time.perf_counter() - start)
+
+
+class Progress:
+    """How fast both trainers go, as the server tells it."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._cursor: dict[str, Any] = {}
+
+    def epochs_per_second(self, seconds: float) -> float:
+        """Return both trainers' speed over so long in which no epoch ends: evaluations take the time of many steps."""
+        while True:
+            time.sleep(SETTLE)
+            began, before = self._epochs()
+            time.sleep(seconds)
+            ended, after = self._epochs()
+            if all(math.ceil(before[model]) == math.ceil(after[model]) for model in before):
+                return (sum(after.values()) - sum(before.values())) / (ended - began)
+
+    def _epochs(self) -> tuple[float, dict[str, float]]:
+        """Return the time and how far each model is, with as little of the history as can be asked for."""
+        answer = self._server.get(f"/api/metrics?{urlencode(self._cursor)}").json
+        self._cursor = {"boot": answer["boot"], "run": answer["run"], "since": answer["next"]}
+        return time.perf_counter(), {name: model["epoch"] for name, model in answer["models"].items()}
 
 
 @contextmanager
