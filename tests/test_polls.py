@@ -32,9 +32,7 @@ class Site:
         app = Polls(self._app, self._answer)
         self.server = create_server(app, self.sockets, _dispatcher=dispatcher, host="127.0.0.1", port=0)
         self.port = int(self.server.effective_port)
-        self._thread = threading.Thread(
-            target=serve_forever, args=(self.server, dispatcher, self.sockets), daemon=True
-        )
+        self._thread = threading.Thread(target=serve_forever, args=(self.server, dispatcher, self.sockets), daemon=True)
         self._thread.start()
 
     def _answer(self, boot: str | None, run: str | None, since: int | None) -> dict[str, Any]:
