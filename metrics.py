@@ -308,19 +308,20 @@ class MetricsLog:
 
 def _point_columns(points: Sequence[Point]) -> dict[str, list[Any]]:
     """Return points, which are rounded as they are kept, as one list a field, None for NaN and Inf."""
-    columns = zip(*points, strict=True) if points else [()] * len(Point._fields)
     return {
         name: list(column) if math.isfinite(sum(column)) else [_finite(value) for value in column]
-        for name, column in zip(Point._fields, columns, strict=True)
+        for name, column in _by_field(Point, points)
     }
 
 
 def _columns(kind: type[NamedTuple], rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
     """Return rows as one list a field, rounded to what a chart can show, None for NaN and Inf."""
-    if not rows:
-        return {name: [] for name in kind._fields}
-    columns = zip(kind._fields, zip(*rows, strict=True), strict=True)
-    return {name: [_finite(_round(value)) for value in column] for name, column in columns}
+    return {name: [_finite(_round(value)) for value in column] for name, column in _by_field(kind, rows)}
+
+
+def _by_field(kind: type[NamedTuple], rows: Sequence[tuple[Any, ...]]) -> Iterable[tuple[str, tuple[Any, ...]]]:
+    columns = zip(*rows, strict=True) if rows else [()] * len(kind._fields)
+    return zip(kind._fields, columns, strict=True)
 
 
 def _round(value: Any) -> Any:

@@ -105,9 +105,7 @@ class Monitor:
         self._dataset: Any = None
         self._inspector: Any = None
         self._inside: Inside | None = None
-        self._past: dict[
-            str, Any
-        ] = {}  # by model: the inspector.Source that was last read from a past run's checkpoint
+        self._past: dict[str, Any] = {}  # each model's inspector.Source that was last read from a past run
         self._comparison: Any = None
         self._conductor: repeats.Conductor | None = None
         self._closed = False

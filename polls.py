@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
+from waitress.server import create_server
 from waitress.task import ThreadedTaskDispatcher
 
 PATH = "/api/metrics"
@@ -87,13 +88,23 @@ class PollsFirst(ThreadedTaskDispatcher):  # type: ignore[misc]
         return count > 0
 
 
-def serve_forever(server: Any, dispatcher: PollsFirst, sockets: dict[int, Any]) -> None:
-    """Run what create_server has made with these until the sockets are closed or the program is to end."""
-    server.adj.send_bytes = ONE_WRITE
-    try:
-        while sockets:
-            wasyncore.loop(map=sockets, use_poll=True, count=1)  # select() ends at 1024 sockets
-            if dispatcher.answer_polls():
-                time.sleep(PAUSE)
-    except (SystemExit, KeyboardInterrupt):
-        dispatcher.shutdown()
+class PollServer:
+    """A waitress server that answers polls in batches; `settings` are waitress' own."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]], *, threads: int, **settings: Any) -> None:
+        """Listen. Raises OSError or ValueError where that is not possible."""
+        self.sockets: dict[int, Any] = {}
+        self._dispatcher = PollsFirst()
+        self._dispatcher.set_thread_count(threads)
+        self.waitress = create_server(app, self.sockets, _dispatcher=self._dispatcher, **settings)
+        self.waitress.adj.send_bytes = ONE_WRITE
+
+    def run(self) -> None:
+        """Serve until the sockets are closed or the program is to end."""
+        try:
+            while self.sockets:
+                wasyncore.loop(map=self.sockets, use_poll=True, count=1)  # select() ends at 1024 sockets
+                if self._dispatcher.answer_polls():
+                    time.sleep(PAUSE)
+        except (SystemExit, KeyboardInterrupt):
+            self._dispatcher.shutdown()

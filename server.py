@@ -19,7 +19,6 @@ from unicodedata import category
 import orjson
 from flask import Flask, Response, render_template, request, send_from_directory
 from flask.json.provider import DefaultJSONProvider
-from waitress.server import create_server
 from werkzeug.exceptions import HTTPException
 
 from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, InvalidSettings, ModelConfig, parse_config
@@ -28,7 +27,7 @@ from inside import NothingThere
 from measures import AXES
 from monitor import COMMANDS, MAX_EPOCHS, BadFork, Conflict, Monitor, NotReady, TooManyEpochs
 from pictures import MOST as MOST_PICTURES
-from polls import Polls, PollsFirst, pack, serve_forever
+from polls import Polls, PollServer, pack
 from predictions import CLASSES, SHOWS, SORTS, SPLITS, Filter
 from repeats import FEWEST, MOST
 from store import NotSaved, RunStore, StoreError, UnknownRun
@@ -450,15 +449,12 @@ def main(arguments: list[str] | None = None) -> int:
 def serve(monitor: Monitor, host: str, port: int) -> int:
     """Serve a monitor and load its data until a signal comes; return the exit code."""
     app = create_app(monitor, host)
-    dispatcher, sockets = PollsFirst(), dict[int, Any]()
-    dispatcher.set_thread_count(8)
     try:
-        server = create_server(
+        server = PollServer(
             app,
-            sockets,
-            _dispatcher=dispatcher,
             host=host,
             port=port,
+            threads=8,
             max_request_body_size=MAX_BODY,
             connection_limit=1000 if HAS_POLL else 400,  # waitress' 100 could be taken by idle clients
             channel_timeout=60,
@@ -468,7 +464,7 @@ def serve(monitor: Monitor, host: str, port: int) -> int:
         return fail(f"Cannot listen on {host}:{port} ({error}): choose another with --port")
     print(address(app.wsgi_app, host, port), flush=True)  # type: ignore[arg-type]
     threading.Thread(target=monitor.load, name="loader", daemon=True).start()
-    serve_forever(server, dispatcher, sockets)
+    server.run()
     return 0
 
 

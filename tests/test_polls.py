@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 from helpers import PATIENCE, wait_for
-from waitress.server import create_server
 
-from polls import GZIP_FROM, PATH, Polls, PollsFirst, pack, serve_forever
+from polls import GZIP_FROM, PATH, Polls, PollServer, pack
 
 WORKERS = 2
 LARGE = 2_000_000  # bytes: of ten such answers waitress waits until the client has read some
@@ -27,12 +26,10 @@ class Site:
         self.news: dict[str, Any] = {"boot": "b"}
         self.release = threading.Event()
         self.waiting = threading.Semaphore(0)
-        dispatcher, self.sockets = PollsFirst(), dict[int, Any]()
-        dispatcher.set_thread_count(WORKERS)
         app = Polls(self._app, self._answer)
-        self.server = create_server(app, self.sockets, _dispatcher=dispatcher, host="127.0.0.1", port=0)
-        self.port = int(self.server.effective_port)
-        self._thread = threading.Thread(target=serve_forever, args=(self.server, dispatcher, self.sockets), daemon=True)
+        self.server = PollServer(app, threads=WORKERS, host="127.0.0.1", port=0)
+        self.port = int(self.server.waitress.effective_port)
+        self._thread = threading.Thread(target=self.server.run, daemon=True)
         self._thread.start()
 
     def _answer(self, boot: str | None, run: str | None, since: int | None) -> dict[str, Any]:
@@ -61,7 +58,7 @@ def site() -> Iterator[Site]:
     site = Site()
     yield site
     site.release.set()
-    site.server.trigger.pull_trigger(lambda: [each.close() for each in list(site.sockets.values())])
+    site.server.waitress.trigger.pull_trigger(lambda: [each.close() for each in list(site.server.sockets.values())])
     site._thread.join(PATIENCE)
     assert not site._thread.is_alive()
 
@@ -110,13 +107,13 @@ def test_client_that_asks_for_much_and_reads_nothing_holds_nobody_up(site: Site)
 def test_clients_that_are_gone_before_their_answer_leave_nothing_behind(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    before = len(site.sockets)
+    before = len(site.server.sockets)
     for _ in range(50):
         with site.connect() as client:
             client.sendall(f"GET {PATH} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not a farewell
     assert site.get(PATH)["boot"] == "b"
-    wait_for(lambda: len(site.sockets) == before, "end of the connections")
+    wait_for(lambda: len(site.server.sockets) == before, "end of the connections")
     assert caplog.records == []
 
 
