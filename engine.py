@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,6 +97,7 @@ class Engine:
         self.steps_per_epoch = math.ceil(len(self.data.train) / config.batch_size)
         self.total_steps = self.steps_per_epoch * config.epochs
         self.step = 0
+        self.heed: Callable[[], object] = lambda: None  # called before each batch that is looked at; may break it off
         self.learning_rate = config.learning_rate  # the schedule's peak; may be changed between two steps
         self._generators = {purpose: torch.Generator(device) for purpose in ("augmentation", "dropout")}
         self.model.dropout.generator = self._generators["dropout"]
@@ -151,21 +153,35 @@ class Engine:
 
     @torch.inference_mode()
     def evaluate(self, split: Split) -> Examination:
-        """Examine the model on a split, in eval mode. An answer is the class of the highest probability."""
-        self.model.eval()
-        with self._autocast():
-            logits = torch.cat(
-                [self.model(normalise(images)) for images in torch.split(split.images, EVALUATION_BATCH)]
-            )
-        self.model.train()
+        """Examine the model on a split, in eval mode. An answer is the class of the highest probability.
+
+        Raises what `heed` raises.
+        """
+        answers = []
+        with self._in_eval_mode(), self._autocast():
+            for images in torch.split(split.images, EVALUATION_BATCH):
+                self.heed()
+                answers.append(self.model(normalise(images)))
+        logits = torch.cat(answers)
         loss = F.cross_entropy(logits.float(), split.labels).item()
         probabilities = logits.float().softmax(1).cpu().numpy()
         right = probabilities.argmax(1) == split.labels.cpu().numpy()
         return Examination(loss, float(right.mean()), probabilities)
 
+    @contextlib.contextmanager
+    def _in_eval_mode(self) -> Iterator[None]:
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self.model.train()
+
     @torch.inference_mode()
     def inspect(self) -> Insight:
-        """Look inside the model as it is, at the gradients of the last step and on INSIGHT_IMAGES validation images."""
+        """Look inside the model as it is, at the gradients of the last step and on INSIGHT_IMAGES validation images.
+
+        Raises what `heed` raises.
+        """
         weights = self.model.weights_by_layer()
         kernels = weights["conv1"].detach()[:, 0].float().cpu().numpy()  # (K, side, side)
         gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in weights.values()]
@@ -179,15 +195,14 @@ class Engine:
     def _dead_shares(self) -> dict[str, float]:
         """Return of each layer with a ReLU which share of its units stays 0 for all the images."""
         alive: dict[str, Tensor] = {}
-        self.model.eval()
-        for images in torch.split(self.data.validation.first(INSIGHT_IMAGES).images, EVALUATION_BATCH):
-            with self._autocast():
+        with self._in_eval_mode(), self._autocast():
+            for images in torch.split(self.data.validation.first(INSIGHT_IMAGES).images, EVALUATION_BATCH):
+                self.heed()
                 found = self.model.activations(normalise(images))
-            del found["output"]
-            for name, values in found.items():
-                units = (values != 0).flatten(2).any(2).any(0) if values.dim() == 4 else (values != 0).any(0)
-                alive[name] = alive[name] | units if name in alive else units
-        self.model.train()
+                del found["output"]
+                for name, values in found.items():
+                    units = (values != 0).flatten(2).any(2).any(0) if values.dim() == 4 else (values != 0).any(0)
+                    alive[name] = alive[name] | units if name in alive else units
         return {name: 1 - units.float().mean().item() for name, units in alive.items()}
 
     def state(self) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from train import Comparison, ModelTrainer
 
 REFRESH = 0.2  # seconds between two looks at the trainers
 LOG_INTERVAL = 10.0  # seconds between two lines of a bar that goes to a file
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
@@ -173,15 +174,13 @@ def train(options: argparse.Namespace) -> int:
     answers = TestAnswers()
     comparison = Comparison(configs, dataset, metrics=metrics, keeper=answers)
     interrupted = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: interrupted.set())
+    _stop_on_signal(interrupted)
     comparison.start()
     follow(comparison, interrupted)
     if interrupted.is_set():
-        print("\nStopped; what was measured is kept.", file=sys.stderr)
-        if comparison.active:
-            comparison.stop()
-        comparison.join()
+        print("\nStopping; what was measured is kept. Ctrl-C again ends at once.", file=sys.stderr)
+    comparison.end()
+    comparison.join()
     records = {
         name: ModelRecord(news.status, news.points, news.evaluations) for name, news in metrics.take_news().items()
     }
@@ -193,6 +192,18 @@ def train(options: argparse.Namespace) -> int:
     if options.plot:
         plot_curves(records, options.plot)
     return exit_code(comparison.trainers, records)
+
+
+def _stop_on_signal(interrupted: threading.Event) -> None:
+    """Set the event at the first Ctrl-C or SIGTERM; a second one ends the process at once."""
+
+    def stop(*_: object) -> None:
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        interrupted.set()
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop)
 
 
 def verdict_line(dataset: FashionMNIST, answers: TestAnswers) -> str:

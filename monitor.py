@@ -297,8 +297,8 @@ class Monitor:
             if self._conductor is None or not self._conductor.is_alive():
                 raise Conflict("No repeats are running")
             self._conductor.stop()
-            if self._comparison is not None and self._comparison.active:
-                self._comparison.stop()
+            if self._comparison is not None:
+                self._comparison.end()
 
     def repeats(self, series: str | None) -> dict[str, Any]:
         """Return a series, the latest unless named, as `/api/repeats` answers it. Raises UnknownRun for a name."""
@@ -341,6 +341,10 @@ class Monitor:
         self._comparison.join(seconds)
         return repeats.pair_state(trainer.state for trainer in self._comparison.trainers.values())
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise NotReady("The server is ending")
+
     def _check_no_series(self) -> None:
         conductor = self._conductor
         if conductor is not None and conductor.is_alive() and conductor is not threading.current_thread():
@@ -377,6 +381,7 @@ class Monitor:
 
     def _check_free(self, advice: str) -> None:
         """Raise Conflict while a comparison or a series is on; wait for the last batch of one that is not."""
+        self._check_open()
         self._check_no_series()
         if self._comparison is not None:
             if self._comparison.active:
@@ -503,15 +508,16 @@ class Monitor:
         return self._model.describe_model(config)
 
     def close(self) -> None:
-        """Stop what is training, wait for it, save it."""
+        """Stop what is training, wait for the batch that it is at, save it."""
         if self._conductor is not None:
             self._conductor.stop()
         with self._lock:
             self._closed = True
             if self._comparison is not None:
                 if self._comparison.active:
-                    self._comparison.stop()
-                self._comparison.join(timeout=4)
+                    log.info("ending after the batch that is on; a second Ctrl-C ends at once, without saving")
+                self._comparison.end()
+                self._comparison.join()
         if self._conductor is not None:
             self._conductor.join()
         if self._inspector is not None:

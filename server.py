@@ -488,8 +488,8 @@ def port_number(text: str) -> int:
 
 
 def _exit_on_signal(signum: int, frame: object) -> NoReturn:
-    for number in STOP_SIGNALS:  # an impatient second one must not break off the saving
-        signal.signal(number, signal.SIG_IGN)
+    for number in STOP_SIGNALS:  # a second one ends the process at once: what is saved by then is whole
+        signal.signal(number, signal.SIG_DFL)
     raise SystemExit(0)
 
 

@@ -55,6 +55,10 @@ class IllegalTransition(Exception):
         super().__init__(f"{trainer} is {state} and cannot become {wanted}: only one that is {sources} can")
 
 
+class Stopped(Exception):
+    """A stop has come: the run ends where it is."""
+
+
 class TrainingFailed(Exception):
     """A run cannot go on; the message says why and what to do about it."""
 
@@ -163,6 +167,12 @@ class ModelTrainer(threading.Thread):
             self._move_to("stopped")
             self._may_train.set()
 
+    def end(self) -> None:
+        """Stop where it is still on; one that has ended by itself, be it this very moment, stays as it is."""
+        with self._lock:
+            if self._state in ACTIVE_STATES:
+                self.stop()
+
     def steer(self, learning_rate: float) -> None:
         """Change the learning rate, a schedule's peak, from the next step on. Raises IllegalTransition once over."""
         with self._lock:
@@ -182,6 +192,7 @@ class ModelTrainer(threading.Thread):
         """Hold the engine in a frame of its own: an error's traceback would keep that of `run`."""
         with self._reaching_start_line():
             engine = Engine(self.config, self._dataset, self._device)
+            engine.heed = self._heed_stop
             self._restore(engine)
             self._announce(
                 parameters=sum(weights.numel() for weights in engine.model.parameters()),
@@ -191,7 +202,11 @@ class ModelTrainer(threading.Thread):
                 learning_rate=engine.learning_rate,
             )
         with engine.in_its_stream():
-            self._train(engine)
+            try:
+                self._train(engine)
+            except Stopped:
+                self._publish_steps(engine, flush=True)
+                self._keep(engine)
 
     @contextlib.contextmanager
     def _reaching_start_line(self) -> Iterator[None]:
@@ -205,11 +220,11 @@ class ModelTrainer(threading.Thread):
         evaluate_after = evaluation_steps(engine.steps_per_epoch, self.config.epochs)
         self._stopwatch.run()
         last_read = -math.inf
+        if engine.step in evaluate_after and not self._has_evaluated(engine.step):  # a stop has broken it off
+            self._publish_evaluation(engine)
         while engine.step < engine.total_steps:
-            if not self._may_go_on(engine):
-                self._publish_steps(engine, flush=True)
-                self._keep(engine)
-                return
+            self._wait_while_paused(engine)
+            self._heed_stop()
             if self._wanted_learning_rate is not None:
                 self._steer(engine)
             engine.train_step()
@@ -222,22 +237,34 @@ class ModelTrainer(threading.Thread):
                 self._publish_evaluation(engine)
             if engine.step % engine.steps_per_epoch == 0:
                 self._keep(engine)
-        test = engine.evaluate(engine.data.test)
-        if self._keeper:
-            self._keeper.save_predictions(self.name, Predictions("test", engine.step, engine.epoch, test.probabilities))
-        with self._lock:
-            if self._state in ACTIVE_STATES:  # a stop may have come during the test
-                self._move_to("finished", flush=True, test_accuracy=test.accuracy, eta_seconds=0.0)
+        self._finish(engine)
 
-    def _may_go_on(self, engine: Engine) -> bool:
-        """Return False once stopped; while paused, wait here with the stopwatch held."""
+    def _finish(self, engine: Engine) -> None:
+        """Look at the test images. Raises Stopped."""
+        test = engine.evaluate(engine.data.test)
+        answers = Predictions("test", engine.step, engine.epoch, test.probabilities)
+        with self._lock:
+            self._heed_stop()
+            if self._keeper:
+                self._keeper.save_predictions(self.name, answers)
+            self._move_to("finished", flush=True, test_accuracy=test.accuracy, eta_seconds=0.0)
+
+    def _wait_while_paused(self, engine: Engine) -> None:
+        """Wait with the stopwatch held until a resume or a stop."""
         if self._state == "paused":
             self._stopwatch.hold()
             self._publish_steps(engine, flush=True)
             self._may_train.wait()
             self._speed.skip()
             self._stopwatch.run()
-        return self._state != "stopped"
+
+    def _heed_stop(self) -> None:
+        """Raise Stopped where a stop has come. Called between batches, of an evaluation too."""
+        if self._state == "stopped":
+            raise Stopped
+
+    def _has_evaluated(self, step: int) -> bool:
+        return any(evaluation.step == step for evaluation in self._metrics.evaluations(self.name))
 
     def _steer(self, engine: Engine) -> None:
         """Change the learning rate as asked, put it on record, and keep a checkpoint: a resumed run stays steered."""
@@ -314,6 +341,7 @@ class ModelTrainer(threading.Thread):
         return min(size, left_in_epoch)
 
     def _publish_evaluation(self, engine: Engine) -> None:
+        """Look at the validation images and inside the model; make all of it public, or, raising Stopped, nothing."""
         found = engine.evaluate(engine.data.validation)
         train_accuracy = None
         if engine.step % engine.steps_per_epoch == 0:
@@ -475,6 +503,11 @@ class Comparison:
 
     def stop(self, model: str | None = None) -> None:
         self._command("stop", model)
+
+    def end(self) -> None:
+        """Stop what is still on, if anything is; `join` then waits for the last batch."""
+        for trainer in self.trainers.values():
+            trainer.end()
 
     def steer(self, model: str, learning_rate: float) -> None:
         """Change a model's learning rate from its next step on. Raises IllegalTransition once it is over."""

@@ -934,19 +934,6 @@ def test_signal_while_training_saves_the_run_and_exits_with_0(program: Callable[
         store.close()
 
 
-def test_impatient_second_signal_does_not_leave_the_program_hanging(program: Callable[..., Program]) -> None:
-    server = program()
-    wait_for(server.is_ready, "readiness")
-    assert server.ask("/api/start", {})[0] == 202
-    wait_for(lambda: server.ask("/api/metrics")[1]["models"]["model2"]["step"] > 0, "training")
-    server.process.send_signal(signal.SIGINT)
-    assert server.process.stderr is not None
-    for line in server.process.stderr:  # it has noticed the first and is about to save
-        if "model1 stopped" in line:
-            break
-    assert server.end(signal.SIGINT) == 0
-
-
 def test_second_server_on_the_same_runs_is_refused(
     program: Callable[..., Program], without_torch: Path, tmp_path: Path
 ) -> None:
