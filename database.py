@@ -60,6 +60,11 @@ MIGRATIONS = (
         step INTEGER NOT NULL, epoch REAL NOT NULL, probabilities BLOB NOT NULL, PRIMARY KEY (run, model, number)
     );
     """,
+    # 4: a run can go on from another, its parent, which may be deleted: "forked" or "continued"
+    """
+    ALTER TABLE runs ADD COLUMN parent TEXT;
+    ALTER TABLE runs ADD COLUMN branch TEXT;
+    """,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 
@@ -123,9 +128,10 @@ def open_history(path: Path) -> tuple[sqlite3.Connection, str | None]:
 
 
 def _migrate(database: sqlite3.Connection) -> None:
-    """Bring the tables to this version, each step in a transaction of its own."""
-    for number, script in enumerate(MIGRATIONS[_version(database) :], _version(database) + 1):
-        database.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+    """Bring the tables to this version in one transaction: a process that is killed leaves the old ones or the new."""
+    scripts = MIGRATIONS[_version(database) :]
+    if scripts:
+        database.executescript(f"BEGIN; {' '.join(scripts)} PRAGMA user_version = {len(MIGRATIONS)}; COMMIT;")
 
 
 def _version(database: sqlite3.Connection) -> int:
@@ -277,7 +283,7 @@ def _copy_readable(path: Path, target: sqlite3.Connection) -> tuple[str, list[st
     except sqlite3.DatabaseError:
         return "nothing", ["the whole file"]
     try:
-        columns = ["id", "started", "environment", "name", "deleted", "series"]
+        columns = ["id", "started", "environment", "name", "deleted", "series", "parent", "branch"]
         wanted = [column for column in columns if column in known["runs"]]
         runs = {row[0]: row for row in _rows_of(source, "runs", wanted) if _run_is_sound(row[:3])}
         models = _rows_of(source, "models", ["run", "model", "config", "status"])

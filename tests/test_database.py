@@ -2,7 +2,10 @@
 
 import random
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from config import MODEL_NAMES
 from metrics import Evaluation, Event
 from store import RunStore, StoreError
 
+ROOT = Path(__file__).resolve().parent.parent
 RUNS = [f"2026010{day}-000000-aaaa" for day in range(1, 6)]
 STEPS = 1500
 
@@ -148,9 +152,75 @@ def test_migration_that_is_cut_off_leaves_the_old_version(tmp_path: Path, monkey
     store = RunStore(tmp_path)
     try:
         columns = [row[1] for row in store._database.execute("PRAGMA table_info(runs)")]
-        assert columns == ["id", "started", "environment", "name", "deleted", "series"]
+        assert columns == ["id", "started", "environment", "name", "deleted", "series", "parent", "branch"]
     finally:
         store.close()
+
+
+MIGRATE_AND_DIE = """
+import os, pathlib, signal, sqlite3, sys
+import database
+
+path, instructions = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+connection = database.connect(path)
+connection.set_progress_handler(lambda: os.kill(os.getpid(), signal.SIGKILL), instructions)
+database._migrate(connection)
+connection.close()
+"""
+
+
+def write_old_history(folder: Path, version: int) -> None:
+    """Write a run and 2,000 points with the tables of an earlier version."""
+    folder.mkdir()
+    with sqlite3.connect(history(folder)) as old:
+        scripts = " ".join(database.MIGRATIONS[:version])
+        old.executescript(f"PRAGMA journal_mode = WAL; BEGIN; {scripts} PRAGMA user_version = {version}; COMMIT;")
+        old.execute("INSERT INTO runs (id, started, environment) VALUES (?, '2026-01-01', '{}')", (RUNS[0],))
+        for model in MODEL_NAMES:
+            config, status = CONFIGS[model].model_dump_json(), '{"state": "running", "step": 1000}'
+            old.execute("INSERT INTO models VALUES (?, ?, ?, ?)", (RUNS[0], model, config, status))
+            rows = [(RUNS[0], model, step, 0.5, 0.25, 1.5, 0.125) for step in range(1, 1001)]
+            old.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    old.close()
+
+
+def state_of(path: Path) -> tuple[int, list[str]]:
+    """Return a history's version and the statements that make its tables."""
+    with sqlite3.connect(path) as found:
+        assert found.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        (version,) = found.execute("PRAGMA user_version").fetchone()
+        tables = [sql for (sql,) in found.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name")]
+    found.close()
+    return version, tables
+
+
+@pytest.mark.parametrize("version", range(database.SCHEMA_VERSION))
+def test_history_whose_migration_was_killed_is_the_old_or_the_new_one_and_is_migrated_at_the_next_start(
+    tmp_path: Path, version: int
+) -> None:
+    write_old_history(tmp_path / "old", version) if version else (tmp_path / "old").mkdir()
+    whole = Path(shutil.copytree(tmp_path / "old", tmp_path / "whole"))
+    RunStore(whole).close()
+    before, after = state_of(history(tmp_path / "old")), state_of(history(whole))
+    killed = 0
+    for instructions in range(1, 100_000, 7 if version else 97):  # of SQLite's own machine: some are within a statement
+        folder = Path(shutil.copytree(tmp_path / "old", tmp_path / "killed"))
+        command = [sys.executable, "-S", "-c", MIGRATE_AND_DIE, str(history(folder)), str(instructions)]
+        code = subprocess.run(command, cwd=ROOT, check=False).returncode
+        assert code in (0, -signal.SIGKILL)
+        assert state_of(history(folder)) in (before, after)
+        store = RunStore(folder)
+        try:
+            assert store.warning is None
+            assert [store.run(run["id"]).status("model2").step for run in store.runs()] == [1000] * bool(version)
+        finally:
+            store.close()
+        assert state_of(history(folder)) == after
+        shutil.rmtree(folder)
+        killed += code != 0
+        if code == 0:
+            break
+    assert killed > 3
 
 
 # Damage
