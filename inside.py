@@ -50,11 +50,11 @@ class Inside:
         }
 
     def significance(self, run: str) -> dict[str, Any] | None:
-        """Return McNemar's test on the test images; None until both models have answered them."""
+        """Return McNemar's test on the test images; None until both models, as they are, have answered them."""
         pair = self._answers(run)
         if pair is None or pair[0].split != "test":
             return None
-        return test_difference(count_agreement(self._labels["test"], *pair))
+        return test_difference(count_agreement(self._labels["test"], *pair)) | _about(pair)
 
     def layers(self, run: str | None) -> dict[str, Any]:
         """Return the norms and dead units of each layer over a run's evaluations. Raises UnknownRun."""

@@ -42,7 +42,7 @@ class Evaluation(NamedTuple):
 
 
 class Event(NamedTuple):
-    """What happened to a trainer: a new state, or "steered" or "forked", with what was changed as `detail`."""
+    """What happened to a trainer: a new state, or "steered", "forked" or "continued", with the change as `detail`."""
 
     kind: str
     step: int
@@ -229,6 +229,11 @@ class MetricsLog:
             series.happened += [self._sequence] * len(events)
             if self._keep_unsaved:
                 self._unsaved[model] += points
+
+    def note(self, model: str, kind: str, detail: str) -> None:
+        """Put on record that something has been changed where a model is now."""
+        status = self.status(model)
+        self.publish(model, status, events=[Event(kind, status.step, status.epoch, status.elapsed_seconds, detail)])
 
     @property
     def models(self) -> list[str]:

@@ -7,37 +7,25 @@ import importlib
 import logging
 import secrets
 import threading
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import repeats
-from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, ModelConfig, differing_fields, parse_config
+from branches import FORKABLE, add_epochs, change_one, hold_rate, say_change, say_more
+from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, ModelConfig
 from inside import Inside
-from metrics import Event, MetricsLog, Status
+from metrics import MetricsLog, Status
 from predictions import CLASS_NAMES
-from store import RunKeeper, RunStore, UnknownRun
+from store import Origin, RunKeeper, RunStore, UnknownRun
 from verdict import IMAGES, compare
 
 log = logging.getLogger(__name__)
 
-MAX_EPOCHS: int = SCHEMA["properties"]["epochs"]["maximum"]
 INCOMPLETE = "One of the models of run {run} could not be read from the damaged history"
 COMMANDS = ("pause", "resume", "stop")
-FORKABLE = (  # what a copy of a model can differ in and still take over its weights and its place in the epoch
-    "optimizer",
-    "learning_rate",
-    "dropout",
-    "epochs",
-    "seed",
-    "momentum",
-    "weight_decay",
-    "schedule",
-    "augment",
-    "label_smoothing",
-    "precision",
-)
 
 
 class NotReady(Exception):
@@ -46,36 +34,6 @@ class NotReady(Exception):
 
 class Conflict(Exception):
     """The state of the comparison forbids what was asked."""
-
-
-class TooManyEpochs(Exception):
-    """No run may have as many epochs as were asked for; the message says how many."""
-
-
-class BadFork(Exception):
-    """A copy of a model cannot have these settings; `fields` says why."""
-
-    def __init__(self, changed: list[str]) -> None:
-        forbidden = [name for name in changed if name not in FORKABLE]
-        allowed = f"one of {', '.join(FORKABLE)}"
-        said = dict.fromkeys(forbidden, f"cannot be changed in a copy: change {allowed}")
-        self.fields = said or {"settings": f"exactly one must differ from model 1's: {allowed}; got {len(changed)}"}
-        super().__init__("A fork changes exactly one setting")
-
-
-def say_change(source: ModelConfig, config: ModelConfig, name: str) -> str:
-    """Return a changed setting in words, such as "learning rate 0.001 → 0.0001"."""
-    title = SCHEMA["properties"][name]["title"].lower()
-    return f"{title} {getattr(source, name)} → {getattr(config, name)}"
-
-
-def add_epochs(config: ModelConfig, more: int) -> ModelConfig:
-    """Return a config with more epochs. Raises TooManyEpochs."""
-    if config.epochs + more > MAX_EPOCHS:
-        raise TooManyEpochs(
-            f"more_epochs must be at most {MAX_EPOCHS - config.epochs}, so that the run has {MAX_EPOCHS}, got {more}"
-        )
-    return config.model_copy(update={"epochs": config.epochs + more})
 
 
 class Latest(NamedTuple):
@@ -109,9 +67,15 @@ class Monitor:
         self._comparison: Any = None
         self._conductor: repeats.Conductor | None = None
         self._closed = False
-        self._latest = Latest(None, MetricsLog(MODEL_NAMES), None)
+        self._latest: Latest
+        self._show_nothing()
+
+    def _show_nothing(self, base: int = 0) -> None:
+        """Put no run in the place of the latest; changes are counted from `base` on."""
+        metrics = MetricsLog(MODEL_NAMES, base=base)
         for name in MODEL_NAMES:
-            self._latest.metrics.publish(name, Status("idle", config=DEFAULTS.model_dump(mode="json")))
+            metrics.publish(name, Status("idle", config=DEFAULTS.model_dump(mode="json")))
+        self._comparison, self._latest = None, Latest(None, metrics, None)
 
     def load(self) -> None:
         """Import torch and read the data set; from then on training can start. Called in a thread."""
@@ -176,10 +140,11 @@ class Monitor:
             return self._begin_new(configs)
 
     def resume_run(self, run: str, more_epochs: int) -> str:
-        """Go on with a stored run where its checkpoints were taken, for more epochs if wanted; return its id.
+        """Go on with a stored run where its checkpoints were taken, for more epochs if wanted.
 
-        Raises UnknownRun, NotReady, Conflict while one is running or where nothing is left to train,
-        and TooManyEpochs.
+        Return the id under which it goes on: its own, or that of a new run where a model has finished and is to be
+        trained further, as that one's result stays. Raises UnknownRun, NotReady, NotSaved, Conflict while one is
+        running or where nothing is left to train, and TooManyEpochs.
         """
         self._retry_loading()
         self._check_ready()
@@ -189,14 +154,45 @@ class Monitor:
     def _resume(self, run: str, more_epochs: int = 0, series: str | None = None) -> str:
         configs = self._configs(run)
         self._check_free("stop it before you resume one")
-        configs = {name: add_epochs(config, more_epochs) for name, config in configs.items()}
-        checkpoints, steps = self._read_checkpoints(run, configs)
-        states = self.store.states(run)
-        left = {name: self._steps_per_epoch(config) * config.epochs - steps[name] for name, config in configs.items()}
-        if all(left[name] <= 0 and states[name] == "finished" for name in configs):
+        longer = {name: add_epochs(config, more_epochs) for name, config in configs.items()}
+        finished = {name for name, state in self.store.states(run).items() if state == "finished"}
+        if finished and more_epochs:
+            return self._branch(run, "continued", self._continued(run, configs, longer, finished))
+        if finished == set(configs):
             raise Conflict(f"Run {run} is finished: give more_epochs to train it further")
+        checkpoints, steps = self._read_checkpoints(run, configs.keys() - finished)
         metrics = self.store.resume(run, steps, base=self._latest.metrics.newest + 1)
-        return self._begin(run, configs, metrics, checkpoints, series)
+        if more_epochs:
+            for name, config in configs.items():
+                metrics.note(name, "continued", say_more(config, longer[name]))
+        return self._begin(run, longer, metrics, checkpoints, series, finished)
+
+    def _continued(
+        self, run: str, configs: dict[str, ModelConfig], longer: dict[str, ModelConfig], finished: set[str]
+    ) -> dict[str, Origin]:
+        """Return from where both models go on in a new run. Raises Conflict where one has no checkpoint."""
+        origins = {}
+        for name, config in configs.items():
+            checkpoint, with_more = self._checkpoint(run, name), longer[name]
+            if name in finished and config.schedule != "constant":  # it has run its course
+                with_more = hold_rate(with_more, self._train.last_learning_rate(checkpoint))
+                checkpoint = self._train.fork_checkpoint(checkpoint, "learning_rate")
+            step = self._train.checkpoint_step(checkpoint)
+            origins[name] = Origin(name, step, checkpoint, with_more, say_more(config, with_more))
+        return origins
+
+    def _branch(self, parent: str, kind: str, origins: dict[str, Origin]) -> str:
+        """Start a new run that goes on from another, which stays as it is."""
+        new, base = str(self._train.new_run_id()), self._latest.metrics.newest + 1
+        metrics = self.store.branch(parent, kind, new, origins, self._machine.environment(), base=base)
+        configs = {name: origin.config for name, origin in origins.items()}
+        return self._begin(new, configs, metrics, {name: origin.checkpoint for name, origin in origins.items()})
+
+    def _checkpoint(self, run: str, model: str) -> bytes:
+        checkpoint = self.store.checkpoint(run, model)
+        if checkpoint is None:
+            raise Conflict(f"{model.replace('model', 'Model ')} of run {run} has no checkpoint to go on from")
+        return checkpoint
 
     def _configs(self, run: str) -> dict[str, ModelConfig]:
         """Return the settings of both models of a stored run. Raises UnknownRun, or Conflict where it has no two."""
@@ -217,34 +213,31 @@ class Monitor:
         """
         self._check_ready()
         with self._lock:
+            self._check_open()
             self._check_no_series()
             run = self._latest.run
             if run is None or self._comparison is None:
                 raise Conflict("Nothing to fork: no run has been started")
             source = self._forkable_config()
-            config = parse_config(source.model_dump(mode="json") | settings, "settings")
-            changed = differing_fields(source, config)
-            if len(changed) != 1 or changed[0] not in FORKABLE:
-                raise BadFork(changed)
-            if self._comparison.trainers[MODEL_NAMES[0]].state == "finished" and config.epochs <= source.epochs:
-                raise Conflict("Model 1 has finished, and its copy has nothing left to train: fork it for more epochs")
-            if self._comparison.active:
-                self._comparison.stop()
+            changed, config = change_one(source, settings)
+            self._check_left(source, config)
+            self._comparison.end()
             self._comparison.join()
-            checkpoint = self.store.checkpoint(run, MODEL_NAMES[0])
-            if checkpoint is None:
-                raise Conflict(f"Model 1 of run {run} has no checkpoint to fork")
+            self._check_left(source, config)  # it may have finished just then
+            checkpoint = self._checkpoint(run, MODEL_NAMES[0])
             step = self._train.checkpoint_step(checkpoint)
-            configs = dict(zip(MODEL_NAMES, (source, config), strict=True))
-            new = self._train.new_run_id()
-            self.store.fork(run, MODEL_NAMES[0], new, configs, self._machine.environment())
-            metrics = self.store.resume(new, dict.fromkeys(MODEL_NAMES, step), base=self._latest.metrics.newest + 1)
-            status = metrics.status(MODEL_NAMES[1])
-            detail = f"from model 1: {say_change(source, config, changed[0])}"
-            event = Event("forked", step, status.epoch, status.elapsed_seconds, detail)
-            metrics.publish(MODEL_NAMES[1], status, events=[event])
-            copy = self._train.fork_checkpoint(checkpoint, changed[0])
-            return self._begin(new, configs, metrics, dict(zip(MODEL_NAMES, (checkpoint, copy), strict=True)))
+            detail = f"from model 1: {say_change(source, config, changed)}"
+            copy = self._train.fork_checkpoint(checkpoint, changed)
+            origins = (
+                Origin(MODEL_NAMES[0], step, checkpoint, source, None),
+                Origin(MODEL_NAMES[0], step, copy, config, detail),
+            )
+            return self._branch(run, "forked", dict(zip(MODEL_NAMES, origins, strict=True)))
+
+    def _check_left(self, source: ModelConfig, config: ModelConfig) -> None:
+        """Raise Conflict where a copy of model 1 with other settings would have nothing to train."""
+        if self._comparison.trainers[MODEL_NAMES[0]].state == "finished" and config.epochs <= source.epochs:
+            raise Conflict("Model 1 has finished, and its copy has nothing left to train: fork it for more epochs")
 
     def _forkable_config(self) -> ModelConfig:
         """Return model 1's settings as they are now: with the learning rate that it has been steered to."""
@@ -361,8 +354,9 @@ class Monitor:
         metrics: MetricsLog,
         checkpoints: dict[str, bytes] | None = None,
         series: str | None = None,
+        finished: Collection[str] = (),
     ) -> str:
-        """Start the trainers of a new run, of a series if given, or of the rest of one."""
+        """Start the trainers of a new run, of a series if given, or of the rest of one, in which some have finished."""
         comparison = self._train.Comparison(
             configs,
             self._dataset,
@@ -370,6 +364,7 @@ class Monitor:
             run_id=run,
             checkpoints=checkpoints,
             keeper=RunKeeper(self.store, run),
+            finished=finished,
         )
         self.store.record(run, metrics, configs, self._machine.environment(), series)
         log.info("run %s: %s", run, "started" if checkpoints is None else "resumed")
@@ -388,11 +383,11 @@ class Monitor:
                 raise Conflict(f"Run {self._latest.run} is still on: {advice}")
             self._comparison.join()
 
-    def _read_checkpoints(self, run: str, configs: dict[str, ModelConfig]) -> tuple[dict[str, bytes], dict[str, int]]:
+    def _read_checkpoints(self, run: str, models: Collection[str]) -> tuple[dict[str, bytes], dict[str, int]]:
         """Return each model's checkpoint, where there is one, and the step at which it was taken, else 0."""
-        found = {name: self.store.checkpoint(run, name) for name in configs}
+        found = {name: self.store.checkpoint(run, name) for name in models}
         checkpoints = {name: data for name, data in found.items() if data is not None}
-        return checkpoints, dict.fromkeys(configs, 0) | {
+        return checkpoints, dict.fromkeys(models, 0) | {
             name: self._train.checkpoint_step(data) for name, data in checkpoints.items()
         }
 
@@ -406,11 +401,14 @@ class Monitor:
         return {"boot": self.boot, "run": run, "next": newest, "reset": True} | about | {"models": models}
 
     def delete_run(self, run: str) -> None:
-        """Take a run out of the history. Raises UnknownRun, or Conflict where it is still on."""
+        """Take a run out of the history, and off the display. Raises UnknownRun, or Conflict where it is still on."""
         with self._lock:
-            if run == self._latest.run and self._comparison is not None and self._comparison.active:
-                raise Conflict(f"Run {run} is still on: stop it before you delete it")
+            if run != self._latest.run:
+                self.store.delete(run)
+                return
+            self._check_free("stop it before you delete it")
             self.store.delete(run)
+            self._show_nothing(self._latest.metrics.newest + 1)
 
     def command(self, command: str, model: str | None = None) -> None:
         """Pause, resume or stop one model or both. Raises Conflict where the state forbids it."""

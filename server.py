@@ -21,11 +21,12 @@ from flask import Flask, Response, render_template, request, send_from_directory
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
+from branches import MAX_EPOCHS, BadFork, TooManyEpochs
 from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, InvalidSettings, ModelConfig, parse_config
 from guard import MAX_BODY, Guard
 from inside import NothingThere
 from measures import AXES
-from monitor import COMMANDS, MAX_EPOCHS, BadFork, Conflict, Monitor, NotReady, TooManyEpochs
+from monitor import COMMANDS, Conflict, Monitor, NotReady
 from pictures import MOST as MOST_PICTURES
 from polls import Polls, PollServer, pack
 from predictions import CLASSES, SHOWS, SORTS, SPLITS, Filter

@@ -40,13 +40,13 @@ SAVE_INTERVAL = 0.5  # seconds
 ROWS_AT_ONCE = 10_000  # read in one go: some 10 ms in which nothing can be saved
 DIGEST_SIZE = hashlib.sha256().digest_size  # bytes
 WHAT_IS_TRAINED = ("config", "parameters", "precision", "threads", "steps_per_epoch", "learning_rate")
-FORKED = {  # what a fork takes over of the model that it copies, up to its step
+TAKEN_OVER = {  # what a model of a branch takes over of the one that it goes on from, up to its step
     "points": "step, epoch, seconds, loss, accuracy",
     "evaluations": "step, epoch, seconds, loss, accuracy, train_accuracy",
-    "events": "number, kind, step, epoch, seconds, detail",
     "insights": "step, epoch, layers, filters, weights",
     "predictions": "number, step, epoch, probabilities",
 }
+ENDS = ("finished", "stopped")
 STATUS_FIELDS = frozenset(field.name for field in fields(Status))
 
 Row = TypeVar("Row", bound=NamedTuple)
@@ -62,6 +62,16 @@ class NotSaved(Exception):
 
 class UnknownRun(KeyError):
     """No run of that name is in the store."""
+
+
+class Origin(NamedTuple):
+    """From where a model of a branch goes on: a model of the parent, as its checkpoint has it after so many steps."""
+
+    model: str
+    step: int
+    checkpoint: bytes
+    config: ModelConfig  # with which it goes on
+    detail: str | None  # what is said of the change; None where there is none
 
 
 @dataclass(frozen=True)
@@ -301,16 +311,17 @@ class RunStore:
     # Reading
 
     def runs(self) -> list[dict[str, Any]]:
-        """Return all runs, newest first: id, name, start, which settings differ, and each model's last status."""
+        """Return all runs, newest first: id, name, start, parent, which settings differ, each model's last status."""
         self.save()
         with self._lock:
             rows = self._database.execute(
-                "SELECT id, name, started, model, config, status FROM runs JOIN models ON run = id"
+                "SELECT id, name, started, parent, branch, model, config, status FROM runs JOIN models ON run = id"
                 " WHERE NOT deleted ORDER BY id DESC, model"
             ).fetchall()
         runs: dict[str, dict[str, Any]] = {}
-        for run, name, started, model, config, status in rows:
-            entry = runs.setdefault(run, {"id": run, "name": name, "started": started, "models": {}})
+        for run, name, started, parent, branch, model, config, status in rows:
+            about = {"id": run, "name": name, "started": started, "parent": _parent(parent, branch)}
+            entry = runs.setdefault(run, about | {"models": {}})
             entry["models"][model] = json.loads(status) | {"config": json.loads(config)}
         for entry in runs.values():
             first, *_, last = [model["config"] for model in entry["models"].values()] * 2
@@ -318,15 +329,21 @@ class RunStore:
         return list(runs.values())
 
     def about(self, run: str) -> dict[str, Any]:
-        """Return a run's name, start and environment. Raises UnknownRun."""
+        """Return a run's name, start, environment, and the run that it goes on from. Raises UnknownRun."""
         self.save()
         with self._lock:
             row = self._database.execute(
-                "SELECT name, started, environment FROM runs WHERE id = ? AND NOT deleted", (run,)
+                "SELECT name, started, environment, parent, branch FROM runs WHERE id = ? AND NOT deleted", (run,)
             ).fetchone()
         if row is None:
             raise UnknownRun(run)
-        return {"name": row[0], "started": row[1], "environment": json.loads(row[2])}
+        name, started, environment, *parent = row
+        return {
+            "name": name,
+            "started": started,
+            "environment": json.loads(environment),
+            "parent": _parent(*parent),
+        }
 
     def run(self, run: str) -> MetricsLog:
         """Return one run as the log that its trainers left behind. Raises UnknownRun."""
@@ -355,15 +372,18 @@ class RunStore:
         return found
 
     def predictions(self, run: str) -> dict[str, dict[str, Predictions]]:
-        """Return each model's latest answers to each split, as far as it has given any. Raises UnknownRun."""
+        """Return each model's latest answers to each split, as far as it has given any. Raises UnknownRun.
+
+        Those to the test images only where they are of the model as it is: one that has gone on has not been tested.
+        """
         self.save()
         found: dict[str, dict[str, Predictions]] = {}
         for model, status in self._statuses(run).items():
             with self._lock:
                 rows = self._database.execute(
                     "SELECT number, step, epoch, probabilities FROM predictions WHERE run = ? AND model = ?"
-                    " AND step <= ?",
-                    (run, model, status.step),
+                    " AND (step = ? OR step < ? AND number = ?)",
+                    (run, model, status.step, status.step, SPLITS.index("validation")),
                 ).fetchall()
             found[model] = {
                 SPLITS[number]: Predictions(
@@ -373,39 +393,78 @@ class RunStore:
             }
         return found
 
-    def fork(self, run: str, model: str, new: str, configs: Mapping[str, ModelConfig], environment: object) -> None:
-        """Enter a new run whose models have all done what a model of another run did. Raises UnknownRun or NotSaved."""
+    def branch(
+        self,
+        parent: str,
+        kind: str,
+        new: str,
+        origins: Mapping[str, Origin],
+        environment: object,
+        *,
+        base: int = 0,
+    ) -> MetricsLog:
+        """Enter a new run that goes on from another, and return its log to go on with.
+
+        kind: "forked" or "continued". The run is entered as a deleted one, which the next start would purge, and shown
+        once its checkpoints are on the disk: so a process that is killed leaves no such run, or one that can be
+        resumed. Raises UnknownRun or NotSaved.
+        """
         self.save()
-        status = _as_text(self._statuses(run)[model])
-        started = datetime.now(UTC).isoformat()
+        begun = {name: self._begin_branch(parent, kind, origin) for name, origin in origins.items()}
         try:
             with self._lock, self._database as database:
                 database.execute(
-                    "INSERT INTO runs (id, started, environment) VALUES (?, ?, ?)",
-                    (new, started, json.dumps(environment)),
+                    "INSERT INTO runs (id, started, environment, parent, branch, deleted) VALUES (?, ?, ?, ?, ?, 1)",
+                    (new, datetime.now(UTC).isoformat(), json.dumps(environment), parent, kind),
                 )
-                for name, config in configs.items():
+                for name, origin in origins.items():
+                    status, events = begun[name]
+                    self._take_over(parent, origin, new, name)
+                    self._insert("events", new, name, [(number, *event) for number, event in enumerate(events)])
                     database.execute(
-                        "INSERT INTO models VALUES (?, ?, ?, ?)", (new, name, config.model_dump_json(), status)
+                        "INSERT INTO models VALUES (?, ?, ?, ?)",
+                        (new, name, origin.config.model_dump_json(), _as_text(status)),
                     )
-                    for table, columns in FORKED.items():
-                        database.execute(
-                            f"INSERT INTO {table} (run, model, {columns}) SELECT ?, ?, {columns} FROM {table}"  # noqa: S608 - no outside text
-                            " WHERE run = ? AND model = ?",
-                            (new, name, run, model),
-                        )
-        except sqlite3.Error as error:
+            for name, origin in origins.items():
+                self._write_checkpoint(new, name, origin.checkpoint)
+        except (sqlite3.Error, OSError) as error:
             raise NotSaved(f"The history could not be changed: {error}") from error
+        self._change("UPDATE runs SET deleted = 0 WHERE id = ?", new)
+        return self.resume(new, {name: origin.step for name, origin in origins.items()}, base=base)
+
+    def _begin_branch(self, parent: str, kind: str, origin: Origin) -> tuple[Status, list[Event]]:
+        """Return the status with which a model of a branch begins, and what happened to it until then."""
+        config = origin.config.model_dump(mode="json")
+        known = self._back_to(parent, origin.model, self._statuses(parent)[origin.model], origin.step)
+        status = replace(known, state="idle", config=config)
+        events = [each for each in self._events(parent, origin.model) if each.step <= origin.step]
+        if events and events[-1].kind in ENDS:  # the parent's, not the branch's
+            events.pop()
+        if origin.detail is not None:
+            events.append(Event(kind, status.step, status.epoch, status.elapsed_seconds, origin.detail))
+        return status, events
+
+    def _take_over(self, parent: str, origin: Origin, new: str, name: str) -> None:
+        """Copy what a model has measured up to its checkpoint; answers to the test images are of another state."""
+        for table, columns in TAKEN_OVER.items():
+            wanted = f" AND number = {SPLITS.index('validation')}" if table == "predictions" else ""
+            self._database.execute(
+                f"INSERT INTO {table} (run, model, {columns}) SELECT ?, ?, {columns} FROM {table}"  # noqa: S608 - no outside text
+                f" WHERE run = ? AND model = ? AND step <= ?{wanted}",
+                (new, name, parent, origin.model, origin.step),
+            )
 
     def resume(self, run: str, steps: Mapping[str, int], *, base: int = 0) -> MetricsLog:
         """Return the log of a run as it was when each model had taken so many steps, to go on with.
 
+        A model that `steps` does not name stays as it is.
         What was measured beyond stays in the file, hidden, until the same steps are taken again: they
         are the same, since everything random in a run follows from its settings. Raises UnknownRun.
         """
         self.save()
         statuses = {
-            model: self._back_to(run, model, status, steps[model]) for model, status in self._statuses(run).items()
+            model: self._back_to(run, model, status, steps[model]) if model in steps else status
+            for model, status in self._statuses(run).items()
         }
         with self._lock, self._database:
             for model, step in steps.items():  # a change of the learning rate that the checkpoint has not seen
@@ -513,12 +572,15 @@ class RunStore:
             evaluations = [
                 row for rows in self._select(Evaluation, "evaluations", run, model, status.step) for row in rows
             ]
-            with self._lock:
-                events = self._database.execute(
-                    "SELECT kind, step, epoch, seconds, detail FROM events WHERE run = ? AND model = ? ORDER BY number",
-                    (run, model),
-                ).fetchall()
-            metrics.publish(model, status, [], evaluations, [Event(*event) for event in events], flush=True)
+            metrics.publish(model, status, [], evaluations, self._events(run, model), flush=True)
+
+    def _events(self, run: str, model: str) -> list[Event]:
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT kind, step, epoch, seconds, detail FROM events WHERE run = ? AND model = ? ORDER BY number",
+                (run, model),
+            ).fetchall()
+        return [Event(*row) for row in rows]
 
     def _select(self, kind: type[Row], table: str, run: str, model: str, last_step: int) -> Iterator[list[Row]]:
         """Yield a model's rows in portions: between them the writer gets its turn."""
@@ -641,6 +703,11 @@ def _forget(waiting: dict[Any, Any], written: Mapping[Any, Any]) -> None:
 
 def _as_text(status: Status) -> str:
     return json.dumps(status.as_json())
+
+
+def _parent(run: str | None, kind: str | None) -> dict[str, str | None] | None:
+    """Return from which run a branch goes on, and whether it is "forked" or "continued"; None for any other run."""
+    return {"run": run, "kind": kind} if run else None
 
 
 def _without_null(row: Row) -> Row:

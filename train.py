@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
@@ -106,8 +106,9 @@ class ModelTrainer(threading.Thread):
         checkpoint: bytes | None = None,
         keeper: Keeper | None = None,
         run_id: str = "alone",
+        finished: bool = False,
     ) -> None:
-        """Prepare a run that starts anew, or where `checkpoint` was taken."""
+        """Prepare a run that starts anew, or where `checkpoint` was taken; one that has `finished` before stays so."""
         super().__init__(name=name, daemon=False)
         self.config = config
         self.threads = threads
@@ -120,24 +121,23 @@ class ModelTrainer(threading.Thread):
         self._keeper = keeper
         self.snapshot: Snapshot | None = None  # replaced whole at each evaluation
         self._lock = threading.RLock()  # guards _state and _status
-        self._state = "idle"
-        self._status = replace(
-            metrics.status(name),  # what an earlier part of the run has left, if any
-            state="idle",
-            error=None,
-            config=config.model_dump(mode="json"),
-            threads=threads,
-            learning_rate=config.learning_rate,
-            test_accuracy=None,
-            eta_seconds=None,
-        )
+        self._state = "finished" if finished else "idle"
+        self._status = metrics.status(name)  # what an earlier part of the run has left, if any
         self._may_train = threading.Event()
         self._wanted_learning_rate: float | None = None  # from the next step on
         self._stopwatch = Stopwatch()
         self._speed = Speedometer()
         self._running_accuracy = RunningAccuracy()
         self._positions: list[tuple[int, float, float]] = []  # step, epoch, seconds of steps not yet read
-        self._announce()
+        if not finished:
+            self._announce(
+                error=None,
+                config=config.model_dump(mode="json"),
+                threads=threads,
+                learning_rate=config.learning_rate,
+                test_accuracy=None,
+                eta_seconds=None,
+            )
 
     @property
     def state(self) -> str:
@@ -433,6 +433,12 @@ def checkpoint_step(checkpoint: bytes) -> int:
     return int(torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)["engine"]["step"])
 
 
+def last_learning_rate(checkpoint: bytes) -> float:
+    """Return the rate at which the step before a checkpoint was taken, by whatever schedule."""
+    state = torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)["engine"]
+    return float(state["optimizer"]["param_groups"][0]["lr"])
+
+
 def fork_checkpoint(checkpoint: bytes, changed: str) -> bytes:
     """Return a checkpoint for a copy of its model that goes on with one setting changed.
 
@@ -464,12 +470,16 @@ class Comparison:
         run_id: str | None = None,
         checkpoints: Mapping[str, bytes] | None = None,
         keeper: Keeper | None = None,
+        finished: Collection[str] = (),
     ) -> None:
-        """Prepare a new comparison, or the rest of one: then run_id, metrics and checkpoints are those that it left."""
+        """Prepare a new comparison, or the rest of one: then run_id, metrics and checkpoints are those that it left.
+
+        The models named in `finished` keep the result that the metrics have of them; the others go on.
+        """
         self.run_id = run_id or new_run_id()
         self.metrics = metrics or MetricsLog(configs)
         threads = max(1, available_cores() // len(configs))  # kept for the whole run, whoever ends first
-        start_line = threading.Barrier(len(configs))
+        start_line = threading.Barrier(len(configs) - len(finished))
         self.trainers = {
             name: ModelTrainer(
                 name,
@@ -482,6 +492,7 @@ class Comparison:
                 checkpoint=(checkpoints or {}).get(name),
                 keeper=keeper,
                 run_id=self.run_id,
+                finished=name in finished,
             )
             for name, config in configs.items()
         }
@@ -493,7 +504,8 @@ class Comparison:
 
     def start(self) -> None:
         for trainer in self.trainers.values():
-            trainer.start()
+            if trainer.state == "idle":
+                trainer.start()
 
     def pause(self, model: str | None = None) -> None:
         self._command("pause", model)

@@ -1,7 +1,8 @@
 """A nursery of servers to be killed: torch and a small part of the data set are loaded once, each server is a fork.
 
-Reads lines of JSON from stdin, {"port", "runs", "die_at"}, and answers each with the new process' id.
-With die_at = n the server kills itself, as `kill -9` would, at its n-th write to the disk.
+Reads lines of JSON from stdin, {"port", "runs", "die_at", "after"}, and answers each with the new process' id.
+With die_at = n the server kills itself, as `kill -9` would, at its n-th write to the disk: of all, or where "after"
+names one of Monitor's methods, of those that come after it has been called.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 
 import data
+import monitor
 import server
 import store
 import train
@@ -26,8 +28,22 @@ class Deadline:
 
     def __init__(self, last: int) -> None:
         self.left = last
+        self.counting = True
+
+    def begin_with(self, method: str) -> None:
+        """Count from the first call of one of Monitor's methods on."""
+        self.counting = False
+        call = getattr(monitor.Monitor, method)
+
+        def call_counting(*arguments: Any) -> Any:
+            self.counting = True
+            return call(*arguments)
+
+        setattr(monitor.Monitor, method, call_counting)
 
     def tick(self) -> None:
+        if not self.counting:
+            return
         self.left -= 1
         if self.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -62,9 +78,11 @@ class DoomedConnection:
         self._database.close()
 
 
-def doom(die_at: int) -> None:
+def doom(die_at: int, after: str) -> None:
     """Have this process die at its n-th write: of the database, or of a checkpoint's file, also in its midst."""
     deadline = Deadline(die_at)
+    if after:
+        deadline.begin_with(after)
     open_history, replace_file, fsync, replace = store.open_history, store.replace_file, os.fsync, os.replace
 
     def open_doomed(path: Path) -> Any:
@@ -72,7 +90,7 @@ def doom(die_at: int) -> None:
         return DoomedConnection(database, deadline), warning
 
     def write_doomed(path: Path, content: bytes) -> None:
-        if deadline.left == 1:
+        if deadline.counting and deadline.left == 1:
             path.with_suffix(".part").write_bytes(content[: len(content) // 2])
         deadline.tick()
         replace_file(path, content)
@@ -116,7 +134,7 @@ def main(data_dir: Path) -> None:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.dup2(2, 1)  # stdout is the nursery's
             if order["die_at"]:
-                doom(order["die_at"])
+                doom(order["die_at"], order["after"])
             code = server.main(["--port", str(order["port"]), "--runs-dir", order["runs"], "--data-dir", str(data_dir)])
             print(f"exit code {code}", file=sys.stderr, flush=True)
             os._exit(code)

@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "polls": set(),
     "predictions": {"measures"},
     "repeats": {"config", "measures"},
+    "branches": {"config"},
     "model": {"config"},
     "inside": {"config", "insight", "pictures", "predictions", "store"},
     "inspector": {"config", "data", "insight", "model"},
@@ -45,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "store",
     },
     "report": {"config", "measures", "metrics", "store"},
-    "monitor": {"config", "inside", "metrics", "predictions", "repeats", "store", "verdict"},
+    "monitor": {"branches", "config", "inside", "metrics", "predictions", "repeats", "store", "verdict"},
     "headless": set(MODULES) - {"guard", "headless", "monitor", "polls", "server"},
     "server": set(MODULES) - {"server"},
 }

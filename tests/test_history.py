@@ -65,6 +65,7 @@ def client(monitor: Monitor) -> FlaskClient:
 
 
 def resume(client: FlaskClient, run: str, **body: int) -> None:
+    """Go on with a run under its own id."""
     response = client.post(f"/api/runs/{run}/resume", json=body)
     assert (response.status_code, strict(response)) == (202, {"run": run}), response.text
 
@@ -131,10 +132,14 @@ def test_finished_run_goes_on_for_more_epochs_also_after_a_restart(runs_dir: Pat
     monitor = open_monitor(runs_dir)
     try:
         client = create_app(monitor).test_client()
-        resume(client, run, more_epochs=2)
+        longer = strict(client.post(f"/api/runs/{run}/resume", json={"more_epochs": 2}))["run"]
         wait_until(client, "finished")
-        assert_as_uninterrupted(monitor, run, uninterrupted)
-        assert strict(client.get("/api/runs"))["runs"][0]["models"]["model1"]["config"]["epochs"] == 4
+        assert_as_uninterrupted(monitor, longer, uninterrupted)
+        runs = strict(client.get("/api/runs"))["runs"]
+        assert [(entry["id"], entry["models"]["model1"]["config"]["epochs"]) for entry in runs] == [
+            (longer, 4),
+            (run, 2),
+        ]
     finally:
         monitor.close()
 

@@ -244,7 +244,7 @@ def test_past_run_is_asked_from_its_checkpoint(client: FlaskClient, monitor: Mon
     error_of(client.post("/api/predict", json={"run": "none", "pixels": [0] * 784}), 404, "unknown_run")
 
 
-def test_past_run_is_read_once_and_again_after_it_has_been_trained_further(
+def test_past_run_is_read_once_and_again_after_another_has_run(
     client: FlaskClient, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, other = finish(client, SHORT), SHORT | {"model1": SHORT["model1"] | {"seed": 4}}
@@ -255,12 +255,14 @@ def test_past_run_is_read_once_and_again_after_it_has_been_trained_further(
     before = [predict(client, run=run, split="test", image=image)["models"]["model1"] for image in (3, 4, 3)]
     assert len(read) == 2  # one checkpoint for each model
     assert before[0] == before[2] != before[1]
-    client.post(f"/api/runs/{run}/resume", json={"more_epochs": 1})
+    longer = strict(client.post(f"/api/runs/{run}/resume", json={"more_epochs": 1}))["run"]
     wait_until(client, "finished")
     finish(client, other)
-    after = predict(client, run=run, split="test", image=3)["models"]["model1"]
+    after = predict(client, run=longer, split="test", image=3)["models"]["model1"]
     assert after["step"] == 2 * before[0]["step"]
     assert after["probabilities"] != before[0]["probabilities"]
+    assert predict(client, run=run, split="test", image=3)["models"]["model1"] == before[0]
+    assert len(read) == 6
 
 
 def test_images_are_those_of_the_split(client: FlaskClient, small_fashion_mnist: FashionMNIST) -> None:
