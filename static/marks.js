@@ -3,7 +3,7 @@
 import { AXES } from "./axes.js";
 import { LOOKS } from "./traces.js";
 
-const MARKED = ["paused", "finished", "stopped", "failed", "steered", "forked"];
+const MARKED = ["paused", "finished", "stopped", "failed", "steered", "forked", "continued"];
 const LINE_PX = 14; // a label's height and a letter's width, on the screen
 const LETTER_PX = 6;
 const NEAR = 0.015; // of the axis: closer marks of one kind share a label
@@ -31,7 +31,7 @@ const furthest = (history, view) =>
 
 /** Return what a mark says: whose it is, what happened, and what it changed. */
 function wording({ kind, detail, models }) {
-  const what = kind === "steered" ? detail : kind === "forked" ? `forked ${detail}`.replace(": ", "<br>") : kind;
+  const what = kind === "steered" ? detail : detail ? `${kind} ${detail}`.replace(": ", "<br>") : kind;
   return models.length > 1 ? what : `${LOOKS[models[0]].title} ${what}`;
 }
 

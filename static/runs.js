@@ -17,6 +17,15 @@ export function titleOfRun({ name, differing }, titles) {
   return differing.length ? differing.map((key) => titles[key] ?? key).join(", ") : "No difference";
 }
 
+const BRANCHES = { continued: "continues", forked: "forked from" };
+
+/** Return from which of the runs another goes on, such as "continues Dropout"; "" where from none. Pure. */
+export function originOf({ parent }, runs, titles) {
+  if (!parent) return "";
+  const known = runs.find(({ id }) => id === parent.run);
+  return `${BRANCHES[parent.kind]} ${known ? titleOfRun(known, titles) : "a run that is no longer here"}`;
+}
+
 /** Return in a few words how far a model came. Pure. */
 export function outcome({ state, val_accuracy, test_accuracy, epoch }) {
   if (test_accuracy !== null && test_accuracy !== undefined) return `${format.percent(test_accuracy)} on the test images`;
@@ -25,6 +34,8 @@ export function outcome({ state, val_accuracy, test_accuracy, epoch }) {
 }
 
 const when = (started) => new Date(started).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+const anyFinished = (run) => Object.values(run.models).some(({ state }) => state === "finished");
+const allFinished = (run) => Object.values(run.models).every(({ state }) => state === "finished");
 const isOn = (run) => Object.values(run.models).some(({ state }) => state === "running" || state === "paused");
 
 function button(text, title, act) {
@@ -47,13 +58,19 @@ function overlayBox(run, title, overlay) {
   return box;
 }
 
-function row(run, title, acts) {
+function resumeButton(run, act) {
+  if (allFinished(run)) return button("Train further…", "Train it for more epochs, as a new run; this one stays as it is", act);
+  return button("Resume", "Train it further from its last checkpoint", act);
+}
+
+function row(run, title, origin, acts) {
   const [model1, model2] = Object.values(run.models);
   const name = make("th", { scope: "row" }, make("span", { class: "run-name", text: title }), make("span", { class: "soft", text: when(run.started) }));
+  if (origin) name.append(make("span", { class: "soft run-origin", text: origin }));
   const todo = make("td", { class: "todo" },
     button("Open", "Show its curves and figures", acts.open),
     button("Use settings", "Put its settings into both forms", acts.use),
-    button("Resume", "Train it further from its last checkpoint", acts.resume),
+    resumeButton(run, acts.resume),
     button("Rename", "Give it another name", acts.rename),
     button("Delete", "Take it out of the history", acts.remove));
   if (isOn(run)) for (const each of todo.querySelectorAll("button:nth-child(3), button:nth-child(5)")) each.disabled = true;
@@ -97,8 +114,9 @@ export function connectRuns({ titles, onOpen, onUse, onOverlay, onResumed, onPro
       overlay: (wanted) => overlay(run, title, wanted),
       restore: () => attempt(() => api.changeRun(run.id, "restore"), () => deleted.delete(run.id)),
       async resume() {
-        const isDone = Object.values(run.models).every(({ state }) => state === "finished");
-        const epochs = await ask("resume", isDone ? 1 : 0);
+        document.getElementById("resume-new").hidden = !anyFinished(run);
+        document.getElementById("resume-epochs").min = allFinished(run) ? 1 : 0;
+        const epochs = await ask("resume", allFinished(run) ? 1 : 0);
         if (epochs !== null) await attempt(() => api.changeRun(run.id, "resume", { more_epochs: Number(epochs) }), onResumed);
       },
       async rename() {
@@ -116,7 +134,8 @@ export function connectRuns({ titles, onOpen, onUse, onOverlay, onResumed, onPro
     shown = runs;
     const rows = runs.map((run) => {
       const title = titleOfRun(run, titles());
-      return (deleted.has(run.id) ? goneRow : row)(run, title, actsOn(run, title));
+      if (deleted.has(run.id)) return goneRow(run, title, actsOn(run, title));
+      return row(run, title, originOf(run, runs, titles()), actsOn(run, title));
     });
     table.tBodies[0].replaceChildren(...rows);
     table.hidden = runs.length === 0;

@@ -2,6 +2,7 @@
 
 import { write } from "./dom.js";
 import * as format from "./format.js";
+import { whenAnswered } from "./wording.js";
 
 const COUNTS = ["both_right", "only1", "only2", "both_wrong"];
 const field = (name) => document.querySelector(`#significance [data-found="${name}"]`);
@@ -28,6 +29,7 @@ export function showSignificance(found) {
   if (!found) return;
   strip.dataset.leader = found.leader ?? "";
   write(field("text"), found.text);
+  write(field("at"), whenAnswered(found.at));
   write(field("caveat"), found.caveat);
   for (const name of COUNTS) write(field(name), format.count(found[name]));
 }

@@ -11,11 +11,15 @@ export const plural = (name) =>
 /** A class's name within a sentence: "Ankle boot" → "ankle boot"; the T of a T-shirt stays. */
 export const lower = (name) => (name.startsWith("T-") ? name : name.toLowerCase());
 
+/** Return after how many epochs both models answered: "after 5.00 epochs", "after 5.00 and 3.00 epochs". */
+export function whenAnswered({ model1, model2 }) {
+  const epochs = [...new Set([model1, model2].map(({ epoch }) => format.epoch(epoch)))];
+  return `after ${epochs.join(" and ")} epochs`;
+}
+
 /** Return which images an answer of the server is about, how many they are, and after which epochs they were answered. */
 export function whichImages({ split, at }, total) {
-  const images = `the ${format.count(total)} ${split} images`;
-  if (split === "test") return images;
-  return `${images}, model 1 after ${format.epoch(at.model1.epoch)} epochs, model 2 after ${format.epoch(at.model2.epoch)}`;
+  return `the ${format.count(total)} ${split} images, model 1 after ${format.epoch(at.model1.epoch)} epochs, model 2 after ${format.epoch(at.model2.epoch)}`;
 }
 
 /** Return why there is nothing to see yet, or never will be; `what` will appear while the run goes on. */

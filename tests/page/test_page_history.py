@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browser import ask
+from browser import ask, badges, set_quick_models, start
 from playwright.sync_api import Locator, Page, expect
 
 
@@ -67,13 +67,58 @@ def test_deleting_can_be_undone(history: Page) -> None:
     assert run in [one["id"] for one in ask(history, "runs")["runs"]]
 
 
-def test_a_finished_run_goes_on_for_another_epoch(history: Page, run_to_look_at: dict[str, str]) -> None:
+def test_a_finished_run_goes_on_for_another_epoch_as_a_new_one(history: Page, run_to_look_at: dict[str, str]) -> None:
+    old = newest(history).get_attribute("data-run")
+    title = newest(history).locator(".run-name").text_content()
+    before = ask(history, f"runs/{old}")
     run_to_look_at.clear()  # it will be another one for the tests that follow
-    newest(history).get_by_role("button", name="Resume").click()
+    history.click("#tab-mistakes")
+    about = history.locator("#mistakes-about")
+    expect(about).to_contain_text("test images, model 1 after 1.00 epochs, model 2 after 1.00 epochs")
+    history.click("#tab-history")
+    expect(newest(history).get_by_role("button", name="Resume")).to_have_count(0)
+    newest(history).get_by_role("button", name="Train further").click()
     expect(history.locator("#resume-epochs")).to_have_value("1")
+    expect(history.locator("#resume-new")).to_contain_text("new run")
     history.locator("#resume").get_by_role("button", name="Go on training").click()
-    expect(history.locator("[data-card='model1'] .badge")).to_have_text(re.compile("running"))
+    expect(newest(history)).not_to_have_attribute("data-run", old or "")
+    expect(newest(history).locator(".run-origin")).to_have_text(f"continues {title}")
+    history.click("#tab-mistakes")
+    expect(about).to_contain_text(re.compile("validation images, model 1 after 1.00 epochs|test images.*2.00"))
     expect(history.locator("#state")).to_have_text("Finished")
+    expect(about).to_contain_text("test images, model 1 after 2.00 epochs, model 2 after 2.00 epochs")
+    expect(history.locator("#significance")).to_contain_text("on the 10,000 test images, after 2.00 epochs")
     for model in ask(history, "metrics")["models"].values():
         assert model["epoch"] == 2
         assert model["evaluations"]["epoch"] == pytest.approx([0.25, 1, 2], abs=0.01)
+    assert ask(history, f"runs/{old}") == before
+    marks = "document.querySelector('#chart').layout.annotations.map(({text}) => text)"
+    history.wait_for_function(f"() => {marks}.includes('continued for 1 more epoch')")
+    history.click("#tab-history")
+    expect(history.locator(f"#runs tr[data-run='{old}']")).to_contain_text(
+        f"{100 * before['models']['model1']['test_accuracy']:.1f} % on the test images"
+    )
+    history.locator(f"#runs tr[data-run='{old}']").get_by_role("button", name="Delete").click()
+    expect(newest(history).locator(".run-origin")).to_have_text(f"continues {title}")  # it can still be undone
+    history.reload()
+    history.click("#tab-history")
+    expect(newest(history).locator(".run-origin")).to_have_text("continues a run that is no longer here")
+
+
+def test_a_stopped_run_is_resumed_under_its_own_name(page: Page) -> None:
+    set_quick_models(page)
+    start(page)
+    badges(page, "running")
+    page.click("#stop")
+    page.locator("#confirm").get_by_role("button", name="Stop").click()
+    badges(page, "stopped")
+    page.click("#tab-history")
+    run = ask(page, "metrics")["run"]
+    row = page.locator(f"#runs tr[data-run='{run}']")
+    row.get_by_role("button", name="Resume").click()
+    expect(page.locator("#resume-epochs")).to_have_value("0")
+    expect(page.locator("#resume-new")).to_be_hidden()
+    page.locator("#resume").get_by_role("button", name="Go on training").click()
+    badges(page, "running")
+    assert ask(page, "metrics")["run"] == run
+    expect(row.locator(".run-origin")).to_have_count(0)
