@@ -21,6 +21,7 @@ from flask import Flask, Response, render_template, request, send_from_directory
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
+import export
 from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, InvalidSettings, ModelConfig, parse_config, say
 from guard import MAX_BODY, Guard
 from inside import NothingThere
@@ -198,11 +199,24 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
 
     @app.get("/api/runs")
     def runs() -> dict[str, Any]:
-        return {"runs": monitor.store.runs()}
+        listed = {"runs": monitor.store.runs(), "deleted": monitor.store.runs(deleted=True)}
+        return {
+            key: [run | {"file": export.file_stem(run["id"], run["name"])} for run in runs]
+            for key, runs in listed.items()
+        }
 
     @app.get("/api/runs/<run>")
     def one_run(run: str) -> dict[str, Any]:
         return monitor.one_run(run)
+
+    @app.get("/api/runs/<run>/export.<any(csv, json):ending>")
+    def export_run(run: str, ending: str) -> Response:
+        write, kind = {"csv": (export.as_csv, "text/csv"), "json": (export.as_json, "application/json")}[ending]
+        response = Response(write(monitor.store, run), mimetype=kind)
+        name = f"{export.file_stem(run, monitor.store.about(run)['name'])}.{ending}"
+        response.headers.set("Content-Disposition", "attachment", filename=name)
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
     @app.post("/api/runs/<run>/resume")
     def resume_run(run: str) -> tuple[dict[str, Any], int]:
@@ -275,7 +289,7 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
 
     @app.after_request
     def compress(response: Response) -> Response:
-        if response.mimetype == "application/json":
+        if response.mimetype == "application/json" and not response.is_streamed:
             body, headers = pack(response.get_data(), request.headers.get("Accept-Encoding", ""))
             response.set_data(body)
             response.headers.update(headers)
