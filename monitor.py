@@ -372,7 +372,8 @@ class Monitor:
         comparison.start()
         self._past.clear()  # a resumed run's checkpoints will change
         self._comparison = comparison
-        self._latest = Latest(run, metrics, self._model.describe_pairing(*configs.values()))
+        forked = any(event.kind == "forked" for event in metrics.events(MODEL_NAMES[1]))
+        self._latest = Latest(run, metrics, self._model.describe_pairing(*configs.values(), forked=forked))
         return run
 
     def _check_free(self, advice: str) -> None:
