@@ -86,6 +86,14 @@ class Latest(NamedTuple):
     paired: dict[str, Any] | None
 
 
+def no_run(base: int = 0) -> Latest:
+    """Return what stands in the place of the latest run where there is none; `base` as MetricsLog has it."""
+    metrics = MetricsLog(MODEL_NAMES, base=base)
+    for name in MODEL_NAMES:
+        metrics.publish(name, Status("idle", config=DEFAULTS.model_dump(mode="json")))
+    return Latest(None, metrics, None)
+
+
 class Monitor:
     """Safe to call from any thread. close() ends the training and saves it."""
 
@@ -109,9 +117,7 @@ class Monitor:
         self._comparison: Any = None
         self._conductor: repeats.Conductor | None = None
         self._closed = False
-        self._latest = Latest(None, MetricsLog(MODEL_NAMES), None)
-        for name in MODEL_NAMES:
-            self._latest.metrics.publish(name, Status("idle", config=DEFAULTS.model_dump(mode="json")))
+        self._latest = no_run()
 
     def load(self) -> None:
         """Import torch and read the data set; from then on training can start. Called in a thread."""
@@ -402,11 +408,16 @@ class Monitor:
         return {"boot": self.boot, "run": run, "next": newest, "reset": True} | about | {"models": models}
 
     def delete_run(self, run: str) -> None:
-        """Take a run out of the history. Raises UnknownRun, or Conflict where it is still on."""
+        """Take a run, be it the latest, out of the history. Raises UnknownRun, or Conflict where it is still on."""
         with self._lock:
-            if run == self._latest.run and self._comparison is not None and self._comparison.active:
+            is_latest = run == self._latest.run and self._comparison is not None
+            if is_latest and self._comparison.active:
                 raise Conflict(f"Run {run} is still on: stop it before you delete it")
             self.store.delete(run)
+            if is_latest:
+                self._comparison.join()  # its last batch
+                self._comparison = None
+                self._latest = no_run(base=self._latest.metrics.newest + 1)
 
     def command(self, command: str, model: str | None = None) -> None:
         """Pause, resume or stop one model or both. Raises Conflict where the state forbids it."""
