@@ -6,6 +6,7 @@ flags and the table in the README are all derived from the fields declared here.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -205,7 +206,7 @@ def parse_config(given: object, model: str) -> ModelConfig:
     Raises InvalidSettings naming every bad field as "<model>.<field>".
     """
     if not isinstance(given, dict):
-        raise InvalidSettings({model: f"{model} must be an object of settings, got {_shorten(given)}"})
+        raise InvalidSettings({model: f"{model} must be an object of settings, got {say(given)}"})
     known = {field: value for field, value in given.items() if field in ModelConfig.model_fields}
     fields = {f"{model}.{field}": _explain(field, given) for field in given if field not in known}
     try:
@@ -222,17 +223,41 @@ def parse_config(given: object, model: str) -> ModelConfig:
 
 def _explain(field: str, given: Mapping[str, object]) -> str:
     if field not in ModelConfig.model_fields:
-        return f"{_shorten(field)} is not a setting; the settings are {', '.join(ModelConfig.model_fields)}"
+        return f"{say(field)} is not a setting; the settings are {', '.join(ModelConfig.model_fields)}"
     value, kernels = given[field], given.get("kernels", DEFAULTS.kernels)
     expected = expected_values(field)
     if field == "kernel_sizes" and isinstance(kernels, list | tuple):
         expected += f", one for each of the {len(kernels)} layers"
-    return f"{field} must be {expected}, got {_shorten(value)}"
+    shown = _say_items(value) if isinstance(value, list | tuple) and value else say(value)
+    return f"{field} must be {expected}, got {shown}{_say_comma(value)}"
 
 
-def _shorten(value: object, limit: int = 80) -> str:
-    text = json.dumps(value, default=repr)
+def say(value: object) -> str:
+    """Return a given value as a message shows it. Raises RecursionError where it is nested too deeply."""
+    return _shorten(_as_json(value))
+
+
+def _say_items(values: list[object] | tuple[object, ...]) -> str:
+    """Return a list of a form as a message shows it: as it was typed, without a programmer's brackets."""
+    return _shorten(", ".join(map(_as_json, values)))
+
+
+def _shorten(text: str, limit: int = 80) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _as_json(value: object) -> str:
+    try:
+        return json.dumps(value)
+    except TypeError:  # what JSON has no word for
+        return repr(value)
+
+
+def _say_comma(value: object) -> str:
+    """Return what to write in the place of a number with a comma, which may be thousands or a decimal."""
+    if not isinstance(value, str) or not re.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+", value):
+        return ""
+    return f": write {value.replace(',', '')}" + (f" or {value.replace(',', '.')}" if value.count(",") == 1 else "")
 
 
 def parse_text(field: str, text: str) -> object:

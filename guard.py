@@ -9,7 +9,6 @@ import json
 import secrets
 import socket
 from collections.abc import Callable, Iterable
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,7 +18,6 @@ Refusal = tuple[str, str, str]  # HTTP status line, error code, message
 
 MAX_BODY = 64 * 1024  # bytes
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-TOKEN_COOKIE = "monitor_token"  # noqa: S105 - a name, not a secret
 SECURITY_HEADERS = [
     (
         "Content-Security-Policy",
@@ -72,11 +70,8 @@ class Guard:
         return "400 Bad Request", "bad_host", f"Host must be {', '.join(sorted(self._names))}, got {given[:100]!a}"
 
     def _refuse_token(self, environ: Environ) -> Refusal | None:
-        try:
-            morsel = SimpleCookie(environ.get("HTTP_COOKIE", "")).get(TOKEN_COOKIE)
-        except CookieError:
-            morsel = None
-        given = morsel.value if morsel else environ.get("HTTP_AUTHORIZATION", "").removeprefix("Bearer ")
+        cookie = _cookies(environ).get(_cookie_name(environ))
+        given = cookie or environ.get("HTTP_AUTHORIZATION", "").removeprefix("Bearer ")
         if hmac.compare_digest(given.encode(), str(self.token).encode()):
             return None
         return "401 Unauthorized", "token_needed", "Open the address with ?token=… that the server printed at its start"
@@ -135,9 +130,21 @@ def _query_token(environ: Environ) -> str:
     return parse_qs(environ.get("QUERY_STRING", "")).get("token", [""])[0].encode("ascii", "replace").decode()
 
 
+def _cookie_name(environ: Environ) -> str:
+    """Return a name of our own for each port that browsers see: they send a host's cookies to all its ports."""
+    port = urlsplit(f"//{environ['HTTP_HOST']}").port
+    return f"monitor_token_{port or environ['SERVER_PORT']}"
+
+
+def _cookies(environ: Environ) -> dict[str, str]:
+    """Return the cookies by name, whatever other programs of this host have put into theirs."""
+    pairs = (part.strip().partition("=") for part in environ.get("HTTP_COOKIE", "").split(";"))
+    return {name: value for name, _, value in pairs}
+
+
 def _remember_token(token: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """Keep the token in a cookie and lead to the address without it, so that it stays out of the history."""
-    cookie = f"{TOKEN_COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/"
+    cookie = f"{_cookie_name(environ)}={token}; HttpOnly; SameSite=Strict; Path=/"
     start_response("303 See Other", [("Location", environ["PATH_INFO"]), ("Set-Cookie", cookie)])
     return [b""]
 

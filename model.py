@@ -197,12 +197,15 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     }
 
 
-def describe_pairing(config1: ModelConfig, config2: ModelConfig) -> dict[str, Any]:
+def describe_pairing(config1: ModelConfig, config2: ModelConfig, *, forked: bool = False) -> dict[str, Any]:
     """Return what two runs have in common by construction, so that it cannot be behind a gap between them.
 
     "batch_order": whether both see the same images in the same order; "initial_weights": the layers
-    that start alike; "text": the same in a sentence.
+    that start alike; "text": the same in a sentence. Where model 2 was forked from model 1 all its weights
+    were copied, whatever its seed.
     """
+    if forked:
+        return _describe_fork(config1, config2)
     same_seed = config1.seed == config2.seed
     shapes1, shapes2 = weight_shapes(config1), weight_shapes(config2)
     alike = [name for name, shape in shapes1.items() if same_seed and shapes2.get(name) == shape]
@@ -214,6 +217,17 @@ def describe_pairing(config1: ModelConfig, config2: ModelConfig) -> dict[str, An
     order = "the same batch order" if batch_order else "a different batch order"
     text = f"Both models have the same images in the same split, {order}, and {weights}."
     return {"split": True, "batch_order": batch_order, "initial_weights": alike, "text": text}
+
+
+def _describe_fork(config1: ModelConfig, config2: ModelConfig) -> dict[str, Any]:
+    batch_order = config1.seed == config2.seed and config1.batch_size == config2.batch_size
+    order = "the same batch order" if batch_order else "a different batch order"
+    text = (
+        "Both models have the same images in the same split; model 2 is a copy of model 1, weights included, "
+        f"and has had {order} since the fork."
+    )
+    weights = list(weight_shapes(config1))
+    return {"split": True, "batch_order": batch_order, "initial_weights": weights, "text": text}
 
 
 def describe_model(config: ModelConfig) -> dict[str, Any]:

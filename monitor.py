@@ -44,6 +44,14 @@ class Latest(NamedTuple):
     paired: dict[str, Any] | None
 
 
+def no_run(base: int = 0) -> Latest:
+    """Return what stands in the place of the latest run where there is none; `base` as MetricsLog has it."""
+    metrics = MetricsLog(MODEL_NAMES, base=base)
+    for name in MODEL_NAMES:
+        metrics.publish(name, Status("idle", config=DEFAULTS.model_dump(mode="json")))
+    return Latest(None, metrics, None)
+
+
 class Monitor:
     """Safe to call from any thread. close() ends the training and saves it."""
 
@@ -72,10 +80,7 @@ class Monitor:
 
     def _show_nothing(self, base: int = 0) -> None:
         """Put no run in the place of the latest; changes are counted from `base` on."""
-        metrics = MetricsLog(MODEL_NAMES, base=base)
-        for name in MODEL_NAMES:
-            metrics.publish(name, Status("idle", config=DEFAULTS.model_dump(mode="json")))
-        self._comparison, self._latest = None, Latest(None, metrics, None)
+        self._comparison, self._latest = None, no_run(base)
 
     def load(self) -> None:
         """Import torch and read the data set; from then on training can start. Called in a thread."""
@@ -371,7 +376,8 @@ class Monitor:
         comparison.start()
         self._past.clear()  # a resumed run's checkpoints will change
         self._comparison = comparison
-        self._latest = Latest(run, metrics, self._model.describe_pairing(*configs.values()))
+        forked = any(event.kind == "forked" for event in metrics.events(MODEL_NAMES[1]))
+        self._latest = Latest(run, metrics, self._model.describe_pairing(*configs.values(), forked=forked))
         return run
 
     def _check_free(self, advice: str) -> None:

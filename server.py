@@ -21,8 +21,9 @@ from flask import Flask, Response, render_template, request, send_from_directory
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
+import export
 from branches import MAX_EPOCHS, BadFork, TooManyEpochs
-from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, InvalidSettings, ModelConfig, parse_config
+from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, InvalidSettings, ModelConfig, parse_config, say
 from guard import MAX_BODY, Guard
 from inside import NothingThere
 from measures import AXES
@@ -97,7 +98,7 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
 
     @app.post("/api/<any({}):command>".format(", ".join(COMMANDS)))
     def command(command: str) -> dict[str, Any]:
-        model = read_object(("model",)).get("model")
+        model = read_object(("model",), optional=True).get("model")
         monitor.command(command, None if model is None else choice("model", model, MODEL_NAMES))
         return {"run": monitor.run}
 
@@ -128,7 +129,7 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
 
     @app.post("/api/repeats/stop")
     def stop_repeats() -> dict[str, Any]:
-        read_object(())
+        read_object((), optional=True)
         monitor.stop_repeats()
         return {"run": monitor.run}
 
@@ -199,11 +200,24 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
 
     @app.get("/api/runs")
     def runs() -> dict[str, Any]:
-        return {"runs": monitor.store.runs()}
+        listed = {"runs": monitor.store.runs(), "deleted": monitor.store.runs(deleted=True)}
+        return {
+            key: [run | {"file": export.file_stem(run["id"], run["name"])} for run in runs]
+            for key, runs in listed.items()
+        }
 
     @app.get("/api/runs/<run>")
     def one_run(run: str) -> dict[str, Any]:
         return monitor.one_run(run)
+
+    @app.get("/api/runs/<run>/export.<any(csv, json):ending>")
+    def export_run(run: str, ending: str) -> Response:
+        write, kind = {"csv": (export.as_csv, "text/csv"), "json": (export.as_json, "application/json")}[ending]
+        response = Response(write(monitor.store, run), mimetype=kind)
+        name = f"{export.file_stem(run, monitor.store.about(run)['name'])}.{ending}"
+        response.headers.set("Content-Disposition", "attachment", filename=name)
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
     @app.post("/api/runs/<run>/resume")
     def resume_run(run: str) -> tuple[dict[str, Any], int]:
@@ -221,13 +235,13 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
 
     @app.post("/api/runs/<run>/delete")
     def delete_run(run: str) -> dict[str, Any]:
-        read_object(())
+        read_object((), optional=True)
         monitor.delete_run(run)
         return {"run": run}
 
     @app.post("/api/runs/<run>/restore")
     def restore_run(run: str) -> dict[str, Any]:
-        read_object(())
+        read_object((), optional=True)
         monitor.store.restore(run)
         return {"run": run}
 
@@ -276,7 +290,7 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
 
     @app.after_request
     def compress(response: Response) -> Response:
-        if response.mimetype == "application/json":
+        if response.mimetype == "application/json" and not response.is_streamed:
             body, headers = pack(response.get_data(), request.headers.get("Accept-Encoding", ""))
             response.set_data(body)
             response.headers.update(headers)
@@ -368,14 +382,17 @@ def is_title(text: str) -> bool:
 def shorten(value: object) -> str:
     """Return a value of a request's body as a message can show it."""
     try:
-        return json.dumps(value)[:80]
+        return say(value)
     except RecursionError:  # nested almost too deeply to be read at all
         return "a deeply nested value"
 
 
-def read_object(known: tuple[str, ...]) -> dict[str, Any]:
-    """Return the request's JSON object. Raises BadRequest where it is none or holds an unknown key."""
-    given = read_json()
+def read_object(known: tuple[str, ...], *, optional: bool = False) -> dict[str, Any]:
+    """Return the request's JSON object, empty where an optional one is not there.
+
+    Raises BadRequest where it is none or holds an unknown key.
+    """
+    given = read_json({} if optional else None)
     if not isinstance(given, dict):
         raise BadRequest("The body must be a JSON object")
     unknown = {key[:80]: f"unknown key; expected {', '.join(known) or 'none'}" for key in given if key not in known}
@@ -384,35 +401,48 @@ def read_object(known: tuple[str, ...]) -> dict[str, Any]:
     return given
 
 
-def read_json() -> Any:
-    """Return the request's body as strict JSON: no NaN, no infinity, no duplicate key. Raises BadRequest."""
+class Unusable:
+    """What stands in a body and is no JSON value. Nothing takes it, so that whoever looks at its field names it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def read_json(otherwise: Any = None) -> Any:
+    """Return the request's JSON, with an Unusable for NaN, infinities and the values of a key that stands there twice.
+
+    An empty body is taken for `otherwise`. Raises BadRequest where that is None, or the body no JSON at all.
+    """
+    body = request.get_data(cache=False)
+    if not body and otherwise is not None:
+        return otherwise
+    if not body:
+        raise BadRequest("The body is empty: send {} to leave everything at its default")
     try:
         return json.loads(
-            request.get_data(cache=False).decode("utf-8") or "{}",
-            parse_constant=_refuse_constant,
+            body.decode("utf-8"),
+            parse_constant=Unusable,
             parse_float=_finite_float,
-            object_pairs_hook=_unique_keys,
+            object_pairs_hook=_members,
         )
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise BadRequest(f"The body is not JSON: {reason[:200]}") from None
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _finite_float(text: str) -> float:
+def _finite_float(text: str) -> float | Unusable:
     number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text[:40]} is too large")
-    return number
+    return number if math.isfinite(number) else Unusable(text[:40])
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise ValueError("a key stands there twice")
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for key, value in pairs:
+        twice = key in members
+        members[key] = Unusable(f"{say(members[key])} and {say(value)}: it stands there twice") if twice else value
     return members
 
 

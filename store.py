@@ -310,13 +310,17 @@ class RunStore:
 
     # Reading
 
-    def runs(self) -> list[dict[str, Any]]:
-        """Return all runs, newest first: id, name, start, parent, which settings differ, each model's last status."""
+    def runs(self, *, deleted: bool = False) -> list[dict[str, Any]]:
+        """Return all runs, or those that are deleted and can be restored, newest first.
+
+        Each has its id, name, start and parent, which settings differ, and each model's last status.
+        """
         self.save()
         with self._lock:
             rows = self._database.execute(
                 "SELECT id, name, started, parent, branch, model, config, status FROM runs JOIN models ON run = id"
-                " WHERE NOT deleted ORDER BY id DESC, model"
+                " WHERE deleted = ? ORDER BY id DESC, model",
+                (deleted,),
             ).fetchall()
         runs: dict[str, dict[str, Any]] = {}
         for run, name, started, parent, branch, model, config, status in rows:
@@ -437,7 +441,7 @@ class RunStore:
         config = origin.config.model_dump(mode="json")
         known = self._back_to(parent, origin.model, self._statuses(parent)[origin.model], origin.step)
         status = replace(known, state="idle", config=config)
-        events = [each for each in self._events(parent, origin.model) if each.step <= origin.step]
+        events = [each for each in self.events(parent, origin.model) if each.step <= origin.step]
         if events and events[-1].kind in ENDS:  # the parent's, not the branch's
             events.pop()
         if origin.detail is not None:
@@ -485,6 +489,11 @@ class RunStore:
         """Return the last state of a run's models. Raises UnknownRun."""
         self.save()
         return {model: status.state for model, status in self._statuses(run).items()}
+
+    def statuses(self, run: str) -> dict[str, Status]:
+        """Return the last saved status of each model. Raises UnknownRun."""
+        self.save()
+        return self._statuses(run)
 
     def run_status(self, run: str, model: str) -> Status:
         """Return the last saved status of a model. Raises UnknownRun."""
@@ -572,15 +581,20 @@ class RunStore:
             evaluations = [
                 row for rows in self._select(Evaluation, "evaluations", run, model, status.step) for row in rows
             ]
-            metrics.publish(model, status, [], evaluations, self._events(run, model), flush=True)
+            metrics.publish(model, status, [], evaluations, self.events(run, model), flush=True)
 
-    def _events(self, run: str, model: str) -> list[Event]:
+    def events(self, run: str, model: str) -> list[Event]:
+        """Return all that happened to a model, in order."""
         with self._lock:
-            rows = self._database.execute(
+            events = self._database.execute(
                 "SELECT kind, step, epoch, seconds, detail FROM events WHERE run = ? AND model = ? ORDER BY number",
                 (run, model),
             ).fetchall()
-        return [Event(*row) for row in rows]
+        return [Event(*event) for event in events]
+
+    def read(self, kind: type[Row], run: str, model: str, last_step: int) -> Iterator[list[Row]]:
+        """Yield every Point or Evaluation of a model up to a step, in portions of at most ROWS_AT_ONCE."""
+        return self._select(kind, {Point: "points", Evaluation: "evaluations"}[kind], run, model, last_step)  # type: ignore[index]
 
     def _select(self, kind: type[Row], table: str, run: str, model: str, last_step: int) -> Iterator[list[Row]]:
         """Yield a model's rows in portions: between them the writer gets its turn."""

@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "verdict": {"measures", "metrics"},
     "engine": {"config", "data", "insight", "model"},
     "store": {"config", "database", "insight", "metrics", "predictions"},
+    "export": {"metrics", "store"},
     "machine": {"engine"},
     "train": {
         "config",
@@ -47,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "report": {"config", "measures", "metrics", "store"},
     "monitor": {"branches", "config", "inside", "metrics", "predictions", "repeats", "store", "verdict"},
-    "headless": set(MODULES) - {"guard", "headless", "monitor", "polls", "server"},
+    "headless": set(MODULES) - {"export", "guard", "headless", "monitor", "polls", "server"},
     "server": set(MODULES) - {"server"},
 }
 LAZY: dict[str, set[str]] = {

@@ -241,10 +241,10 @@ def test_token_is_random_and_has_24_bytes() -> None:
     "variables",
     [
         {},
-        {"HTTP_COOKIE": "monitor_token=guess"},
-        {"HTTP_COOKIE": "monitor_token"},
+        {"HTTP_COOKIE": "monitor_token_8080=guess"},
+        {"HTTP_COOKIE": "monitor_token_8080"},
         {"HTTP_COOKIE": "a=b; ;=;\x00"},
-        {"HTTP_COOKIE": "monitor_token=\xe9"},
+        {"HTTP_COOKIE": "monitor_token_8080=\xe9"},
         {"HTTP_AUTHORIZATION": "Bearer guess"},
         {"HTTP_AUTHORIZATION": "Bearer "},
         {"HTTP_AUTHORIZATION": "Bearer \xe9"},
@@ -270,12 +270,45 @@ def test_token_in_the_address_becomes_a_cookie_and_leaves_the_address(open_guard
     assert app.calls == 2
 
 
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        'prefs={"theme": "dark", "tabs": [1, 2]}',
+        "odd",
+        "a[b]=c",
+        "=",
+        'open="quote',
+        "x=\xe9",
+        "monitor_token_9090=other",
+    ],
+)
+def test_cookies_of_other_programs_on_the_host_lock_nobody_out(open_guard: Guard, foreign: str) -> None:
+    ours = f"monitor_token_8080={open_guard.token}"
+    assert ask(open_guard, HTTP_COOKIE=f"{foreign}; {ours}").status == 200
+    assert ask(open_guard, HTTP_COOKIE=f"{ours}; {foreign}").status == 200
+
+
+def test_two_servers_on_one_host_keep_their_cookies_apart() -> None:
+    cookies = []
+    for port in ("8080", "8081"):
+        guard = Guard(App(), "0.0.0.0")
+        answer = ask(guard, path="/", query=f"token={guard.token}", HTTP_HOST=f"127.0.0.1:{port}")
+        cookies.append(answer.headers["Set-Cookie"].split("; ")[0])
+        assert ask(guard, HTTP_HOST=f"127.0.0.1:{port}", HTTP_COOKIE="; ".join(cookies)).status == 200
+    assert [cookie.split("=")[0] for cookie in cookies] == ["monitor_token_8080", "monitor_token_8081"]
+
+
+def test_without_a_port_in_the_address_the_cookie_is_named_after_the_servers_own(open_guard: Guard) -> None:
+    answer = ask(open_guard, path="/", query=f"token={open_guard.token}", HTTP_HOST="127.0.0.1", SERVER_PORT="80")
+    assert answer.headers["Set-Cookie"].startswith("monitor_token_80=")
+
+
 def test_token_also_passes_as_a_bearer(open_guard: Guard) -> None:
     assert ask(open_guard, HTTP_AUTHORIZATION=f"Bearer {open_guard.token}").status == 200
 
 
 def test_token_does_not_open_the_door_to_foreign_pages(open_guard: Guard, app: App) -> None:
-    authorised = JSON | {"HTTP_COOKIE": f"monitor_token={open_guard.token}"}
+    authorised = JSON | {"HTTP_COOKIE": f"monitor_token_8080={open_guard.token}"}
     assert ask(open_guard, "POST", **authorised, HTTP_ORIGIN="http://evil.example").status == 403
     assert ask(open_guard, "POST", **(authorised | {"CONTENT_TYPE": "text/plain"})).status == 415
     assert ask(open_guard, "GET", **authorised, HTTP_HOST="evil.example").status == 400

@@ -325,6 +325,32 @@ def test_deleted_run_is_gone_until_it_is_restored(client: FlaskClient) -> None:
     assert client.post(f"/api/runs/{run}/restore", json={}).status_code == 200
 
 
+def test_deleted_run_is_listed_as_such_until_it_is_restored(client: FlaskClient) -> None:
+    run = start(client, SHORT)
+    wait_until(client, "finished")
+    [known] = strict(client.get("/api/runs"))["runs"]
+    client.post(f"/api/runs/{run}/delete", json={})
+    assert strict(client.get("/api/runs")) == {"runs": [], "deleted": [known]}
+    client.post(f"/api/runs/{run}/restore", json={})
+    assert strict(client.get("/api/runs")) == {"runs": [known], "deleted": []}
+
+
+def test_deleted_latest_run_is_latest_no_more(client: FlaskClient) -> None:
+    run = start(client, SHORT)
+    wait_until(client, "finished")
+    seen = metrics_of(client)
+    assert client.post(f"/api/runs/{run}/delete", json={}).status_code == 200
+    empty = metrics_of(client, seen)
+    assert (empty["run"], empty["reset"], states(client)) == (None, True, dict.fromkeys(MODEL_NAMES, "idle"))
+    assert strict(client.get("/api/comparison"))["run"] is None
+    error_of(client.post("/api/stop", json={}), 409, "conflict")
+    error_of(client.post("/api/fork", json={"settings": {"seed": 3}}), 409, "conflict")
+    client.post(f"/api/runs/{run}/restore", json={})
+    assert strict(client.get(f"/api/runs/{run}"))["models"] == seen["models"]
+    start(client, SHORT)
+    wait_until(client, "finished")
+
+
 @pytest.mark.parametrize("what", ["delete", "restore", "rename"])
 def test_change_of_a_run_that_is_not_there_is_refused(client: FlaskClient, what: str) -> None:
     body = {"name": "x"} if what == "rename" else {}

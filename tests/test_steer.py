@@ -147,6 +147,25 @@ def test_fork_lets_model_1_go_on_to_the_bit_and_starts_its_copy_where_it_was(
     assert inside["model1"]["step"] == inside["model2"]["step"]
 
 
+def test_fork_is_said_to_be_a_copy_whatever_its_seed_also_after_it_was_resumed(client: FlaskClient) -> None:
+    start(client, ENDLESS)
+    wait_for_steps(client, "model1", 20)
+    assert "copy" not in metrics_of(client)["paired"]["text"]
+    run = fork(client, seed=7)
+    wait_for_steps(client, "model2", 40)
+    text = (
+        "Both models have the same images in the same split; model 2 is a copy of model 1, weights included, "
+        "and has had a different batch order since the fork."
+    )
+    paired = metrics_of(client)["paired"]
+    assert (paired["text"], paired["batch_order"]) == (text, False)
+    assert "hidden" in paired["initial_weights"]
+    client.post("/api/stop", json={})
+    wait_until(client, "stopped")
+    assert client.post(f"/api/runs/{run}/resume", json={}).status_code == 202
+    assert metrics_of(client)["paired"]["text"] == text
+
+
 @pytest.mark.parametrize("setting", FORKABLE)
 def test_every_setting_that_may_change_can(client: FlaskClient, monitor: Monitor, setting: str) -> None:
     start(client, ENDLESS)
