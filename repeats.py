@@ -141,7 +141,8 @@ def sentence(found: Mapping[str, Any], *, ended: bool, stopped: bool, missing: i
         return f"Stopped early, after {pairs}: {what}. {rule}"
     if missing:
         gone = "1 pair of the series is" if missing == 1 else f"{missing} pairs of the series are"
-        return f"No claim: {gone} missing from the history, and what is left may be a choice; in {pairs}, {what}."
+        rule = "missing from the history, and leaving pairs out can choose the winner"
+        return f"No claim: {gone} {rule}; in {pairs}, {what}."
     if not ended:
         return f"{pairs} so far: {what}. A claim takes at least {ENOUGH} pairs, and the end of the series."
     if count < ENOUGH:

@@ -107,8 +107,8 @@ def test_enough_pairs_say_which_settings_are_better_or_that_it_cannot_be_told() 
     [
         ({"ended": False}, "5 pairs so far: −1.04 points", "A claim takes at least 5 pairs, and the end of the series"),
         ({"ended": False, "stopped": True}, "Stopped early, after 5 pairs: −1.04 points", "takes all pairs"),
-        ({"ended": True, "missing": 1}, "No claim: 1 pair of the series is missing", "may be a choice"),
-        ({"ended": True, "missing": 3}, "No claim: 3 pairs of the series are missing", "may be a choice"),
+        ({"ended": True, "missing": 1}, "No claim: 1 pair of the series is missing", "can choose the winner"),
+        ({"ended": True, "missing": 3}, "No claim: 3 pairs of the series are missing", "can choose the winner"),
     ],
 )
 def test_only_a_whole_series_that_has_ended_as_planned_claims_something(
