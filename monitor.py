@@ -263,14 +263,19 @@ class Monitor:
     # Repeats
 
     def repeat(self, configs: dict[str, ModelConfig], pairs: int) -> str:
-        """Run a comparison so many times with new seeds; return the series' id. Raises NotReady or Conflict."""
+        """Run a comparison so many times with seeds that no series has had; return the series' id.
+
+        Raises NotReady, Conflict, or repeats.NothingToRepeat where the models differ in nothing but the seed.
+        """
+        repeats.check_settings(configs)
         self._retry_loading()
         self._check_ready()
         with self._lock:
             self._check_free("stop it before you start repeats")
             series = str(self._train.new_run_id())
+            used = self.store.series_seeds() | {config.seed for config in configs.values()}
             plan = {
-                "seeds": repeats.new_seeds(configs[MODEL_NAMES[0]], pairs),
+                "seeds": repeats.new_seeds(configs[MODEL_NAMES[0]], pairs, used),
                 "configs": {name: config.model_dump(mode="json") for name, config in configs.items()},
             }
             self.store.start_series(series, plan)
@@ -314,7 +319,7 @@ class Monitor:
         self._conductor.start()
 
     def _begin_pair(self, series: str, number: int) -> bool:
-        """Start or resume pair `number` of a series; return False where it has come to its end before."""
+        """Start or resume pair `number` of a series; return False where it has ended before, or was deleted."""
         with self._lock:
             if self._closed or (self._conductor is not None and self._conductor.stopping):
                 return False
@@ -325,6 +330,8 @@ class Monitor:
             run, states = next(
                 ((run, models) for run, models in runs if models[MODEL_NAMES[0]].config["seed"] == seed), (None, {})
             )
+            if run is None and seed in known["deleted"]:
+                return False
             if run is None:
                 plain = {name: ModelConfig(**config) for name, config in known["plan"]["configs"].items()}
                 configs = {name: config.model_copy(update={"seed": seed}) for name, config in plain.items()}

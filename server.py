@@ -31,7 +31,7 @@ from monitor import COMMANDS, Conflict, Monitor, NotReady
 from pictures import MOST as MOST_PICTURES
 from polls import Polls, PollServer, pack
 from predictions import CLASSES, SHOWS, SORTS, SPLITS, Filter
-from repeats import FEWEST, MOST
+from repeats import FEWEST, MOST, NothingToRepeat
 from store import NotSaved, RunStore, StoreError, UnknownRun
 
 DEFAULT_PORT = 8080
@@ -257,6 +257,10 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
     @app.errorhandler(TooManyEpochs)
     def too_many_epochs(error: TooManyEpochs) -> tuple[dict[str, Any], int]:
         return error_body("bad_request", str(error), {"more_epochs": str(error)}), 400
+
+    @app.errorhandler(NothingToRepeat)
+    def nothing_to_repeat(error: NothingToRepeat) -> tuple[dict[str, Any], int]:
+        return error_body("bad_request", str(error), error.fields), 400
 
     @app.errorhandler(BadFork)
     def bad_fork(error: BadFork) -> tuple[dict[str, Any], int]:

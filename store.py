@@ -47,6 +47,14 @@ TAKEN_OVER = {  # what a model of a branch takes over of the one that it goes on
     "predictions": "number, step, epoch, probabilities",
 }
 ENDS = ("finished", "stopped")
+DELETED_PAIRS = (  # series and seed of those that were deleted since the start
+    "SELECT DISTINCT series, json_extract(config, '$.seed') FROM runs JOIN models ON run = id"
+    " WHERE deleted AND series IS NOT NULL"
+)
+NOTE_DELETED = (  # in the plan of their series, for when they are purged
+    "UPDATE series SET plan = json_insert(json_insert(plan, '$.deleted', json('[]')), '$.deleted[#]', ?)"
+    " WHERE id = ? AND json_valid(plan)"
+)
 STATUS_FIELDS = frozenset(field.name for field in fields(Status))
 
 Row = TypeVar("Row", bound=NamedTuple)
@@ -166,6 +174,8 @@ class RunStore:
         for run, model in deleted:
             self._checkpoint_path(run, model).unlink(missing_ok=True)
         with database:
+            for series, seed in database.execute(DELETED_PAIRS).fetchall():
+                database.execute(NOTE_DELETED, (seed, series))
             database.execute("DELETE FROM runs WHERE deleted")
         runs = database.execute("SELECT count(*) FROM runs").fetchone()[0]
         if not runs and not self.warning and not deleted and any(self._checkpoints.glob("*.checkpoint")):
@@ -629,7 +639,8 @@ class RunStore:
         self._change("UPDATE series SET state = ? WHERE id = ?", state, series)
 
     def series(self, series: str | None = None) -> dict[str, Any]:
-        """Return a series, the latest unless named: id, started, state, plan, and its runs with each model's status.
+        """Return a series, the latest unless named: id, started, state, plan, its runs with each model's status, and
+        the seeds of those that were deleted.
 
         Raises UnknownRun where there is none.
         """
@@ -646,8 +657,17 @@ class RunStore:
             runs = self._database.execute(
                 "SELECT id FROM runs WHERE series = ? AND NOT deleted ORDER BY id", (row[0],)
             ).fetchall()
+            deleted = {seed for of, seed in self._database.execute(DELETED_PAIRS) if of == row[0]}
         found = {run: self._statuses(run) for (run,) in runs}
-        return {"id": row[0], "started": row[1], "state": row[2], "plan": json.loads(row[3]), "runs": found}
+        plan = json.loads(row[3])
+        deleted.update(plan.get("deleted", []))
+        return {"id": row[0], "started": row[1], "state": row[2], "plan": plan, "runs": found, "deleted": deleted}
+
+    def series_seeds(self) -> set[int]:
+        """Return the seeds of all series that there have ever been."""
+        with self._lock:
+            plans = self._database.execute("SELECT plan FROM series").fetchall()
+        return {seed for (plan,) in plans for seed in json.loads(plan).get("seeds", [])}
 
     # Changing the history
 

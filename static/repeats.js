@@ -6,27 +6,30 @@ import { differing } from "./difference.js";
 import { make, write } from "./dom.js";
 import * as format from "./format.js";
 import { watchSight } from "./sight.js";
-import { gaps, means } from "./spread.js";
+import { gaps, means, winner } from "./spread.js";
 import { typed } from "./steer.js";
 import { onThemeChange } from "./theme.js";
 
 const byId = (name) => document.getElementById(`repeats-${name}`);
-const isDone = ({ delta }) => delta !== null && delta !== undefined;
+const hasEnded = ({ state, delta }) => state === "failed" || (delta !== null && delta !== undefined);
 
 /** Return where a series stands as a sentence. Pure. */
 export function stateOf({ state, wanted, pairs }) {
-  const done = pairs.filter(isDone).length;
-  if (state === "running") return `Pair ${Math.min(done + 1, wanted)} of ${wanted} is training.`;
-  if (state === "finished") return `All ${wanted} pairs have finished.`;
-  const why = state === "interrupted" ? "The series was interrupted" : "The series was stopped";
-  return `${why} after ${done} of ${wanted} pairs.`;
+  const count = (...states) => pairs.filter((pair) => states.includes(pair.state)).length;
+  const [ended, failed, gone] = [pairs.filter(hasEnded).length, count("failed"), count("deleted", "missing")];
+  const first = pairs.findIndex((pair) => pair.state !== "deleted" && !hasEnded(pair)); // the one that is on, or about to be
+  if (state === "running") return `Pair ${first < 0 ? wanted : first + 1} of ${wanted} is training.`;
+  const exceptions = [failed && `in ${failed} a training failed`, gone && `${gone} ${gone === 1 ? "is" : "are"} no longer in the history`];
+  const but = exceptions.filter(Boolean).map((text) => `; ${text}`).join("");
+  if (state === "finished") return but ? `The series of ${wanted} pairs has ended${but}.` : `All ${wanted} pairs have finished.`;
+  return `The series was ${state === "interrupted" ? "interrupted" : "stopped"} after ${ended} of ${wanted} pairs${but}.`;
 }
 
 /** Return what a series compares as a sentence; `titles` are the settings' names by key. Pure. */
 export function settingsOf(configs, titles) {
   if (!configs) return "";
   const keys = differing(configs.model1, configs.model2).filter((key) => key !== "seed");
-  if (keys.length === 0) return "Both models are set alike: what differs is chance alone.";
+  if (keys.length === 0) return "Both models are set alike, and have the same seeds: they train alike.";
   const each = keys.map((key) => `${titles[key] ?? key} ${format.setting(configs.model1[key])} (model 1) against ${format.setting(configs.model2[key])} (model 2)`);
   return `${each.join("; ")}.`;
 }
@@ -34,8 +37,9 @@ export function settingsOf(configs, titles) {
 /** Return a gap in points with its sign, as text. Pure. */
 export const points = (delta) => (delta === null || delta === undefined ? "–" : `${delta < 0 ? "−" : "+"}${Math.abs(100 * delta).toFixed(2)}`);
 
-/** Return who won how many as a sentence. Pure. */
-export function score({ pairs, wins1, wins2, ties }) {
+/** Return who won how many as a sentence; "" where a training failed: then the result says it. Pure. */
+export function score({ pairs, wins1, wins2, ties, mean }) {
+  if (mean === null) return "";
   const tied = ties ? `, ${ties} ${ties === 1 ? "tie" : "ties"}` : "";
   return `Model 1 won ${wins1}, model 2 won ${wins2} of ${pairs}${tied}.`;
 }
@@ -49,15 +53,23 @@ export function connectRepeats({ settings, titles, isActive, onFaults, onOpen, o
   let series = null; // the answer of /api/repeats
   let said = "";
 
+  /** What stands in the last column but one: the gap, who won by the other's failure, or why there is neither. */
+  function outcome(pair) {
+    if (!hasEnded(pair)) return [pair.state];
+    if (pair.state !== "failed") return [points(pair.delta)];
+    const who = winner(pair);
+    return who ? [make("span", { class: "unseen", text: `${who.replace("model", "model ")} ` }), "won"] : ["tie"];
+  }
+
   function row(pair, index) {
     const open = make("button", { type: "button", class: "quiet", text: "Open", title: `Show pair ${index + 1}, seed ${pair.seed}` });
     open.hidden = !pair.run; // its turn has not come
     open.addEventListener("click", () => onOpen({ id: pair.run, title: `repeat ${index + 1} of ${series.wanted}, seed ${pair.seed}` }));
-    const ahead = !isDone(pair) || pair.delta === 0 ? "" : pair.delta > 0 ? "model1" : "model2";
-    const unfinished = isDone(pair) ? null : pair.state;
-    const gap = make("td", { "data-of": ahead }, make("span", { class: "sign", "aria-hidden": "true", text: { model1: "● ", model2: "◆ " }[ahead] ?? "" }), unfinished ?? points(pair.delta));
+    const ahead = winner(pair) ?? "";
+    const reached = (model) => make("td", { text: pair.failed.includes(model) ? "failed" : format.percent(pair[model]) });
+    const gap = make("td", { "data-of": ahead }, make("span", { class: "sign", "aria-hidden": "true", text: { model1: "● ", model2: "◆ " }[ahead] ?? "" }), ...outcome(pair));
     return make("tr", { "data-run": pair.run }, make("th", { scope: "row", text: String(index + 1) }), make("td", { text: String(pair.seed) }),
-      make("td", { text: format.percent(pair.model1) }), make("td", { text: format.percent(pair.model2) }), gap, make("td", {}, open));
+      reached("model1"), reached("model2"), gap, make("td", {}, open));
   }
 
   function showResult({ result }) {
@@ -65,9 +77,9 @@ export function connectRepeats({ settings, titles, isActive, onFaults, onOpen, o
     if (!result) return;
     const [head, rest] = byId("result").children; // what is so, and why
     const colon = result.text.indexOf(":");
-    byId("result").dataset.leader = result.text.match(/^Model [12]/)?.[0].toLowerCase().replace(" ", "") ?? "";
+    byId("result").dataset.leader = result.claim ?? "";
     write(head, result.text.slice(0, colon));
-    write(rest, `${result.text.slice(colon)} ${score(result)}`);
+    write(rest, [result.text.slice(colon), score(result)].join(" ").trim());
   }
 
   function showButtons() {
@@ -81,11 +93,13 @@ export function connectRepeats({ settings, titles, isActive, onFaults, onOpen, o
 
   async function draw() {
     if (!series?.series) return;
-    const done = series.pairs.filter(isDone);
-    byId("charts").hidden = done.length === 0;
-    if (done.length === 0) return;
-    byId("gaps").style.height = `${Math.max(17, 6 + 1.6 * done.length)}rem`;
-    await Promise.all([drawSmall(byId("curves"), means(series.curves, series.series)), drawSmall(byId("gaps"), gaps(series.pairs, series.result, series.series))]);
+    const ended = series.pairs.filter(hasEnded);
+    byId("charts").hidden = ended.length === 0;
+    if (ended.length === 0) return;
+    const finished = ended.some(({ state }) => state !== "failed");
+    byId("curves").closest("figure").hidden = !finished;
+    byId("gaps").style.height = `${Math.max(17, 6 + 1.6 * ended.length)}rem`;
+    await Promise.all([finished && drawSmall(byId("curves"), means(series.curves, series.series)), drawSmall(byId("gaps"), gaps(ended, series.result, series.series))]);
   }
 
   async function show() {

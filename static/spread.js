@@ -23,17 +23,32 @@ export const means = (curves, run) => (colours, page) => {
   return { lines, layout: frame({ x: "epoch", y: "validation accuracy", run, axes }, colours, page) };
 };
 
-/** A dot for the gap of each finished pair, right of zero where model 1 won, and below them the mean with its interval. */
+/** Return who won a pair: a failed training loses it; null where it is a tie or has not ended. Pure. */
+export function winner({ delta, failed }) {
+  if (failed.length) return { model1: "model2", model2: "model1" }[failed.length === 1 ? failed[0] : ""] ?? null;
+  return delta ? (delta > 0 ? "model1" : "model2") : null;
+}
+
+/** Crosses for the pairs in which a training failed: at the edge on the other's side, or in the middle where both did. */
+function crosses(pairs, reach, colours) {
+  const titles = (failed) => failed.map((model) => LOOKS[model].title).join(" and ");
+  return {
+    type: "scatter", mode: "markers", x: pairs.map((pair) => ({ model1: reach, model2: -reach })[winner(pair)] ?? 0), y: pairs.map(({ seed }) => `seed ${seed}`),
+    text: pairs.map(({ failed }) => `${titles(failed)} failed${failed.length > 1 ? ": a tie" : " and loses the pair"}`), hovertemplate: "%{y}: %{text}<extra></extra>", cliponaxis: false,
+    marker: { symbol: "x", size: 10, color: pairs.map((pair) => colours[winner(pair)] ?? colours.soft) },
+  };
+}
+
+/** A dot for the gap of each pair that has ended, right of zero where model 1 won, and below them the mean with its interval. */
 export const gaps = (pairs, result, run) => (colours, page) => {
   const done = pairs.filter(({ delta }) => delta !== null);
-  const winner = (delta) => (delta > 0 ? "model1" : "model2");
   const x = done.map(({ delta }) => RAISED * delta);
   const dots = {
     type: "scatter", mode: "markers", x, y: done.map(({ seed }) => `seed ${seed}`), cliponaxis: false,
     text: x.map((points) => `${signedPoints(points)} points`), hovertemplate: "%{y}: %{text}<extra></extra>",
     marker: {
-      size: 11, line: { color: colours.surface, width: 1 }, color: done.map(({ delta }) => (delta === 0 ? colours.soft : colours[winner(delta)])),
-      symbol: done.map(({ delta }) => (delta === 0 ? "square" : LOOKS[winner(delta)].symbol)),
+      size: 11, line: { color: colours.surface, width: 1 }, color: done.map((pair) => colours[winner(pair)] ?? colours.soft),
+      symbol: done.map((pair) => LOOKS[winner(pair)]?.symbol ?? "square"),
     },
   };
   const [mean, low, high] = ["mean", "low", "high"].map((name) => (result?.[name] === null || result?.[name] === undefined ? null : RAISED * result[name]));
@@ -44,11 +59,12 @@ export const gaps = (pairs, result, run) => (colours, page) => {
     text: [known ? `${signedPoints(mean)} points, from ${signedPoints(low)} to ${signedPoints(high)}` : ""], hovertemplate: "mean: %{text}<extra></extra>",
   };
   const reach = 1.25 * Math.max(0.1, ...x.map(Math.abs), ...(known ? [Math.abs(low), Math.abs(high)] : []));
-  const rows = ["mean", ...done.map(({ seed }) => `seed ${seed}`).reverse()];
+  const failed = pairs.filter((pair) => pair.failed.length > 0);
+  const rows = [...(mean === null ? [] : ["mean"]), ...pairs.map(({ seed }) => `seed ${seed}`).reverse()];
   const axes = {
     x: { range: [-reach, reach], zeroline: true, zerolinecolor: colours.faint, zerolinewidth: 1.5, tickformat: ".2~f" },
     y: { type: "category", categoryorder: "array", categoryarray: rows, range: [-0.6, rows.length - 0.4], title: { text: "" }, showgrid: true },
   };
-  const layout = frame({ x: page.width < NARROW_PX ? "← model 2 · Δ points · model 1 →" : "← model 2 better · Δ test accuracy (points) · model 1 better →", y: "", run: `${run} ${done.length}`, axes }, colours, page);
-  return { lines: [dots, ...(result ? [interval] : [])], layout };
+  const layout = frame({ x: page.width < NARROW_PX ? "← model 2 · Δ points · model 1 →" : "← model 2 won · Δ test accuracy (points) · model 1 won →", y: "", run: `${run} ${pairs.length}`, axes }, colours, page);
+  return { lines: [dots, ...(mean === null ? [] : [interval]), ...(failed.length ? [crosses(failed, 0.95 * reach, colours)] : [])], layout };
 };

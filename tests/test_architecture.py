@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pictures": set(),
     "polls": set(),
     "predictions": {"measures"},
-    "repeats": {"config", "measures"},
+    "repeats": {"config", "measures", "metrics"},
     "branches": {"config"},
     "model": {"config"},
     "inside": {"config", "insight", "pictures", "predictions", "store"},

@@ -1,5 +1,8 @@
 """Series of repeats: their statistics, held to statsmodels and scipy, and their course over HTTP."""
 
+import json
+import math
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
@@ -14,12 +17,17 @@ from test_server import error_of, metrics_of, strict, wait_until
 
 from config import MODEL_NAMES, ModelConfig
 from monitor import Monitor
-from repeats import bootstrap_interval, mean_curves, new_seeds, pair_state, result, sentence
+from repeats import confidence, describe, mean_curves, new_seeds, pair_state, result, student_interval
 from store import RunStore
 
 QUICK = {name: quick(batch_size=256, hidden_units=8 * (1 + (name == "model1"))) for name in MODEL_NAMES}
 BODY = {name: config.model_dump(mode="json") for name, config in QUICK.items()}
-ENDLESS = {name: endless(seed=5).model_dump(mode="json") for name in MODEL_NAMES}
+ENDLESS = {
+    name: endless(seed=5, dropout=dropout).model_dump(mode="json")
+    for name, dropout in zip(MODEL_NAMES, (0.5, 0.3), strict=True)
+}
+# each step multiplies the weights by −9
+DIVERGING = quick(optimizer="sgd", learning_rate=10.0, weight_decay=1.0, batch_size=16).model_dump(mode="json")
 
 
 def repeats_of(client: FlaskClient) -> dict[str, Any]:
@@ -41,45 +49,113 @@ def test_seeds_are_new_and_differ() -> None:
     assert new_seeds(ModelConfig(seed=2**32 - 1), 3) == [0, 1, 2]
 
 
-@given(st.lists(st.floats(-0.05, 0.05), min_size=3, max_size=20, unique=True))
-def test_interval_holds_the_mean_and_is_always_the_same(deltas: list[float]) -> None:
-    interval = bootstrap_interval(tuple(deltas))
-    assert interval == bootstrap_interval.__wrapped__(tuple(deltas))
-    if interval:
-        assert min(deltas) - 1e-12 <= interval[0] <= interval[1] <= max(deltas) + 1e-12
+def test_seeds_of_earlier_series_are_passed_over() -> None:
+    assert new_seeds(ModelConfig(seed=7), 3, {8, 10, 99}) == [9, 11, 12]
+    assert new_seeds(ModelConfig(seed=2**32 - 1), 2, {0}) == [1, 2]
 
 
-def test_interval_is_about_that_of_student_for_normal_values() -> None:
-    deltas = np.random.default_rng(0).normal(0.01, 0.004, 20)
-    low, high = stats.t.interval(0.95, 19, deltas.mean(), stats.sem(deltas))
-    found = bootstrap_interval(tuple(deltas))
-    assert found == pytest.approx((low, high), abs=0.0006)
+@given(st.lists(st.integers(-500, 500), min_size=2, max_size=20))
+def test_interval_is_students_whatever_the_differences(counts: list[int]) -> None:
+    differences = [count / 10_000 for count in counts]
+    found = student_interval(differences)
+    if len(set(counts)) == 1:
+        assert found is None
+        return
+    expected = stats.t.interval(confidence(len(counts)), len(counts) - 1, np.mean(differences), stats.sem(differences))
+    assert found is not None
+    assert found[:2] == pytest.approx(expected)
+    assert found[2] == pytest.approx(stats.ttest_rel(differences, np.zeros(len(counts))).pvalue)
 
 
-def test_too_few_pairs_say_nothing_of_the_settings() -> None:
-    assert result(()) is None
-    assert bootstrap_interval((0.01,)) is None
-    for count in (1, 2, 4):
-        found = result((0.01, 0.02, 0.03, 0.04)[:count])
-        assert found is not None
-        assert "at least 5" in found["text"]
-        assert found["wins1"] == count
+def told(differences: Sequence[float], ended: bool = True, **about: Any) -> dict[str, Any]:
+    """Return the result, which must be strict JSON, and say "better" only where it claims something."""
+    found = result(differences, ended, **about)
+    assert found is not None
+    json.dumps(found, allow_nan=False)
+    assert ("better" in found["text"]) == (found["claim"] is not None), found["text"]
+    assert found["wins1"] + found["wins2"] + found["ties"] == found["pairs"] == len(differences)
+    return found
+
+
+CLEAR = (-0.01, -0.012, -0.009, -0.011, -0.01)
+
+
+def test_no_pair_says_nothing_and_few_say_nothing_of_the_settings() -> None:
+    assert result((), ended=True) is None
+    one = told((0.01,))
+    assert (one["mean"], one["low"], one["high"], one["wins1"]) == (0.01, None, None, 1)
+    for count in (1, 3, 4):
+        assert told((0.01, 0.011, 0.012, 0.011)[:count])["text"].startswith(f"Only {count} pair")
+        assert "at least 5 are needed" in told((0.01, 0.011, 0.012, 0.011)[:count])["text"]
 
 
 def test_enough_pairs_say_which_settings_are_better_or_that_it_cannot_be_told() -> None:
-    better = result((-0.01, -0.012, -0.009, -0.011, -0.01))
-    assert better is not None
-    assert better["text"].startswith("Model 2's settings are better: by 1.04 points")
-    assert better["wins2"] == 5
-    unclear = result((-0.01, 0.012, -0.009, 0.011, 0.0))
-    assert unclear is not None
-    assert unclear["text"].startswith("Too close to call: over 5 pairs")
+    better = told(CLEAR)
+    assert better["claim"] == "model2"
+    assert better["text"].startswith("Model 2's settings are better: over 5 pairs of seeds, −1.04 points")
+    assert "(99 % interval −1.27 to −0.81, model 1 minus model 2)" in better["text"]
+    assert "(98.7 % interval" in told(2 * CLEAR)["text"]
+    assert better["high"] < 0
+    unclear = told((-0.01, 0.012, -0.009, 0.011, 0.0))
+    assert unclear["text"].startswith("Too close to call: over 5 pairs of seeds, +0.08 points")
     assert (unclear["wins1"], unclear["wins2"], unclear["ties"]) == (2, 2, 1)
     assert unclear["mean"] == pytest.approx(fmean((-0.01, 0.012, -0.009, 0.011, 0.0)))
 
 
-def test_equal_pairs_are_too_close_to_call() -> None:
-    assert sentence((0.0,) * 5, 0.0, 0.0).startswith("Too close to call")
+@pytest.mark.parametrize(
+    ("about", "start", "says"),
+    [
+        ({"ended": False}, "5 pairs so far: −1.04 points", "A claim takes at least 5 pairs, and the end of the series"),
+        ({"ended": False, "stopped": True}, "Stopped early, after 5 pairs: −1.04 points", "takes all pairs"),
+        ({"ended": True, "missing": 1}, "No claim: 1 pair of the series is missing", "can choose the winner"),
+        ({"ended": True, "missing": 3}, "No claim: 3 pairs of the series are missing", "can choose the winner"),
+    ],
+)
+def test_only_a_whole_series_that_has_ended_as_planned_claims_something(
+    about: dict[str, Any], start: str, says: str
+) -> None:
+    assert told(CLEAR)["claim"] == "model2"
+    found = told(CLEAR, **about)
+    assert found["claim"] is None
+    assert found["text"].startswith(start)
+    assert says in found["text"]
+    assert found["high"] < 0  # the interval is shown all the same
+
+
+LOST1, LOST2, BOTH = -math.inf, math.inf, math.nan
+
+
+@pytest.mark.parametrize(
+    ("differences", "p", "claim"),
+    [
+        ((LOST1,) * 8, 0.0078, "model2"),  # eight failed trainings are no "All 8 pairs have finished"
+        ((LOST2,) * 6, 0.0312, "model1"),
+        ((LOST2,) * 5, 0.0625, None),  # five decided pairs cannot reach 5 %
+        ((LOST1, 0.01, 0.011, 0.012, 0.01, 0.01), 0.219, None),  # one failed: it loses its pair, and no mean is known
+        ((LOST1, 0.01, 0.011, 0.012, 0.01, 0.01, 0.01, 0.01, 0.01), 0.039, "model1"),
+        ((BOTH,) * 8, 1.0, None),
+        ((LOST2, 0.01, 0.01, 0.01, 0.01, BOTH, 0.0), 0.0625, None),  # ties decide nothing
+    ],
+)
+def test_failed_training_loses_its_pair(differences: tuple[float, ...], p: float, claim: str | None) -> None:
+    found = told(differences)
+    assert (found["claim"], found["mean"], found["low"], found["high"]) == (claim, None, None, None)
+    assert found["p"] == pytest.approx(p, rel=0.01)
+    lost1 = sum(one == LOST1 or math.isnan(one) for one in differences)
+    lost2 = sum(one == LOST2 or math.isnan(one) for one in differences)
+    assert (found["failed1"], found["failed2"]) == (lost1, lost2)
+    assert "a failed training loses its pair" in found["text"]
+    assert (f"model 1 failed in {lost1}" in found["text"]) == (lost1 > 0)
+    assert (f"model 2 failed in {lost2}" in found["text"]) == (lost2 > 0)
+
+
+def test_pairs_that_all_differ_alike_have_no_interval_and_are_counted() -> None:
+    assert told((0.0,) * 5)["text"].startswith("Too close to call: over 5 pairs of seeds, +0.00 points")
+    assert told((-0.0,) * 20)["claim"] is None
+    assert told((0.01,) * 5)["claim"] is None
+    alike = told([(9000 + number) / 10_000 - (8900 + number) / 10_000 for number in range(6)])  # but for rounding
+    assert (alike["low"], alike["claim"]) == (None, "model1")
+    assert "+1.00 points of test accuracy in each, model 1 minus model 2 (sign test, p = 0.031)" in alike["text"]
 
 
 def test_curves_are_averaged_where_all_runs_were_evaluated() -> None:
@@ -156,15 +232,88 @@ def test_stop_button_ends_the_series_too(client: FlaskClient, monitor: Monitor) 
     assert found["result"] is None
 
 
-def test_pair_that_fails_is_left_out_and_the_series_goes_on(client: FlaskClient, monitor: Monitor) -> None:
-    diverging = quick(optimizer="sgd", learning_rate=10.0, dropout=0.0).model_dump(mode="json")
-    body = BODY | {"model1": diverging}
-    client.post("/api/repeats", json={"runs": 3} | body)
+def test_pair_whose_training_fails_is_lost_and_the_series_goes_on(client: FlaskClient, monitor: Monitor) -> None:
+    client.post("/api/repeats", json={"runs": 6} | BODY | {"model1": DIVERGING})
     found = wait_for_series(client, "finished")
-    done = [pair for pair in found["pairs"] if pair["state"] == "finished"]
-    assert len(done) < 3
-    assert all(pair["delta"] is None for pair in found["pairs"] if pair["state"] == "failed")
-    assert found["result"] is None if not done else found["result"]["pairs"] == len(done)
+    assert [(pair["state"], pair["failed"], pair["delta"]) for pair in found["pairs"]] == [
+        ("failed", ["model1"], None)
+    ] * 6
+    assert all(pair["model1"] is None and pair["model2"] > 0 for pair in found["pairs"])
+    assert found["result"]["claim"] == "model2"
+    assert (found["result"]["failed1"], found["result"]["wins2"], found["result"]["mean"]) == (6, 6, None)
+
+
+def seeds_of(client: FlaskClient) -> list[int]:
+    return [pair["seed"] for pair in repeats_of(client)["pairs"]]
+
+
+def test_second_series_has_other_seeds(client: FlaskClient, monitor: Monitor) -> None:
+    client.post("/api/repeats", json={"runs": 3} | BODY)
+    wait_for_series(client, "finished")
+    assert seeds_of(client) == [1, 2, 3]
+    later = {name: settings | {"seed": 2 * number} for number, (name, settings) in enumerate(BODY.items())}
+    client.post("/api/repeats", json={"runs": 4} | later)  # at 0, as the first, and model 2 has been seen with 2
+    wait_for_series(client, "finished")
+    assert seeds_of(client) == [4, 5, 6, 7]
+
+
+def test_settings_that_differ_only_in_the_seed_are_refused(client: FlaskClient) -> None:
+    same = BODY["model1"]
+    error = error_of(
+        client.post("/api/repeats", json={"runs": 3, "model1": same, "model2": same | {"seed": 9}}), 400, "bad_request"
+    )
+    assert set(error["fields"]) == {"runs", "model2.seed"}
+    assert "would train alike" in error["fields"]["model2.seed"]
+    error = error_of(client.post("/api/repeats", json={"runs": 3, "model1": same, "model2": same}), 400, "bad_request")
+    assert error["fields"] == {"runs": error["message"]}
+    assert "differ in more than the seed" in error["message"]
+    assert repeats_of(client)["series"] is None
+
+
+def test_deleted_pair_is_named_and_takes_the_claim_away(client: FlaskClient, monitor: Monitor) -> None:
+    client.post("/api/repeats", json={"runs": 6} | BODY | {"model1": DIVERGING})
+    second = wait_for_series(client, "finished")["pairs"][1]["run"]
+    assert client.post(f"/api/runs/{second}/delete", json={}).status_code == 200
+    found = repeats_of(client)
+    assert found["pairs"][1] | {"seed": 2} == {
+        "run": None, "seed": 2, "state": "deleted", "failed": [], "delta": None, "model1": None, "model2": None
+    }  # fmt: skip
+    assert (found["result"]["pairs"], found["result"]["claim"]) == (5, None)
+    assert found["result"]["text"].startswith("No claim: 1 pair of the series is missing")
+    client.post(f"/api/runs/{second}/restore", json={})
+    assert repeats_of(client)["result"]["claim"] == "model2"
+
+
+def test_deleted_pair_of_a_stopped_series_is_not_waited_for(client: FlaskClient, monitor: Monitor) -> None:
+    body = {name: config.model_copy(update={"epochs": 6}).model_dump(mode="json") for name, config in QUICK.items()}
+    series = strict(client.post("/api/repeats", json={"runs": 3} | body))["series"]
+    wait_for(lambda: repeats_of(client)["pairs"][1]["state"] == "running", "second pair")
+    client.post("/api/repeats/stop", json={})
+    stopped = wait_for_series(client, "stopped")
+    assert stopped["result"]["text"].startswith("Stopped early, after 1 pair: ")
+    client.post(f"/api/runs/{stopped['pairs'][0]['run']}/delete", json={})
+    assert [pair["state"] for pair in repeats_of(client)["pairs"]] == ["deleted", "stopped", "waiting"]
+    client.post("/api/repeats/continue", json={"series": series})
+    found = wait_for_series(client, "finished")
+    assert [pair["state"] for pair in found["pairs"]] == ["deleted", "finished", "finished"]
+    assert found["result"]["text"].startswith("No claim: 1 pair")
+    monitor.close()  # the next start purges what was deleted
+    with monitor.store._owner:
+        pass  # it has been given back
+    store = RunStore(monitor.store._checkpoints.parent)
+    try:
+        assert store.series(series)["deleted"] == {1}
+        assert len(store.series(series)["runs"]) == 2
+    finally:
+        store.close()
+
+
+def test_pair_lost_with_a_damaged_history_is_missing_and_not_waited_for() -> None:
+    plan = {"seeds": [1, 2], "configs": {}}
+    ended = {"id": "s", "state": "finished", "started": "", "runs": {}, "deleted": {2}, "plan": plan}
+    found = describe(ended, lambda run: {})
+    assert [pair["state"] for pair in found["pairs"]] == ["missing", "deleted"]
+    assert found["result"] is None
 
 
 def test_series_survives_a_restart(client: FlaskClient, monitor: Monitor) -> None:

@@ -4,7 +4,17 @@ import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser import Faults, ask, is_wider_than_screen, run_in, set_quick_models, show_settings, stop_training, wait_for
+from browser import (
+    Faults,
+    ask,
+    is_wider_than_screen,
+    run_in,
+    set_quick_models,
+    show_settings,
+    stop_training,
+    tell,
+    wait_for,
+)
 from playwright.sync_api import Page, expect
 
 from config import MODEL_NAMES
@@ -104,7 +114,49 @@ def test_a_series_is_stopped_and_gone_on_with(repeats: Page) -> None:
     stop_training(repeats)
 
 
+DIVERGING = ONE | {"optimizer": "sgd", "learning_rate": 10.0, "weight_decay": 1.0}  # a step multiplies weights by −9
+
+
+def test_failed_trainings_are_shown_and_lose_their_pairs(repeats: Page) -> None:
+    tell(repeats, "repeats", {"runs": FEWEST, "model1": DIVERGING, "model2": ONE | {"batch_size": 8192}})
+    wait_for(lambda: ask(repeats, "repeats")["state"] == "finished", "end of the series", seconds=240)
+    repeats.reload()
+    open_tab(repeats)
+    expect(repeats.locator("#repeats-state")).to_have_text("The series of 3 pairs has ended; in 3 a training failed.")
+    for row in repeats.locator("#repeats-pairs tbody tr").all():
+        expect(row).to_contain_text("failed")
+        expect(row).to_contain_text("model 2 won")
+    said = "model 1 won 0 and model 2 won 3 (sign test, p = 0.250); model 1 failed in 3, and a failed training loses its pair."
+    expect(repeats.locator("#repeats-result")).to_contain_text(said)
+    repeats.wait_for_selector("#repeats-gaps .main-svg")
+    crosses = repeats.evaluate("[...document.querySelector('#repeats-gaps').data.at(-1).x]")
+    assert len(crosses) == FEWEST
+    assert max(crosses) < 0  # on model 2's side
+    expect(repeats.locator("#repeats-curves")).to_be_hidden()
+    repeats.set_viewport_size({"width": 390, "height": 844})
+    wait_for(lambda: not is_wider_than_screen(repeats), "page as narrow as the screen", seconds=5)
+    tell(repeats, f"runs/{ask(repeats, 'repeats')['pairs'][0]['run']}/delete", {})
+    repeats.reload()
+    open_tab(repeats)
+    state = "The series of 3 pairs has ended; in 2 a training failed; 1 is no longer in the history."
+    expect(repeats.locator("#repeats-state")).to_have_text(state)
+    expect(repeats.locator("#repeats-pairs tbody tr").first).to_contain_text("deleted")
+    expect(repeats.locator("#repeats-result")).to_contain_text("No claim: 1 pair of the series is missing")
+
+
+def test_models_that_differ_only_in_the_seed_are_refused_at_the_seed(repeats: Page, faults: Faults) -> None:
+    faults.expected = re.compile("400")
+    set_tiny_models(repeats)
+    repeats.locator("[name='model2.kernels.1']").fill("4")
+    seed = repeats.locator("[data-name='model2.seed']")
+    seed.locator("input").fill("7")
+    repeats.locator("#repeats-start").click()
+    expect(repeats.locator("#repeats-fault")).to_contain_text("two models that differ in more than the seed")
+    expect(seed.locator(".fault")).to_contain_text("seed must not be all that differs")
+
+
 PAIRS = "[{delta: 0.1}, {delta: null}]"
+GONE = "[{delta: 0.1}, {state: 'failed', delta: null}, {state: 'deleted', delta: null}]"
 
 
 @pytest.mark.parametrize(
@@ -112,9 +164,13 @@ PAIRS = "[{delta: 0.1}, {delta: null}]"
     [
         (f"m.stateOf({{state: 'running', wanted: 5, pairs: {PAIRS}}})", "Pair 2 of 5 is training."),
         (f"m.stateOf({{state: 'interrupted', wanted: 5, pairs: {PAIRS}}})", "The series was interrupted after 1 of 5 pairs."),
+        ("m.stateOf({state: 'finished', wanted: 1, pairs: [{delta: 0.1}]})", "All 1 pairs have finished."),
+        (f"m.stateOf({{state: 'stopped', wanted: 9, pairs: {GONE}}})", "The series was stopped after 2 of 9 pairs; in 1 a training failed; 1 is no longer in the history."),
+        (f"m.stateOf({{state: 'running', wanted: 9, pairs: [...{GONE}, ...{PAIRS}]}})", "Pair 5 of 9 is training."),
+        ("m.score({pairs: 3, wins1: 0, wins2: 3, ties: 0, mean: null})", ""),
         ("m.score({pairs: 3, wins1: 2, wins2: 0, ties: 1})", "Model 1 won 2, model 2 won 0 of 3, 1 tie."),
         ("[0.0123, -0.004, null].map(m.points)", ["+1.23", "−0.40", "–"]),
-        ("m.settingsOf({model1: {a: 1, seed: 1}, model2: {a: 1, seed: 2}}, {})", "Both models are set alike: what differs is chance alone."),
+        ("m.settingsOf({model1: {a: 1, seed: 1}, model2: {a: 1, seed: 2}}, {})", "Both models are set alike, and have the same seeds: they train alike."),
     ],
 )  # fmt: skip
 def test_what_the_tab_says(modules: Page, expression: str, expected: object) -> None:

@@ -1,0 +1,251 @@
+"""How often the program says "better" or "leads" of two models that differ by nothing but chance.
+
+    python benchmarks/claims.py [--trials 5000] [--quick] [--seed 0]
+
+Each sentence and mark with such a claim is said by the program itself, in many comparisons simulated without a true
+effect; the table gives the share in which it names a model, with its standard error. What is simulated:
+
+- pairs of a series: differences of test accuracy that are normal, or exponential (skewed to either side), with a mean
+  of zero; with trainings that fail by chance; and, for what is found, with a true difference.
+- images: on 3 % of them only model 1 is right, on 3 % only model 2, drawn anew for each evaluation and split.
+- curves: of 15 evaluations, the same for both models but for those images and the noise of batches.
+"""
+
+import argparse
+import math
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import repeats  # noqa: E402
+from config import DEFAULTS, MODEL_NAMES  # noqa: E402
+from metrics import Recent  # noqa: E402
+from predictions import significance  # noqa: E402
+from verdict import IMAGES, compare  # noqa: E402
+
+TRIALS, QUICK_TRIALS = 5000, 200
+SPREAD = 0.003  # standard deviation of a pair's difference; a fraction
+FAILING = 0.2  # share of trainings that fail, where some do
+APART = 0.06  # share of images on which only one of two models is right
+EPOCHS = 15  # each with an evaluation at its end
+BATCH_LOSS, BATCH_NOISE = 0.3, 0.08  # mean and standard deviation of a batch's training loss
+NOTES = ("jump", "fluctuation", "overfitting")  # of one model, and false of those simulated here
+TRAINING_SAMPLE = 1000  # training images that the overfitting is measured on
+
+Numbers = NDArray[np.float64]
+Draw = Callable[[np.random.Generator, int], Numbers]
+
+
+class Rate(NamedTuple):
+    """In how many of so many trials a sentence named a model."""
+
+    sentence: str
+    where: str
+    claims: int
+    trials: int
+
+    @property
+    def share(self) -> float:
+        return self.claims / self.trials
+
+    @property
+    def standard_error(self) -> float:
+        return math.sqrt(self.share * (1 - self.share) / self.trials)
+
+
+# A series of repeats: "Model 1's settings are better"
+
+
+def normal(rng: np.random.Generator, pairs: int) -> Numbers:
+    return rng.normal(0, SPREAD, pairs)
+
+
+def exponential(rng: np.random.Generator, pairs: int) -> Numbers:
+    return rng.choice((-1, 1)) * (rng.exponential(SPREAD, pairs) - SPREAD)
+
+
+def partly_failing(rng: np.random.Generator, pairs: int) -> Numbers:
+    lost1, lost2 = rng.random((2, pairs)) < FAILING
+    differences = np.where(lost1, -math.inf, np.where(lost2, math.inf, normal(rng, pairs)))
+    return np.where(lost1 & lost2, math.nan, differences)
+
+
+def truly_different(rng: np.random.Generator, pairs: int) -> Numbers:
+    return normal(rng, pairs) + 1.5 * SPREAD
+
+
+def repeats_name_a_winner(differences: Numbers) -> bool:
+    found = repeats.result(differences.tolist(), ended=True)
+    return found is not None and "better" in found["text"]
+
+
+def series_rates(draw: Draw, where: str, rng: np.random.Generator, trials: int) -> Iterator[Rate]:
+    for pairs in (5, 10, 20):
+        claims = sum(repeats_name_a_winner(draw(rng, pairs)) for _ in range(trials))
+        yield Rate("Repeats: “… settings are better”", f"{pairs} pairs, {where}", claims, trials)
+
+
+# The test images: "Model 1 is better (p = …)"
+
+
+def mcnemar_names_a_winner(only1: int, only2: int, images: int) -> bool:
+    both = images - only1 - only2
+    found = significance({"both_right": both, "only1": only1, "only2": only2, "both_wrong": 0})
+    return "better" in found["text"]
+
+
+def mcnemar_rates(rng: np.random.Generator, trials: int) -> Iterator[Rate]:
+    for share in (APART, 0.002):  # of the second so few that the exact form is taken
+        apart = rng.multinomial(IMAGES["test"], (share / 2, share / 2, 1 - share), trials)
+        claims = sum(mcnemar_names_a_winner(int(only1), int(only2), IMAGES["test"]) for only1, only2, _ in apart)
+        yield Rate("Test images: “… is better (p = …)”", f"{share:.1%} of the images answered apart", claims, trials)
+
+
+# One comparison: who leads, the marks of the table, the notes
+
+
+def alike(rng: np.random.Generator, *, epochs: int = EPOCHS, pace: float = 1.0) -> dict[str, Any]:
+    """Return what `verdict.compare` takes of two models with the same settings and the same course but for chance.
+
+    Model 2 takes `pace` times as long.
+    """
+    epoch = np.arange(1, epochs + 1)
+    accuracy = 0.91 - 0.11 * np.exp(-epoch / 3)  # 83 % after an epoch
+    seen = answered(rng, accuracy, IMAGES["validation"])
+    trained = answered(rng, accuracy, TRAINING_SAMPLE)
+    tested = answered(rng, accuracy[-1:], IMAGES["test"])
+    steps = math.ceil(IMAGES["train"] / DEFAULTS.batch_size)
+    models, recent = {}, {}
+    for number, name in enumerate(MODEL_NAMES):
+        seconds = 10.0 * epoch * (pace if number else 1.0)
+        columns = {
+            "epoch": epoch.astype(float).tolist(),
+            "seconds": seconds.tolist(),
+            "loss": (2.5 * (1 - seen[number])).tolist(),
+            "accuracy": seen[number].tolist(),
+            "train_accuracy": trained[number].tolist(),
+        }
+        models[name] = {
+            "state": "finished", "error": None, "config": DEFAULTS.model_dump(mode="json"), "parameters": None,
+            "epoch": float(epochs), "step": steps * epochs, "elapsed_seconds": float(seconds[-1]),
+            "learning_rate": None, "loss": BATCH_LOSS, "accuracy": float(accuracy[-1]),
+            "val_loss": columns["loss"][-1], "val_accuracy": columns["accuracy"][-1],
+            "test_accuracy": float(tested[number][0]), "batches_per_second": None, "images_per_second": None,
+            "evaluations": columns,
+        }  # fmt: skip
+        recent[name] = Recent(steps * epochs, rng.normal(BATCH_LOSS, BATCH_NOISE, steps).tolist())
+    return {"models": models, "recent": recent}
+
+
+def answered(rng: np.random.Generator, accuracy: Any, images: int) -> tuple[Any, Any]:
+    """Return the shares of right answers of two equally good models on the same images, at each evaluation."""
+    apart = rng.multinomial(images, (APART / 2, APART / 2, 1 - APART), len(accuracy))
+    both = rng.binomial(images - apart[:, 0] - apart[:, 1], (accuracy - APART / 2) / (1 - APART))
+    return (both + apart[:, 0]) / images, (both + apart[:, 1]) / images
+
+
+def told(seen: dict[str, Any], axis: str = "epochs") -> dict[str, Any]:
+    """Return what the program says of two models."""
+    return compare("run", seen["models"], axis, seen["recent"], {})
+
+
+def cut(seen: dict[str, Any], evaluations: int) -> dict[str, Any]:
+    """Return the same comparison as it was after so many evaluations, without the losses, which tell nothing here."""
+    models = {
+        name: model | {"evaluations": {key: values[:evaluations] for key, values in model["evaluations"].items()}}
+        for name, model in seen["models"].items()
+    }
+    return {"models": models, "recent": {}}
+
+
+def verdict_names_a_leader(said: dict[str, Any]) -> bool:
+    """Whether one model leads by more than the noise of the images."""
+    accuracy = said["verdict"]["accuracy"]
+    return accuracy["leader"] is not None and not accuracy["within_noise"]
+
+
+def verdict_rates(rng: np.random.Generator, trials: int) -> Iterator[Rate]:
+    once = ever = 0
+    for _ in range(trials):
+        seen = alike(rng)
+        looks = [verdict_names_a_leader(told(cut(seen, number))) for number in range(1, EPOCHS + 1)]
+        once, ever = once + looks[-1], ever + any(looks)
+    sentence = "Verdict: “… leads” beyond the noise"
+    yield Rate(sentence, "at the last evaluation", once, trials)
+    yield Rate(sentence, f"at one or more of {EPOCHS} evaluations", ever, trials)
+
+
+def marked(said: dict[str, Any]) -> list[str]:
+    """Return the titles of the figures of which one is marked better."""
+    return [row["title"] for row in said["rows"] if row["better"]]
+
+
+def noted(said: dict[str, Any]) -> list[str]:
+    """Return of which kinds there is a note, of one model or both."""
+    return [kind for kind in NOTES if any(note["id"].startswith(f"{kind}-") for note in said["notes"])]
+
+
+def table_rates(rng: np.random.Generator, trials: int) -> Iterator[Rate]:
+    marks: Counter[str] = Counter()
+    notes: Counter[str] = Counter()
+    for _ in range(trials):
+        said = told(alike(rng))
+        marks.update(marked(said))
+        notes.update(noted(said))
+    titles = [row["title"] for row in said["rows"] if row["lower_is_better"] is not None and row["model1"] is not None]
+    for title in titles:
+        if title != "Training time":  # equal here: a measured time is what it is
+            yield Rate("Table: ✓ for the better one", title, marks[title], trials)
+    for kind in NOTES:
+        yield Rate("Note on one model", kind, notes[kind], trials)
+
+
+def says_that_the_winner_flips(said: dict[str, Any]) -> bool:
+    return any(note["id"] == "flip" for note in said["notes"])
+
+
+def flip_rates(rng: np.random.Generator, trials: int) -> Iterator[Rate]:
+    claims = sum(says_that_the_winner_flips(told(alike(rng, pace=1.5))) for _ in range(trials))
+    yield Rate("Note: “leads at equal epochs, … at equal seconds”", "model 2 takes 1.5 times as long", claims, trials)
+
+
+def false_claims(rng: np.random.Generator, trials: int) -> Iterator[Rate]:
+    """Yield the rate of false claims of each sentence, one after another."""
+    yield from series_rates(normal, "normal", rng, trials)
+    yield from series_rates(exponential, "exponential", rng, trials)
+    yield from series_rates(partly_failing, f"{FAILING:.0%} of the trainings fail", rng, trials)
+    yield from mcnemar_rates(rng, trials)
+    yield from verdict_rates(rng, trials)
+    yield from table_rates(rng, trials)
+    yield from flip_rates(rng, trials)
+
+
+def print_table(title: str, rates: Iterator[Rate]) -> None:
+    print(f"| {title} | where | share | standard error |")
+    print("|---|---|---|---|")
+    for rate in rates:
+        print(f"| {rate.sentence} | {rate.where} | {rate.share:.1%} | {rate.standard_error:.1%} |", flush=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=TRIALS)
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_TRIALS} trials")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    rng, trials = np.random.default_rng(options.seed), QUICK_TRIALS if options.quick else options.trials
+    print_table("said although nothing differs but chance", false_claims(rng, trials))
+    print()
+    print_table("said where it is so", series_rates(truly_different, "1.5 standard deviations apart", rng, trials))
+
+
+if __name__ == "__main__":
+    main()
