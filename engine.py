@@ -93,7 +93,8 @@ class Engine:
         self.data = dataset.to(device)
         self.model = build_model(config, device)
         self.optimizer = build_optimizer(config, list(self.model.parameters()))
-        self.steps_per_epoch = math.ceil(len(self.data.train) / config.batch_size)
+        self.batches = config.batches(len(self.data.train))
+        self.steps_per_epoch = self.batches.steps
         self.total_steps = self.steps_per_epoch * config.epochs
         self.step = 0
         self.learning_rate = config.learning_rate  # the schedule's peak; may be changed between two steps
@@ -114,20 +115,19 @@ class Engine:
 
     @property
     def images_seen(self) -> int:
-        epochs, steps = divmod(self.step, self.steps_per_epoch)
-        return epochs * len(self.data.train) + min(steps * self.config.batch_size, len(self.data.train))
+        return self.batches.seen(self.step)
 
     @property
     def epoch(self) -> float:
         """Epochs trained so far, fractional: images seen / training images."""
-        return self.images_seen / len(self.data.train)
+        return self.batches.epoch(self.step)
 
     def train_step(self) -> None:
         """Take the next batch and update the weights once."""
         position = self.step % self.steps_per_epoch
         if position == 0:
             self._begin_epoch(self.step // self.steps_per_epoch)
-        batch = self._order[position * self.config.batch_size : (position + 1) * self.config.batch_size]
+        batch = self._order[self.batches.cut(position)]
         labels = self.data.train.labels[batch]  # (B,)
         images = augment(self.data.train.images[batch], self.config.augment, self._generators["augmentation"])
         for group in self.optimizer.param_groups:
