@@ -12,8 +12,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from batches import Batches
+
 MODEL_NAMES = ("model1", "model2")
 DEFAULT_KERNEL_SIZE = 3
+IMAGE_SIDE = 28  # pixels
 
 Channels = Annotated[int, Field(ge=1, le=1024)]
 KernelSize = Annotated[int, Field(json_schema_extra={"enum": [1, 3, 5, 7]})]
@@ -149,6 +152,16 @@ class ModelConfig(BaseModel):
             raise ValueError("one kernel size for each layer")
         return sizes
 
+    def batches(self, images: int) -> Batches:
+        """Return how an epoch of so many training images is cut."""
+        return Batches(images, min(self.batch_size, images), self.smallest_batch)
+
+    @property
+    def smallest_batch(self) -> int:
+        """How many images a step needs: two where batch norm meets maps of 1×1, as one value has no spread."""
+        pools_before_last = (len(self.kernels) - 1) // self.pool_every
+        return 2 if self.batch_norm and IMAGE_SIDE >> pools_before_last <= 1 else 1
+
     def random_seed(self, purpose: str) -> int:
         """Return the seed (63 bits) of one of the run's random streams, such as "order of epoch 3".
 
@@ -218,6 +231,9 @@ def parse_config(given: object, model: str) -> ModelConfig:
                 fields.setdefault(f"{model}.{field}", _explain(field, given))
     if fields:
         raise InvalidSettings(fields)
+    if config.batch_size < config.smallest_batch:
+        needed = f"at least {config.smallest_batch} where batch norm meets maps of 1×1 pixels, got {config.batch_size}"
+        raise InvalidSettings({f"{model}.batch_size": f"batch_size must be {needed}"})
     return config
 
 

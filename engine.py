@@ -21,7 +21,10 @@ WARM_UP_SHARE = 0.25  # of a one-cycle run, spent climbing to the peak learning 
 
 
 class StepResult(NamedTuple):
-    """What one training step gave: mean loss of its batch, how many of its images came out right."""
+    """What one training step gave: mean cross-entropy of its batch, how many of its images came out right.
+
+    The plain cross-entropy, also where labels are smoothed for the gradient: smoothing adds a floor to the loss.
+    """
 
     loss: float
     correct: int
@@ -94,7 +97,8 @@ class Engine:
         self.data = dataset.to(device)
         self.model = build_model(config, device)
         self.optimizer = build_optimizer(config, list(self.model.parameters()))
-        self.steps_per_epoch = math.ceil(len(self.data.train) / config.batch_size)
+        self.batches = config.batches(len(self.data.train))
+        self.steps_per_epoch = self.batches.steps
         self.total_steps = self.steps_per_epoch * config.epochs
         self.step = 0
         self.heed: Callable[[], object] = lambda: None  # called before each batch that is looked at; may break it off
@@ -102,6 +106,7 @@ class Engine:
         self._generators = {purpose: torch.Generator(device) for purpose in ("augmentation", "dropout")}
         self.model.dropout.generator = self._generators["dropout"]
         self._order = torch.empty(0)
+        self._gradient_norms: Tensor | None = None  # (layers,) of the latest epoch's last whole batch
         self._pending: list[Tensor] = []  # (2,) loss and correct answers of each step not yet read
 
     def in_its_stream(self) -> contextlib.AbstractContextManager[Any]:
@@ -116,31 +121,35 @@ class Engine:
 
     @property
     def images_seen(self) -> int:
-        epochs, steps = divmod(self.step, self.steps_per_epoch)
-        return epochs * len(self.data.train) + min(steps * self.config.batch_size, len(self.data.train))
+        return self.batches.seen(self.step)
 
     @property
     def epoch(self) -> float:
         """Epochs trained so far, fractional: images seen / training images."""
-        return self.images_seen / len(self.data.train)
+        return self.batches.epoch(self.step)
 
     def train_step(self) -> None:
         """Take the next batch and update the weights once."""
         position = self.step % self.steps_per_epoch
         if position == 0:
             self._begin_epoch(self.step // self.steps_per_epoch)
-        batch = self._order[position * self.config.batch_size : (position + 1) * self.config.batch_size]
+        batch = self._order[self.batches.cut(position)]
         labels = self.data.train.labels[batch]  # (B,)
         images = augment(self.data.train.images[batch], self.config.augment, self._generators["augmentation"])
         for group in self.optimizer.param_groups:
             group["lr"] = scheduled_learning_rate(self.config, self.step, self.total_steps, self.learning_rate)
         with self._autocast():
             logits = self.model(normalise(images))  # (B, 10)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.config.label_smoothing)
+        scores = logits.float()
+        smoothing = self.config.label_smoothing
+        loss = F.cross_entropy(scores, labels, label_smoothing=smoothing)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        if position == self.batches.whole_steps - 1:
+            self._gradient_norms = self._measure_gradients()
         self.optimizer.step()
-        self._pending.append(torch.stack([loss.detach(), (logits.argmax(1) == labels).sum().float()]))
+        plain = F.cross_entropy(scores.detach(), labels) if smoothing else loss.detach()
+        self._pending.append(torch.stack([plain, (logits.argmax(1) == labels).sum().float()]))
         self.step += 1
 
     def read(self) -> list[StepResult]:
@@ -178,19 +187,28 @@ class Engine:
 
     @torch.inference_mode()
     def inspect(self) -> Insight:
-        """Look inside the model as it is, at the gradients of the last step and on INSIGHT_IMAGES validation images.
+        """Look inside the model as it is, on INSIGHT_IMAGES validation images, and at the gradients of a whole batch.
 
-        Raises what `heed` raises.
+        That is the latest: an epoch's last batch is smaller as a rule, and its gradients larger for that alone. Raises what
+        `heed` raises.
         """
         weights = self.model.weights_by_layer()
         kernels = weights["conv1"].detach()[:, 0].float().cpu().numpy()  # (K, side, side)
-        gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in weights.values()]
-        norms = torch.stack(torch._foreach_norm(gradients) + torch._foreach_norm(list(weights.values()))).tolist()
+        noted = self._gradient_norms if self.step % self.steps_per_epoch == 0 else None
+        gradients = self._measure_gradients() if noted is None else noted
+        norms = torch.cat([gradients, torch.stack(torch._foreach_norm(list(weights.values())))]).tolist()
         dead = self._dead_shares()
         layers = {
             name: Layer(norms[place], norms[len(weights) + place], dead.get(name)) for place, name in enumerate(weights)
         }
         return Insight(self.step, self.epoch, layers, take_filters(kernels))
+
+    @torch.no_grad()
+    def _measure_gradients(self) -> Tensor:
+        """Return the norm of the last step's gradient for each layer's weights (layers,), 0 before the first step."""
+        weights = self.model.weights_by_layer().values()
+        gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in weights]
+        return torch.stack(torch._foreach_norm(gradients))
 
     def _dead_shares(self) -> dict[str, float]:
         """Return of each layer with a ReLU which share of its units stays 0 for all the images."""
@@ -212,6 +230,7 @@ class Engine:
             "learning_rate": self.learning_rate,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "gradient_norms": self._gradient_norms,
             "generators": {name: generator.get_state() for name, generator in self._generators.items()},
         }
 
@@ -228,6 +247,7 @@ class Engine:
                 group.update(ours)
         self.step = state["step"]
         self.learning_rate = state.get("learning_rate", self.config.learning_rate)
+        self._gradient_norms = state.get("gradient_norms")
         epoch, position = divmod(self.step, self.steps_per_epoch)
         if position:
             self._begin_epoch(epoch)

@@ -18,9 +18,9 @@ FIGURES = ("gradient_norm", "weight_norm", "dead_share")
 class Layer(NamedTuple):
     """One layer at one evaluation.
 
-    gradient_norm: Euclidean norm of the loss's gradient for the layer's weights, of the last batch; weight_norm:
-    that of the weights; dead_share: share of its units (kernels of a convolution) that stay 0 after ReLU for every
-    one of some validation images, None for the output, which has no ReLU.
+    gradient_norm: Euclidean norm of the loss's gradient for the layer's weights, of the latest whole batch (an epoch's
+    last one is smaller as a rule); weight_norm: that of the weights; dead_share: share of its units (kernels of a
+    convolution) that stay 0 after ReLU for every one of some validation images, None for the output, which has no ReLU.
     """
 
     gradient_norm: float

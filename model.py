@@ -7,10 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from config import ModelConfig
+from config import IMAGE_SIDE, ModelConfig
 
 CLASSES = 10
-IMAGE_SIDE = 28
 SMALL_SIDE = 2  # maps up to this side are convolved as a matrix product
 
 

@@ -405,7 +405,7 @@ class Monitor:
         }
 
     def _steps_per_epoch(self, config: ModelConfig) -> int:
-        return -(-len(self._dataset.train) // config.batch_size)
+        return config.batches(len(self._dataset.train)).steps
 
     def one_run(self, run: str) -> dict[str, Any]:
         """Return a stored run in the form of `metrics`, and its name, start and environment. Raises UnknownRun."""
@@ -503,7 +503,7 @@ class Monitor:
             if checkpoint is None:
                 return None
             step, weights = self._inspection.read_weights(checkpoint)
-            epoch = step / self._steps_per_epoch(config)
+            epoch = config.batches(len(self._dataset.train)).epoch(step)
         else:
             step, epoch, weights = snapshot
         source = self._inspection.Source(run, model, step, epoch, config, status.precision or "float32", weights)

@@ -114,6 +114,7 @@ class ModelTrainer(threading.Thread):
         self.threads = threads
         self._run_id = run_id  # for the log
         self._dataset = dataset
+        self._batches = config.batches(len(dataset.train))
         self._metrics = metrics
         self._device = device
         self._start_line = start_line
@@ -331,14 +332,8 @@ class ModelTrainer(threading.Thread):
 
     def _point(self, position: tuple[int, float, float], result: StepResult) -> Point:
         step, epoch, seconds = position
-        images = self._batch_images(step)
+        (images,) = self._batches.counts(step, step)
         return Point(step, epoch, seconds, result.loss, self._running_accuracy.add(result.correct, images))
-
-    def _batch_images(self, step: int) -> int:
-        """Return how many images step `step`, counted from 1, trained on: the last batch of an epoch is smaller."""
-        count, size = len(self._dataset.train), self.config.batch_size
-        left_in_epoch = count - (step - 1) % math.ceil(count / size) * size
-        return min(size, left_in_epoch)
 
     def _publish_evaluation(self, engine: Engine) -> None:
         """Look at the validation images and inside the model; make all of it public, or, raising Stopped, nothing."""

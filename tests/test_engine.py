@@ -196,11 +196,21 @@ def test_result_of_a_step_is_what_its_batch_gave(small_fashion_mnist: FashionMNI
     assert result.correct == pytest.approx((logits.argmax(1) == train.labels).sum().item(), abs=2)
 
 
-def test_label_smoothing_enters_the_training_loss_and_not_the_evaluation(small_fashion_mnist: FashionMNIST) -> None:
+def test_label_smoothing_enters_the_gradient_and_no_loss_that_is_shown(small_fashion_mnist: FashionMNIST) -> None:
     plain, smooth = (Engine(quick(dropout=0, label_smoothing=share), small_fashion_mnist, CPU) for share in (0.0, 0.5))
     validation = small_fashion_mnist.validation
     assert plain.evaluate(validation)[:2] == smooth.evaluate(validation)[:2]
+    by_hand = copy.deepcopy(smooth.model)
+    assert losses_of(plain, 1) == losses_of(smooth, 1)
     assert losses_of(plain, 1) != losses_of(smooth, 1)
+    batch = smooth._order[:64]
+    logits = by_hand(normalise(small_fashion_mnist.train.images[batch]))
+    F.cross_entropy(logits, small_fashion_mnist.train.labels[batch], label_smoothing=0.5).backward()
+    optimizer = build_optimizer(smooth.config, list(by_hand.parameters()))
+    optimizer.step()
+    again = Engine(smooth.config, small_fashion_mnist, CPU)
+    losses_of(again, 1)
+    assert all(torch.equal(*pair) for pair in zip(by_hand.parameters(), again.model.parameters(), strict=True))
 
 
 # Evaluation

@@ -50,6 +50,35 @@ def predict(client: FlaskClient, **body: Any) -> Any:
 # The engine
 
 
+def gradient_norms(engine: Engine) -> list[float]:
+    return [layer.gradient_norm for layer in engine.inspect().layers.values()]
+
+
+@pytest.mark.parametrize("stopped_after", [None, 2, 3], ids=["straight on", "stopped before the last", "after it"])
+def test_gradient_norms_at_an_epochs_end_are_those_of_its_last_whole_batch(
+    small_fashion_mnist: FashionMNIST, stopped_after: int | None
+) -> None:
+    settings = {"batch_size": 500, "epochs": 2}  # of 1,024 images: two whole batches, and one of 24
+    expected = gradient_norms(engine_after(2, small_fashion_mnist, **settings))
+    engine = engine_after(stopped_after or 3, small_fashion_mnist, **settings)
+    if stopped_after:
+        file = io.BytesIO()
+        torch.save(engine.state(), file)
+        engine = engine_after(0, small_fashion_mnist, **settings)
+        engine.restore(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
+        for _ in range(3 - stopped_after):
+            engine.train_step()
+    assert engine.epoch == 1
+    assert gradient_norms(engine) == expected
+    engine.train_step()  # in an epoch the latest batch is whole
+    assert gradient_norms(engine) != expected
+
+
+def test_gradient_norms_where_no_batch_is_whole_are_those_of_the_only_one(small_fashion_mnist: FashionMNIST) -> None:
+    engine = engine_after(1, small_fashion_mnist, batch_size=2048)
+    assert all(norm > 0 for norm in gradient_norms(engine))
+
+
 def test_norms_are_those_of_the_last_gradients_and_the_weights(small_fashion_mnist: FashionMNIST) -> None:
     engine = engine_after(3, small_fashion_mnist)
     seen = engine.inspect()
