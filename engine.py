@@ -189,8 +189,8 @@ class Engine:
     def inspect(self) -> Insight:
         """Look inside the model as it is, on INSIGHT_IMAGES validation images, and at the gradients of a whole batch.
 
-        That is the latest: an epoch's last batch is smaller as a rule, and its gradients larger for that alone. Raises what
-        `heed` raises.
+        That is the latest: an epoch's last batch is smaller as a rule, and its gradients larger for that alone.
+        Raises what `heed` raises.
         """
         weights = self.model.weights_by_layer()
         kernels = weights["conv1"].detach()[:, 0].float().cpu().numpy()  # (K, side, side)

@@ -13,7 +13,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from smoothing import WINDOWS, Averages, Smoother
+
 MAX_POINTS = 2000  # kept for each model; beyond that the buckets double
+SMOOTHED = ("smooth_loss", "smooth_accuracy")
 RECENT_STEPS = 55_000  # an epoch of single images: the most that are kept of recent losses
 
 
@@ -125,10 +128,17 @@ class BoundedCurve:
     Steps are grouped in buckets of a power-of-two width, aligned to step 1; of each full bucket
     the lowest, highest and last loss stay. When there are too many points the width doubles, which
     only ever removes points: those that a reader already has stay where they are.
+
+    Over each of `windows`, in images, the curve is smoothed before it is thinned: extremes alone would not average
+    to what they were taken from.
     """
 
-    def __init__(self, limit: int = MAX_POINTS) -> None:
+    def __init__(self, limit: int = MAX_POINTS, windows: Sequence[int] = ()) -> None:
         self._limit = limit
+        self._windows = list(windows)
+        self._smoother = Smoother(windows)
+        self._averages: dict[int, list[Averages]] = {}  # by step, of all points that are here, in the windows' order
+        self._latest: list[Averages] = [(None, None)] * len(windows)
         self._width = 1
         self._points: list[Point] = []
         self._sequence: list[int] = []  # when each point was released to readers, ascending
@@ -138,6 +148,8 @@ class BoundedCurve:
         if self._open and self._bucket(point) != self._bucket(self._open[0]):
             self.flush(sequence)
         self._open.append(point)
+        if self._windows:
+            self._latest = self._averages[point.step] = self._smoother.add(point.epoch, point.loss, point.accuracy)
         if self._width == 1:
             self.flush(sequence)
 
@@ -146,6 +158,11 @@ class BoundedCurve:
         if not self._open:
             return
         kept = [Point(*map(_round, point)) for point in keep_extremes(self._open)]
+        if self._windows:
+            averages = {point.step: self._averages[point.step] for point in kept}
+            for point in self._open:
+                del self._averages[point.step]
+            self._averages |= {step: [_shown(pair) for pair in pairs] for step, pairs in averages.items()}
         self._open = []
         self._points += kept
         self._sequence += [sequence] * len(kept)
@@ -154,6 +171,15 @@ class BoundedCurve:
 
     def since(self, cursor: int) -> list[Point]:
         return self._points[bisect_right(self._sequence, cursor) :]
+
+    def smoothed(self, points: Sequence[Point], window: int) -> list[Averages]:
+        """Return the averages over one of the curve's windows at points that `since` has given. Raises ValueError."""
+        place = self._windows.index(window)
+        return [self._averages[point.step][place] for point in points]
+
+    def newest(self, window: int) -> Averages:
+        """Return the averages over one of the curve's windows at its newest step, shown yet or not."""
+        return _shown(self._latest[self._windows.index(window)])
 
     def _bucket(self, point: Point) -> int:
         return (point.step - 1) // self._width
@@ -164,13 +190,22 @@ class BoundedCurve:
         buckets = itertools.groupby(self._points, key=self._bucket)
         self._points = [point for _, bucket in buckets for point in keep_extremes(list(bucket))]
         self._sequence = [released[point] for point in self._points]
+        if self._windows:
+            here = [*self._points, *self._open]
+            self._averages = {point.step: self._averages[point.step] for point in here}
+
+
+def _shown(averages: Averages) -> Averages:
+    """Return averages with five significant digits: a hundredth of a pixel."""
+    loss, accuracy = averages
+    return averages if loss is None else (float(f"{loss:.5g}"), float(f"{accuracy:.5g}"))
 
 
 @dataclass
 class _Series:
     status: Status
+    curve: BoundedCurve
     changed: int = 0
-    curve: BoundedCurve = field(default_factory=BoundedCurve)
     recent: deque[float] = field(default_factory=deque)  # losses of the latest epoch, not thinned
     last_step: int = 0
     evaluations: list[Evaluation] = field(default_factory=list)
@@ -188,12 +223,17 @@ class MetricsLog:
     for take_news, which the store calls.
     """
 
-    def __init__(self, models: Iterable[str], *, keep_unsaved: bool = False, base: int = 0) -> None:
-        """Begin to count changes at `base`: a log that takes another's place begins above that one's newest."""
+    def __init__(
+        self, models: Iterable[str], *, keep_unsaved: bool = False, base: int = 0, windows: Sequence[int] = WINDOWS
+    ) -> None:
+        """Begin to count changes at `base`: a log that takes another's place begins above that one's newest.
+
+        `windows`, in images, are those over which `view` can smooth the training curves.
+        """
         self.base = base
         self._lock = threading.Lock()
         self._sequence = base
-        self._series = {model: _Series(Status("idle")) for model in models}
+        self._series = {model: _Series(Status("idle"), BoundedCurve(windows=windows)) for model in models}
         self._keep_unsaved = keep_unsaved
         self._unsaved: dict[str, list[Point]] = {model: [] for model in self._series}
 
@@ -283,32 +323,43 @@ class MetricsLog:
                     series.taken = series.changed
             return news
 
-    def view(self, cursor: int = 0) -> tuple[int, dict[str, dict[str, Any]]]:
+    def view(self, cursor: int = 0, smoothing: int = 0) -> tuple[int, dict[str, dict[str, Any]]]:
         """Return the newest sequence number, and for each model changed since cursor its JSON-ready news.
 
-        Cursor 0 gives everything.
+        Cursor 0 gives everything. With `smoothing`, one of the log's windows in images, each model has `smooth_loss`
+        and `smooth_accuracy` of its newest step, and so have its points. Raises ValueError for another window.
         """
         with self._lock:
             newest = self._sequence
+            changed = {m: series for m, series in self._series.items() if series.changed > cursor or cursor == 0}
+            points = {model: series.curve.since(cursor) for model, series in changed.items()}
+            smooth = {
+                model: (series.curve.smoothed(points[model], smoothing), series.curve.newest(smoothing))
+                for model, series in changed.items()
+                if smoothing
+            }
             news = {
                 model: (
                     series.status,
-                    series.curve.since(cursor),
                     series.evaluations[bisect_right(series.evaluated, cursor) :],
                     series.events[bisect_right(series.happened, cursor) :],
                 )
-                for model, series in self._series.items()
-                if series.changed > cursor or cursor == 0
+                for model, series in changed.items()
             }
-        return newest, {
+        answer = {
             model: status.as_json()
             | {
-                "points": _point_columns(points),
+                "points": _point_columns(points[model]),
                 "evaluations": _columns(Evaluation, evaluations),
                 "events": _columns(Event, events),
             }
-            for model, (status, points, evaluations, events) in news.items()
+            for model, (status, evaluations, events) in news.items()
         }
+        for model, (averages, latest) in smooth.items():
+            answer[model] |= dict(zip(SMOOTHED, latest, strict=True))
+            columns = zip(*averages, strict=True) if averages else [()] * len(SMOOTHED)
+            answer[model]["points"] |= {name: list(column) for name, column in zip(SMOOTHED, columns, strict=True)}
+        return newest, answer
 
 
 def _point_columns(points: Sequence[Point]) -> dict[str, list[Any]]:

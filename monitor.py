@@ -17,6 +17,7 @@ import repeats
 from branches import FORKABLE, add_epochs, change_one, hold_rate, say_change, say_more
 from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, ModelConfig
 from inside import Inside
+from measures import SMOOTHING_IMAGES
 from metrics import MetricsLog, Status
 from predictions import CLASS_NAMES
 from store import Origin, RunKeeper, RunStore, UnknownRun
@@ -407,10 +408,10 @@ class Monitor:
     def _steps_per_epoch(self, config: ModelConfig) -> int:
         return config.batches(len(self._dataset.train)).steps
 
-    def one_run(self, run: str) -> dict[str, Any]:
+    def one_run(self, run: str, smoothing: int = SMOOTHING_IMAGES) -> dict[str, Any]:
         """Return a stored run in the form of `metrics`, and its name, start and environment. Raises UnknownRun."""
         about = self.store.about(run)
-        newest, models = self.store.run(run).view()
+        newest, models = self.store.run(run, windows=(smoothing,) if smoothing else ()).view(smoothing=smoothing)
         return {"boot": self.boot, "run": run, "next": newest, "reset": True} | about | {"models": models}
 
     def delete_run(self, run: str) -> None:
@@ -433,12 +434,17 @@ class Monitor:
             except self._train.IllegalTransition as refusal:
                 raise Conflict(str(refusal)) from None
 
-    def metrics(self, boot: str | None, run: str | None, since: int | None) -> dict[str, Any]:
-        """Return what is new since a cursor, or everything where the cursor is not of this boot and run."""
+    def metrics(
+        self, boot: str | None, run: str | None, since: int | None, smoothing: int = SMOOTHING_IMAGES
+    ) -> dict[str, Any]:
+        """Return what is new since a cursor, or everything where the cursor is not of this boot and run.
+
+        smoothing: over how many images the curves are smoothed, one of smoothing.WINDOWS, or 0 for not at all.
+        """
         current, metrics, paired = self._latest
         ours = boot == self.boot and (run or None) == current
         cursor = since if ours and since is not None and metrics.base <= since <= metrics.newest else None
-        newest, models = metrics.view(cursor or 0)
+        newest, models = metrics.view(cursor or 0, smoothing)
         news: dict[str, Any] = {"boot": self.boot, "run": current, "next": newest, "reset": cursor is None}
         if self.store.problem:
             news["problem"] = self.store.problem

@@ -18,15 +18,22 @@ from waitress.channel import HTTPChannel
 from waitress.server import create_server
 from waitress.task import ThreadedTaskDispatcher
 
+from smoothing import WINDOWS
+
 PATH = "/api/metrics"
-PLAIN_QUERY = re.compile(r"(?:boot=(\w+)&run=([\w-]*)&since=(\d{1,19}))?", re.ASCII)  # as our page and README write it
+CURSOR = r"boot=(\w+)&run=([\w-]*)&since=(\d{1,19})"
+SMOOTHING = f"smoothing=({'|'.join(map(str, (0, *WINDOWS)))})"
+PLAIN_QUERY = re.compile(f"(?:{CURSOR})?(?:(?:^|&){SMOOTHING})?", re.ASCII)  # as our page and README write it
 PAUSE = 0.025  # seconds between two batches, so what a poll may have to wait
 GZIP_FROM = 20_000  # bytes: more than the news of 2 s; to pack these would cost the trainers more than the network
 ONE_WRITE = 16_384  # bytes: the head and the body of a shorter answer leave together
 
 
 class Polls:
-    """WSGI middleware that answers a poll with `news(boot, run, since)`; all other requests go on to the app."""
+    """WSGI middleware that answers a poll with `news(boot, run, since)`; all other requests go on to the app.
+
+    A poll that says how its curves are to be smoothed adds `smoothing=` images.
+    """
 
     def __init__(self, app: Callable[..., Iterable[bytes]], news: Callable[..., dict[str, Any]]) -> None:
         self._app = app
@@ -37,9 +44,10 @@ class Polls:
         query = PLAIN_QUERY.fullmatch(environ.get("QUERY_STRING", "")) if plain else None
         if query is None:
             return self._app(environ, start_response)
-        boot, run, since = query.groups()
+        boot, run, since, smoothing = query.groups()
+        wish = {} if smoothing is None else {"smoothing": int(smoothing)}
         try:
-            body = orjson.dumps(self._news(boot, run, None if since is None else int(since)))
+            body = orjson.dumps(self._news(boot, run, None if since is None else int(since), **wish))
         except TypeError:  # text that UTF-8 cannot hold, in an error
             return self._app(environ, start_response)
         body, headers = pack(body, environ.get("HTTP_ACCEPT_ENCODING", ""))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from config import ModelConfig, differing_fields
+from measures import SMOOTHING_IMAGES
 from metrics import BoundedCurve, Evaluation, Point, Status, finite
 
 COLOURS = {"model1": "#0072B2", "model2": "#D55E00"}
@@ -54,23 +56,25 @@ def _as_json(record: ModelRecord) -> dict[str, Any]:
 
 
 def plot_curves(records: Records, path: Path) -> None:
-    """Draw loss above accuracy of all models against fractional epochs, by matplotlib, into a file."""
+    """Draw loss above accuracy of all models against fractional epochs, by matplotlib, into a file.
+
+    Training curves are smoothed over SMOOTHING_IMAGES images, as the page does, over the losses of single batches.
+    """
     from matplotlib.figure import Figure  # 0.5 s to import, and no window is ever opened
 
     figure = Figure(figsize=(9, 7), layout="constrained")
     loss_axes, accuracy_axes = figure.subplots(2, sharex=True)
     for name, record in records.items():
-        colour, curve = COLOURS[name], BoundedCurve()
+        colour, curve = COLOURS[name], BoundedCurve(windows=(SMOOTHING_IMAGES,))
         for point in record.points:
             curve.append(point, 0)
         curve.flush(0)
         points, evaluations = curve.since(-1), record.evaluations
-        for axes, quantity in ((loss_axes, "loss"), (accuracy_axes, "accuracy")):
-            axes.plot(
-                [point.epoch for point in points],
-                [getattr(point, quantity) for point in points],
-                color=colour, linewidth=0.8, alpha=0.6, label=f"{name} training",
-            )  # fmt: skip
+        epochs, averages = [point.epoch for point in points], curve.smoothed(points, SMOOTHING_IMAGES)
+        loss_axes.plot(epochs, [point.loss for point in points], color=colour, linewidth=0.5, alpha=0.15)
+        for place, (axes, quantity) in enumerate(((loss_axes, "loss"), (accuracy_axes, "accuracy"))):
+            smoothed = [math.nan if pair[place] is None else pair[place] for pair in averages]
+            axes.plot(epochs, smoothed, color=colour, linewidth=1.2, label=f"{name} training")
             axes.plot(
                 [evaluation.epoch for evaluation in evaluations],
                 [getattr(evaluation, quantity) for evaluation in evaluations],

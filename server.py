@@ -26,12 +26,13 @@ from branches import MAX_EPOCHS, BadFork, TooManyEpochs
 from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, InvalidSettings, ModelConfig, parse_config, say
 from guard import MAX_BODY, Guard
 from inside import NothingThere
-from measures import AXES
+from measures import AXES, SMOOTHING_IMAGES
 from monitor import COMMANDS, Conflict, Monitor, NotReady
 from pictures import MOST as MOST_PICTURES
 from polls import Polls, PollServer, pack
 from predictions import CLASSES, SHOWS, SORTS, SPLITS, Filter
 from repeats import FEWEST, MOST, NothingToRepeat
+from smoothing import WINDOWS
 from store import NotSaved, RunStore, StoreError, UnknownRun
 
 DEFAULT_PORT = 8080
@@ -78,6 +79,7 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
             defaults=DEFAULTS.model_dump(mode="json"),
             presets=[preset.model_dump(mode="json") for preset in PRESETS],
             model_names=MODEL_NAMES,
+            smoothing=(0, *WINDOWS),
         )
 
     @app.get("/vendor/plotly.min.js")
@@ -191,7 +193,8 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
         since = request.args.get("since")
         if since is not None and not is_whole(since):
             raise BadRequest("Bad cursor", {"since": f"since must be a whole number, got {since[:80]!a}"})
-        return monitor.metrics(request.args.get("boot"), request.args.get("run"), int(since) if since else None)
+        cursor = request.args.get("boot"), request.args.get("run"), int(since) if since else None
+        return monitor.metrics(*cursor, smoothing_asked_for())
 
     @app.get("/api/comparison")
     def comparison() -> dict[str, Any]:
@@ -208,7 +211,7 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
 
     @app.get("/api/runs/<run>")
     def one_run(run: str) -> dict[str, Any]:
-        return monitor.one_run(run)
+        return monitor.one_run(run, smoothing_asked_for())
 
     @app.get("/api/runs/<run>/export.<any(csv, json):ending>")
     def export_run(run: str, ending: str) -> Response:
@@ -351,6 +354,12 @@ def query_number(name: str, most: int) -> int | None:
     """Return a whole number of the query, None where it is not there. Raises BadRequest."""
     text = request.args.get(name) or None
     return None if text is None else whole_number(name, int(text) if is_whole(text) else text, 0, most)
+
+
+def smoothing_asked_for() -> int:
+    """Return over how many images the curves are to be smoothed, 0 for not at all. Raises BadRequest."""
+    text = request.args.get("smoothing", str(SMOOTHING_IMAGES))
+    return int(choice("smoothing", text, ("0", *map(str, WINDOWS))))
 
 
 def picture_of(given: dict[str, Any]) -> list[int] | tuple[str, int]:

@@ -359,11 +359,11 @@ class RunStore:
             "parent": _parent(*parent),
         }
 
-    def run(self, run: str) -> MetricsLog:
-        """Return one run as the log that its trainers left behind. Raises UnknownRun."""
+    def run(self, run: str, windows: Sequence[int] = ()) -> MetricsLog:
+        """Return one run as the log that its trainers left behind, with averages over `windows`. Raises UnknownRun."""
         self.save()
         statuses = self._statuses(run)
-        metrics = MetricsLog(statuses)
+        metrics = MetricsLog(statuses, windows=windows)
         self._fill(metrics, run, statuses)
         return metrics
 

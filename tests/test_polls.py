@@ -32,8 +32,8 @@ class Site:
         self._thread = threading.Thread(target=self.server.run, daemon=True)
         self._thread.start()
 
-    def _answer(self, boot: str | None, run: str | None, since: int | None) -> dict[str, Any]:
-        return self.news | {"cursor": [boot, run, since]} | ({"much": "x" * LARGE} if run == "much" else {})
+    def _answer(self, boot: str | None, run: str | None, since: int | None, **wish: int) -> dict[str, Any]:
+        return self.news | {"cursor": [boot, run, since]} | wish | ({"much": "x" * LARGE} if run == "much" else {})
 
     def _app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/wait":
@@ -72,7 +72,18 @@ def test_plain_poll_is_answered_with_its_cursor(site: Site) -> None:
     assert site.get(f"{PATH}?boot=b&run=&since=0")["cursor"] == ["b", "", 0]
 
 
-@pytest.mark.parametrize("query", ["since=-1", "boot=b", "since=1&boot=b&run=r", "boot=b&run=r&since=1e3", "boot=%20"])
+def test_plain_poll_may_say_how_its_curves_are_smoothed(site: Site) -> None:
+    assert site.get(f"{PATH}?boot=b&run=r&since=7&smoothing=27500") == {
+        "boot": "b",
+        "cursor": ["b", "r", 7],
+        "smoothing": 27500,
+    }
+    assert site.get(f"{PATH}?smoothing=0") == {"boot": "b", "cursor": [None, None, None], "smoothing": 0}
+
+
+@pytest.mark.parametrize(
+    "query", ["since=-1", "boot=b", "since=1&boot=b&run=r", "boot=b&run=r&since=1e3", "boot=%20", "smoothing=3"]
+)
 def test_poll_with_another_query_is_left_to_the_app(site: Site, query: str) -> None:
     assert site.get(f"{PATH}?{query}") == {"app": PATH, "query": query}
 
