@@ -22,13 +22,14 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Takes the machine for itself: about a quarter of an hour.
+# Takes the machine for itself: about twenty minutes.
 bench: $(VENV)/.dev $(VENV)/.dataset
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/polling.py
 	$(BIN)/python benchmarks/load.py
 	$(BIN)/python benchmarks/saving.py
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/claims.py
 
 # Every state of the page, light and dark, wide and narrow, and the README's picture: about three minutes.
 screenshots: $(VENV)/.dev $(VENV)/.dataset $(VENV)/.browser
