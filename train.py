@@ -118,12 +118,14 @@ class ModelTrainer(threading.Thread):
         self.snapshot: Snapshot | None = None  # replaced whole at each evaluation
         self._lock = threading.RLock()  # guards _state and _status
         self._state = "idle"
+        before = metrics.status(name)  # what an earlier part of the run has left, if any
         self._status = replace(
-            metrics.status(name),  # what an earlier part of the run has left, if any
+            before,
             state="idle",
             error=None,
             config=config.model_dump(mode="json"),
             threads=threads,
+            plain_loss_from=before.step if before.plain_loss_from is None else before.plain_loss_from,
             learning_rate=config.learning_rate,
             test_accuracy=None,
             eta_seconds=None,
