@@ -2,16 +2,20 @@
 
 Pure functions over plain numbers and over models in the form of `/api/metrics`; nothing here waits,
 remembers or imports torch. Each docstring gives the formula and where it comes from. Figures from
-the loss of single batches (instability, spikes, loss reduction rate) want the losses at full
-resolution, as MetricsLog.recent has them: points thinned to the lowest, highest and last of each
-bucket would make every curve look rougher than it was.
+the loss of single batches (instability, spikes, loss reduction rate) want the plain cross-entropy
+at full resolution, as MetricsLog.recent has it: points thinned to the lowest, highest and last of
+each bucket would make every curve look rougher than it was.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from statistics import NormalDist, fmean, linear_regression, median
+from itertools import accumulate, pairwise
+from operator import mul
+from statistics import NormalDist, fmean, median
 from typing import Any, NamedTuple
+
+from batches import Batches
 
 AXES = ("epochs", "seconds", "images", "flops")
 TARGETS = (0.80, 0.85, 0.88, 0.90, 0.92)  # validation accuracies worth reaching
@@ -21,10 +25,11 @@ TEST_IMAGES = 10_000
 
 SMOOTHING_IMAGES = 2_750  # a twentieth of an epoch: what the page smooths by, too
 SMALLEST_BLOCK = 32  # images: an epoch is then at most 1,719 blocks
+FEWEST_BLOCKS_PER_EPOCH = 20  # or no common multiple of two batch sizes is worth averaging over
 FEWEST_BLOCKS = 5  # fewer say nothing about a course
 SPIKE_SIGMAS = 4
 SPIKE_WARM_UP = 20  # blocks before the spread is known well enough to call one a spike
-SHORTEST_COURSE = 0.1  # epochs that a rate is measured over at least
+SHORTEST_COURSE = 0.5  # epochs that a rate is measured over at least
 IMPROVEMENT = 0.001  # a tenth of a point of validation accuracy
 PLATEAU_EPOCHS = 3
 OVERFITTING = 0.03  # three points: about four standard errors between 1,000 and 5,000 images
@@ -133,30 +138,36 @@ def evaluation_interval(evaluations: Columns, index: int = -1) -> float | None:
 # The course of the loss
 
 
-def block_images(*batch_sizes: int) -> int:
-    """Return how many images to average a loss over, so that models of these batch sizes compare."""
-    return max(SMALLEST_BLOCK, *batch_sizes)
+def block_images(one: Batches, two: Batches) -> int | None:
+    """Return over how many images to average two models' losses: a multiple of both batch sizes; None where too large.
 
-
-def average_blocks(
-    losses: Sequence[float], last_step: int, batch_size: int, images: int, images_per_epoch: int = TRAINING_IMAGES
-) -> Blocks:
-    """Return the mean loss of every whole block of about `images` images; losses are those up to `last_step`.
-
-    A block is a whole number of steps, counted from step 1, so that it stays the same block as more
-    steps come. Blocks with a loss that is not finite are left out.
+    Averages over unequal numbers of images do not compare: the larger number is quieter in itself.
     """
-    steps = max(1, round(images / batch_size))
-    steps_per_epoch = math.ceil(images_per_epoch / batch_size)
-    first_step = last_step - len(losses) + 1
-    start = -(first_step - 1) % steps  # how many losses belong to a block whose beginning is gone
+    common = math.lcm(one.size, two.size)
+    images = common * math.ceil(SMALLEST_BLOCK / common)
+    largest = max(one.size, two.size, min(one.images, two.images) // FEWEST_BLOCKS_PER_EPOCH)
+    return images if images <= max(largest, SMALLEST_BLOCK) else None
+
+
+def average_blocks(losses: Sequence[float], last_step: int, batches: Batches, images: int) -> Blocks:
+    """Return the mean loss of every block of `images` images; losses are those of the steps up to `last_step`.
+
+    Where that is no multiple of the batch size, of as many whole batches as come nearest. Blocks are counted from
+    each epoch's first step, so that two models' blocks lie alike, and a block stays the same as more steps come. What
+    an epoch has left, its smaller last batch with it, is in no block, nor is a loss that is not finite.
+    """
+    whole_steps = batches.whole_steps
+    steps = max(1, min(round(images / batches.size), whole_steps))
+    before = last_step - len(losses)  # steps whose losses are gone
     means, epochs = [], []
-    for offset in range(start, len(losses) - steps + 1, steps):
-        mean = sum(losses[offset : offset + steps]) / steps
-        if math.isfinite(mean):
-            means.append(mean)
-            epochs.append((first_step + offset + steps - 1) / steps_per_epoch)
-    return Blocks(means, epochs, steps, steps * batch_size)
+    for first in range(before // batches.steps * batches.steps, last_step, batches.steps):  # steps before an epoch
+        seen = batches.seen(first)
+        for start in range(first, min(first + whole_steps, last_step) - steps + 1, steps):
+            mean = sum(losses[start - before : start - before + steps]) / steps if start >= before else math.nan
+            if math.isfinite(mean):
+                means.append(mean)
+                epochs.append((seen + (start + steps - first) * batches.size) / batches.images)
+    return Blocks(means, epochs, steps, steps * batches.size)
 
 
 def smooth(
@@ -181,23 +192,44 @@ def smooth(
     return smoothed
 
 
-def loss_reduction_rate(blocks: Blocks) -> float | None:
-    """Return by what share an epoch the smoothed loss falls: r = −slope of ln(smoothed loss) over the epochs.
+def loss_reduction_rate(epoch_means: Sequence[float]) -> float | None:
+    """Return how steeply the training loss falls, per epoch: r = ln(mean of the last epoch but one / of the last).
 
-    Least squares over the blocks given, which should be those of the last epoch. Negative while the
-    loss rises; None while there is less than a tenth of an epoch. Smoothing as in `smooth`.
+    Ours. epoch_means: mean plain cross-entropy of whole epochs, weighted by images. Whole ones, since the loss tends to
+    rise within an epoch and to fall at its border: a slope inside one has no meaning. Negative while
+    the loss rises; None before two epochs are complete.
     """
-    if len(blocks.loss) < FEWEST_BLOCKS or blocks.epoch[-1] - blocks.epoch[0] < SHORTEST_COURSE:
+    return _log_ratio(*epoch_means[-2:]) if len(epoch_means) >= 2 else None
+
+
+def early_loss_reduction_rate(losses: Sequence[float], last_step: int, batches: Batches) -> float | None:
+    """Return r before two epochs are complete: ln(m₃ / m₄) ÷ a quarter's length in epochs; None before half an epoch.
+
+    m₃ and m₄ are the means of the third and the last quarter of the images seen so far; a batch that lies across a
+    border counts in part. Ours: the loss falls fast at first, so this says little of what follows.
+    """
+    length = batches.epoch(last_step) / 4  # epochs
+    if not SHORTEST_COURSE / 4 <= length < 2 / 4:
         return None
-    course = [
-        (epoch, math.log(loss))
-        for epoch, loss in zip(blocks.epoch, smooth(blocks.loss, blocks.images), strict=True)
-        if loss is not None and loss > 0
-    ]
-    if len(course) < FEWEST_BLOCKS:
+    first_step = last_step - len(losses) + 1
+    counts = batches.counts(first_step, last_step)
+    seen = list(accumulate(counts, initial=batches.seen(first_step - 1)))
+    total = list(accumulate(map(mul, losses, counts), initial=0.0))
+
+    def total_at(images: float) -> float:
+        place = max(1, bisect_left(seen, images))
+        share = (images - seen[place - 1]) / (seen[place] - seen[place - 1])
+        return total[place - 1] + share * (total[place] - total[place - 1])
+
+    if seen[0] > seen[-1] / 2:  # some are missing
         return None
-    epochs, logarithms = zip(*course, strict=True)
-    return -linear_regression(epochs, logarithms).slope
+    half, three_quarters, whole = (total_at(seen[-1] * quarters / 4) for quarters in (2, 3, 4))
+    rate = _log_ratio(three_quarters - half, whole - three_quarters)
+    return None if rate is None else rate / length
+
+
+def _log_ratio(before: float, after: float) -> float | None:
+    return math.log(before / after) if 0 < before < math.inf and 0 < after < math.inf else None
 
 
 def half_life(rate: float | None) -> float | None:
@@ -447,7 +479,7 @@ def note_dropout(models: Mapping[str, Model]) -> Note | None:
 
 
 def note_slower(flops: Mapping[str, float | None], speeds: Mapping[str, float | None]) -> Note | None:
-    """The larger model is the slower one: FLOPs of an image, and images/s, of each model."""
+    """The larger model is the slower one: FLOPs done for an image, and images/s, of each model."""
     if len(speeds) != 2 or not all(flops.get(name) and speeds[name] for name in speeds):
         return None
     slow, fast = sorted(speeds, key=lambda name: speeds[name] or 0)
@@ -463,3 +495,11 @@ def note_batch_sizes(config1: Mapping[str, Any], config2: Mapping[str, Any]) -> 
     if config1.get("batch_size") == config2.get("batch_size"):
         return None
     return Note("batch-sizes", None, "Batch sizes differ, so batches/s do not compare: look at images/s")
+
+
+def note_smoothed_loss(name: str, until: int) -> Note | None:
+    """Losses that an earlier version recorded with label smoothing, up to step `until`."""
+    if not until:
+        return None
+    text = f"{label(name)}'s training loss up to step {until:,} is from an earlier version"
+    return Note(f"smoothed-{name}", name, f"{text}, and label smoothing raises it: compare the validation losses")

@@ -55,10 +55,14 @@ class Event(NamedTuple):
 
 
 class Recent(NamedTuple):
-    """The losses of the latest steps up to `step`, every single one, over at most one epoch."""
+    """The losses of the latest steps up to `step`, every single one, over at most one epoch.
+
+    epoch_means: mean loss of each of the last two whole epochs, weighted by images; NaN where steps are missing.
+    """
 
     step: int
     losses: list[float]
+    epoch_means: tuple[float, ...] = ()
 
 
 class News(NamedTuple):
@@ -82,6 +86,7 @@ class Status:
     threads: int | None = None
     steps_per_epoch: int | None = None
     total_steps: int | None = None
+    plain_loss_from: int | None = None  # losses after this step are plain; None: of an earlier version
     learning_rate: float | None = None  # as set, before the schedule; a run can be steered
     epoch: float = 0.0
     step: int = 0
@@ -201,6 +206,23 @@ def _shown(averages: Averages) -> Averages:
     return averages if loss is None else (float(f"{loss:.5g}"), float(f"{accuracy:.5g}"))
 
 
+class EpochMeans:
+    """Mean loss of each whole epoch, weighted by images: a step's share is how far it brought the epoch."""
+
+    def __init__(self) -> None:
+        self.means: list[float] = []  # NaN where steps are missing
+        self._sum = 0.0
+        self._step, self._epoch = 0, 0.0
+
+    def add(self, point: Point) -> None:
+        share = point.epoch - self._epoch if point.step == self._step + 1 else math.nan
+        self._sum += share * point.loss
+        self._step, self._epoch = point.step, point.epoch
+        if point.epoch == int(point.epoch):
+            self.means.append(self._sum)
+            self._sum = 0.0
+
+
 @dataclass
 class _Series:
     status: Status
@@ -208,6 +230,7 @@ class _Series:
     changed: int = 0
     recent: deque[float] = field(default_factory=deque)  # losses of the latest epoch, not thinned
     last_step: int = 0
+    epoch_means: EpochMeans = field(default_factory=EpochMeans)
     evaluations: list[Evaluation] = field(default_factory=list)
     evaluated: list[int] = field(default_factory=list)  # sequence number of each evaluation
     events: list[Event] = field(default_factory=list)
@@ -258,6 +281,7 @@ class MetricsLog:
             for point in points:
                 series.curve.append(point, self._sequence)
                 series.recent.append(point.loss)
+                series.epoch_means.add(point)
                 series.last_step = point.step
             while len(series.recent) > min(status.steps_per_epoch or RECENT_STEPS, RECENT_STEPS):
                 series.recent.popleft()
@@ -300,10 +324,10 @@ class MetricsLog:
         return status.as_json() | {"evaluations": _columns(Evaluation, evaluations)}
 
     def recent(self, model: str) -> Recent:
-        """Return the losses of the last epoch's worth of steps at full resolution."""
+        """Return the losses of the last epoch's worth of steps at full resolution, and the last whole epochs' means."""
         with self._lock:
             series = self._series[model]
-            return Recent(series.last_step, list(series.recent))
+            return Recent(series.last_step, list(series.recent), tuple(series.epoch_means.means[-2:]))
 
     def events(self, model: str) -> list[Event]:
         with self._lock:

@@ -234,28 +234,39 @@ def describe_model(config: ModelConfig) -> dict[str, Any]:
 
     FLOPs are those of the textbook network, a multiply-add being two, as PyTorch's FlopCounterMode
     counts them (a test holds the two together; the mode itself hooks every module of the process,
-    also those in training). ConvLayer leaves out what no pool looks at, so it computes somewhat less.
+    also those in training). ConvLayer leaves out what no pool looks at: "computed_…" are the FLOPs that remain.
     """
-    layers = []
+    layers, computed = [], []
     for number, shape in enumerate(conv_shapes(config), 1):
         weights = shape.channels * shape.kernels * shape.kernel_size**2
         # a convolution has one bias for each kernel, batch norm a scale and a shift instead
         parameters = weights + shape.kernels * (2 if config.batch_norm else 1)
         output = [shape.kernels, shape.side_after, shape.side_after]
         layers.append(_layer(f"conv{number}", "convolution", output, parameters, 2 * weights * shape.side**2))
+        computed.append(2 * weights * (shape.side - unseen(shape, config.batch_norm)) ** 2)
     inputs = math.prod(output)
     for name, units in (("hidden", config.hidden_units), ("output", CLASSES)):
         layers.append(_layer(name, "linear", [units], inputs * units + units, 2 * inputs * units))
+        computed.append(layers[-1]["flops"])
         inputs = units
-    forward = sum(layer["flops"] for layer in layers)
+    textbook = [layer["flops"] for layer in layers]
     return {
         "layers": layers,
         "parameters": sum(layer["parameters"] for layer in layers),
-        "flops_per_image": forward,
-        # backward costs each layer as much again for its weights, and for its inputs, which the first has no use for
-        "training_flops_per_image": 3 * forward - layers[0]["flops"],
+        "flops_per_image": sum(textbook),
+        "training_flops_per_image": training_flops(textbook),
+        "computed_flops_per_image": sum(computed),
+        "computed_training_flops_per_image": training_flops(computed),
         "memory_bytes": count_memory(config, sum(layer["parameters"] for layer in layers)),
     }
+
+
+def training_flops(forward: list[int]) -> int:
+    """Return the FLOPs of a training step from those of each layer's forward pass, in order.
+
+    Backward costs a layer as much again for its weights, and for its inputs, which the first has no use for.
+    """
+    return 3 * sum(forward) - forward[0]
 
 
 def count_memory(config: ModelConfig, parameters: int) -> int:

@@ -39,7 +39,15 @@ log = logging.getLogger(__name__)
 SAVE_INTERVAL = 0.5  # seconds
 ROWS_AT_ONCE = 10_000  # read in one go: some 10 ms in which nothing can be saved
 DIGEST_SIZE = hashlib.sha256().digest_size  # bytes
-WHAT_IS_TRAINED = ("config", "parameters", "precision", "threads", "steps_per_epoch", "learning_rate")
+WHAT_IS_TRAINED = (
+    "config",
+    "parameters",
+    "precision",
+    "threads",
+    "steps_per_epoch",
+    "plain_loss_from",
+    "learning_rate",
+)
 TAKEN_OVER = {  # what a model of a branch takes over of the one that it goes on from, up to its step
     "points": "step, epoch, seconds, loss, accuracy",
     "evaluations": "step, epoch, seconds, loss, accuracy, train_accuracy",

@@ -123,7 +123,7 @@ class ModelTrainer(threading.Thread):
         self.snapshot: Snapshot | None = None  # replaced whole at each evaluation
         self._lock = threading.RLock()  # guards _state and _status
         self._state = "finished" if finished else "idle"
-        self._status = metrics.status(name)  # what an earlier part of the run has left, if any
+        self._status = before = metrics.status(name)  # what an earlier part of the run has left, if any
         self._may_train = threading.Event()
         self._wanted_learning_rate: float | None = None  # from the next step on
         self._stopwatch = Stopwatch()
@@ -135,6 +135,7 @@ class ModelTrainer(threading.Thread):
                 error=None,
                 config=config.model_dump(mode="json"),
                 threads=threads,
+                plain_loss_from=before.step if before.plain_loss_from is None else before.plain_loss_from,
                 learning_rate=config.learning_rate,
                 test_accuracy=None,
                 eta_seconds=None,

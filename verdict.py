@@ -3,11 +3,14 @@
 Puts the figures of measures.py into words and tables; pure functions, and no torch.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import measures
+from batches import Batches
+from config import ModelConfig
 from measures import Model, Note, label
 from metrics import Recent
 
@@ -18,6 +21,8 @@ IMAGES = {
 }
 CONVERGENCE = 0.85  # the accuracy whose time stands in the table
 PRECEDENCE = ("running", "paused", "failed", "interrupted", "stopped", "finished", "idle")
+PROGRESS = {"epochs_to_target": "epoch", "seconds_to_target": "seconds"}  # the column that each is read from
+RATES = ("loss_reduction_rate", "half_life")
 BETTER_FROM = {"accuracy": 0.0005, "loss": 0.0005}  # half of the last digit shown
 
 
@@ -53,7 +58,9 @@ FIGURES = (
         "%",
         "{:.2f}",
         False,
-        "Share of right answers on the 10,000 test images, looked at once, when the run has finished.",
+        "Share of right answers on the 10,000 test images, when the run has finished. They never choose anything; "
+        "what else looks at them: Mistakes and Classes of finished runs, the test images in Inside and Try it, and a "
+        "finished run that goes on, when it finishes again.",
         "Interval: Wilson 1927. Marked better only where the difference is beyond the noise of the images.",
     ),
     Figure(
@@ -63,7 +70,8 @@ FIGURES = (
         "{:.2f}",
         True,
         "Convergence speed: passes over the training images until the validation accuracy was first 85 %. "
-        "It is known only at evaluations, so it is late by up to the interval between two.",
+        "It is known only at evaluations, so it is late by up to the interval between two. Marked better only where "
+        "one model had reached it at an evaluation before the last at which the other had not.",
         "Time to accuracy: DAWNBench (arXiv 1806.01427), MLPerf training rules",
     ),
     Figure(
@@ -73,7 +81,7 @@ FIGURES = (
         "{:.1f}",
         True,
         "Convergence speed by the clock: training time, evaluations included and pauses left out, "
-        "until the validation accuracy was first 85 %.",
+        "until the validation accuracy was first 85 %. Known only at evaluations, and marked as the epochs are.",
         "Time to accuracy: DAWNBench (arXiv 1806.01427), MLPerf training rules",
     ),
     Figure(
@@ -81,21 +89,20 @@ FIGURES = (
         "Loss reduction rate",
         "per epoch",
         "{:.3f}",
-        False,
-        "How steeply the training loss falls now: minus the slope of the logarithm of the smoothed loss over "
-        "the last epoch. 0.1 is about 10 % an epoch; below 0 the loss rises.",
-        "Least squares on the debiased moving average, as in TensorBoard's data_transformer",
-        relative_margin=0.1,
+        None,
+        "How steeply the training loss fell from the last whole epoch but one to the last. 0.1 is about 10 % an epoch; "
+        "below 0 the loss rises. Before two epochs are complete it compares the last two quarters of the images seen "
+        "so far, and is marked early. Neither is the better one: a model that has learned most of it falls slowly.",
+        "Ours: ln(mean loss of the epoch before / of the last), plain cross-entropy",
     ),
     Figure(
         "half_life",
         "Loss half-life",
         "epochs",
         "{:.2f}",
-        True,
-        "After how many epochs the loss would be halved if it went on falling as it does now.",
+        None,
+        "After how many epochs the loss would be halved if it went on falling at the loss reduction rate.",
         "ln 2 / loss reduction rate",
-        relative_margin=0.1,
     ),
     Figure(
         "instability",
@@ -104,8 +111,9 @@ FIGURES = (
         "{:.3f}",
         True,
         "Training stability: how much the loss jumps from one group of images to the next, relative to its mean, "
-        "over the last epoch. 0 is perfectly steady.",
-        "Ours, as there is no accepted standard: std of first differences / mean, over equal numbers of images",
+        "over the last epoch. 0 is perfectly steady. Groups are equal for both models, or neither is marked better: "
+        "batch sizes without a common multiple of at most a twentieth of an epoch have none.",
+        "Ours, as there is no accepted standard: std of first differences / mean, from plain cross-entropy",
         relative_margin=0.1,
     ),
     Figure(
@@ -114,7 +122,8 @@ FIGURES = (
         "per 1,000",
         "{:.1f}",
         True,
-        "Groups of images whose loss stands more than four standard deviations above the moving average before them.",
+        "Groups of images whose loss stands more than four standard deviations above the moving average before them. "
+        "Groups, and mark, as for the instability.",
         "Ours, in the manner of a control chart with exponential weights (Roberts 1959)",
         relative_margin=0.1,
     ),
@@ -193,7 +202,8 @@ FIGURES = (
         "MFLOP",
         "{:,.2f}",
         True,
-        "Arithmetic to classify an image; a multiply-add is two operations.",
+        "Arithmetic to classify an image in the textbook network, to compare architectures by; a multiply-add is two "
+        "operations. Not all of it is computed: what no pool looks at, a map's last row and column, is left out.",
         "torch.utils.flop_counter.FlopCounterMode",
     ),
     Figure(
@@ -202,7 +212,7 @@ FIGURES = (
         "MFLOP",
         "{:,.2f}",
         True,
-        "Arithmetic to learn from an image: forward and backward.",
+        "Arithmetic to learn from an image in the textbook network: forward and backward.",
         "torch.utils.flop_counter.FlopCounterMode",
     ),
     Figure(
@@ -211,8 +221,9 @@ FIGURES = (
         "GFLOP/s",
         "{:,.1f}",
         False,
-        "Arithmetic done a second: how well the model uses the hardware. Small models keep it less busy.",
-        "Training FLOPs of an image × images/s",
+        "Arithmetic done a second: how well the model uses the hardware. Small models keep it less busy. What no pool "
+        "looks at is not computed and not counted, so this can be less than images/s times the textbook's work.",
+        "FLOPs done to learn from an image × images/s",
         relative_margin=0.05,
     ),
     Figure(
@@ -257,13 +268,37 @@ class Entrant:
     def flops_per_image(self) -> float | None:
         return self.description["training_flops_per_image"] if self.description else None
 
+    @property
+    def computed_flops_per_image(self) -> float | None:
+        return self.description["computed_training_flops_per_image"] if self.description else None
+
     def positions(self, axis: str, images_per_epoch: int) -> list[float]:
         return measures.positions(self.evaluations, axis, images_per_epoch, self.flops_per_image)
 
+    def batches(self, images_per_epoch: int) -> Batches:
+        return ModelConfig(**self.config).batches(images_per_epoch)
+
     def blocks(self, images: int, images_per_epoch: int) -> measures.Blocks:
         """Return the last epoch's losses, averaged over groups of so many images."""
-        batch_size = self.config.get("batch_size") or images
-        return measures.average_blocks(self.recent.losses, self.recent.step, batch_size, images, images_per_epoch)
+        return measures.average_blocks(self.recent.losses, self.recent.step, self.batches(images_per_epoch), images)
+
+    @property
+    def has_early_rate(self) -> bool:
+        """Whether its loss reduction rate is that of the first epochs, not of two whole ones."""
+        return len(self.recent.epoch_means) < 2
+
+    def loss_reduction_rate(self, images_per_epoch: int) -> float | None:
+        if not self.has_early_rate:
+            return measures.loss_reduction_rate(self.recent.epoch_means)
+        batches = self.batches(images_per_epoch)
+        return measures.early_loss_reduction_rate(self.recent.losses, self.recent.step, batches)
+
+    @property
+    def smoothed_until(self) -> int:
+        """Up to which step the training loss holds label smoothing, as earlier versions recorded it; 0 for none."""
+        plain_from = self.model.get("plain_loss_from")
+        until = self.recent.step if plain_from is None else plain_from
+        return until if self.config.get("label_smoothing") else 0
 
 
 def compare(
@@ -410,10 +445,15 @@ def reached(each: Entrant, target: float, images_per_epoch: int) -> dict[str, fl
 
 def rows(one: Entrant, two: Entrant, images: Mapping[str, int], gpu_use: float | None) -> list[dict[str, Any]]:
     """Return one row for each figure: both values, which is better, and what it means."""
-    block = measures.block_images(*(each.config.get("batch_size") or 1 for each in (one, two)))
+    batches = [each.batches(images["train"]) for each in (one, two)]
+    common = measures.block_images(*batches)
+    block = common or max(each.size for each in batches)
     values1, values2 = (figures(each, block, images, gpu_use) for each in (one, two))
+    incomparable = set() if common and not one.smoothed_until and not two.smoothed_until else {"instability", "spikes"}
+    if one.config.get("batch_size") != two.config.get("batch_size"):
+        incomparable.add("batches_per_second")
     return [
-        _row(figure, one, two, values1[figure.key], values2[figure.key], images)
+        _row(figure, one, two, values1[figure.key], values2[figure.key], images, figure.key not in incomparable)
         for figure in FIGURES
         if figure.key != "gpu_use" or gpu_use is not None
     ]
@@ -423,11 +463,11 @@ def figures(each: Entrant, block: int, images: Mapping[str, int], gpu_use: float
     """Return all figures of one model by key, each in the unit that FIGURES names; None where not known yet."""
     model, evaluations = each.model, each.evaluations
     blocks = each.blocks(block, images["train"])
-    rate = measures.loss_reduction_rate(blocks)
+    rate = each.loss_reduction_rate(images["train"])
     target = reached(each, CONVERGENCE, images["train"]) or {}
     accuracies = [accuracy for accuracy in evaluations["accuracy"] if measures.known(accuracy)]
     cost = each.description or {}
-    speed, flops = model["images_per_second"], each.flops_per_image
+    speed, computed = model["images_per_second"], each.computed_flops_per_image
     return {
         "best_accuracy": _scale(max(accuracies, default=None), 100),
         "test_accuracy": _scale(model["test_accuracy"], 100),
@@ -445,8 +485,8 @@ def figures(each: Entrant, block: int, images: Mapping[str, int], gpu_use: float
         "training_time": model["elapsed_seconds"] if model["step"] else None,
         "parameters": model["parameters"] or cost.get("parameters"),
         "flops_per_image": _scale(cost.get("flops_per_image"), 1e-6),
-        "training_flops_per_image": _scale(flops, 1e-6),
-        "achieved_flops": flops * speed / 1e9 if flops and speed else None,
+        "training_flops_per_image": _scale(each.flops_per_image, 1e-6),
+        "achieved_flops": computed * speed / 1e9 if computed and speed else None,
         "memory": _scale(cost.get("memory_bytes"), 1e-6),
         "gpu_use": _scale(gpu_use, 100),
     }
@@ -457,11 +497,15 @@ def _scale(value: float | None, factor: float) -> float | None:
 
 
 def _row(
-    figure: Figure, one: Entrant, two: Entrant, value1: float | None, value2: float | None, images: Mapping[str, int]
+    figure: Figure,
+    one: Entrant,
+    two: Entrant,
+    value1: float | None,
+    value2: float | None,
+    images: Mapping[str, int],
+    comparable: bool,
 ) -> dict[str, Any]:
-    lower_is_better = figure.lower_is_better
-    if figure.key == "batches_per_second" and one.config.get("batch_size") != two.config.get("batch_size"):
-        lower_is_better = None
+    lower_is_better = figure.lower_is_better if comparable else None
     texts = [_text(figure, each, value) for each, value in ((one, value1), (two, value2))]
     better = None
     if lower_is_better is not None and texts[0] != texts[1]:
@@ -484,7 +528,8 @@ def _row(
 def _text(figure: Figure, each: Entrant, value: float | None) -> str:
     if value is not None:
         text = figure.form.format(value)
-        return text.removeprefix("-") if not text.strip("-0.") else text.replace("-", "−")  # no "-0.0"
+        text = text.removeprefix("-") if not text.strip("-0.") else text.replace("-", "−")  # no "-0.0"
+        return f"{text} (early)" if figure.key in RATES and each.has_early_rate else text
     if figure.key.endswith("_to_target") and each.evaluations["epoch"]:
         return "not reached"
     return "–"
@@ -498,8 +543,10 @@ def _better(
     images: Mapping[str, int],
 ) -> str | None:
     key, (one, value1), (two, value2) = figure.key, first, second
+    if key in PROGRESS:
+        return _first_to_reach(PROGRESS[key], one, two)
     if value1 is None or value2 is None:
-        return _first_to_reach(key, first, second) or _first_to_reach(key, second, first)
+        return None
     if key == "training_time" and {one.model["state"], two.model["state"]} != {"finished"}:
         return None
     if abs(value1 - value2) <= max(figure.margin, figure.relative_margin * max(abs(value1), abs(value2))):
@@ -511,14 +558,21 @@ def _better(
     return one.name if (value1 < value2) == lower_is_better else two.name
 
 
-def _first_to_reach(key: str, first: tuple[Entrant, float | None], second: tuple[Entrant, float | None]) -> str | None:
-    """Return the first model where it has reached the target and the second, further on, still has not."""
-    progress = {"epochs_to_target": "epoch", "seconds_to_target": "seconds"}
-    (one, value1), (two, value2) = first, second
-    if key not in progress or value1 is None or value2 is not None:
-        return None
-    gone = two.evaluations[progress[key]]
-    return one.name if gone and gone[-1] >= value1 else None
+def _first_to_reach(column: str, one: Entrant, two: Entrant) -> str | None:
+    """Return who certainly had the target accuracy first; None where the evaluations leave it open.
+
+    A model reached it after the evaluation before, and by the one that shows it; where these spans of both models
+    touch, either may have been first.
+    """
+    (after1, by1), (after2, by2) = (_span_to_target(column, each) for each in (one, two))
+    return one.name if by1 < after2 else two.name if by2 < after1 else None
+
+
+def _span_to_target(column: str, each: Entrant) -> tuple[float, float]:
+    """Return between which values of a column of evaluations a model reached the target; no end where it has not."""
+    places = [0.0, *each.evaluations[column]]
+    index = measures.time_to_accuracy(each.evaluations, CONVERGENCE)
+    return (places[-1], math.inf) if index is None else (places[index], places[index + 1])
 
 
 # The notes
@@ -539,12 +593,11 @@ def notes(
     images have said what is chance, which is then no longer guessed from the validation images.
     """
     both = (one, two)
-    jumps = measures.block_images(measures.JUMP_IMAGES)
     certain = {each: None if ahead["within_noise"] else ahead["leader"] for each, ahead in leads.items()}
     shown = leads[axis]
     found = [
         *(measures.note_failure(each.name, each.model, each.recent.losses) for each in both),
-        *(measures.note_jump(each.name, each.blocks(jumps, images["train"])) for each in both),
+        *(measures.note_jump(each.name, each.blocks(measures.JUMP_IMAGES, images["train"])) for each in both),
         *(measures.note_guessing(each.name, each.model) for each in both),
         *(measures.note_overfitting(each.name, each.model) for each in both),
         *(measures.note_plateau(each.name, each.model) for each in both),
@@ -556,9 +609,10 @@ def notes(
         measures.note_unequal_epochs(one.config, two.config),
         measures.note_dropout({each.name: each.model for each in both}),
         measures.note_slower(
-            {each.name: each.flops_per_image for each in both},
+            {each.name: each.computed_flops_per_image for each in both},
             {each.name: each.model["images_per_second"] for each in both},
         ),
         measures.note_batch_sizes(one.config, two.config),
+        *(measures.note_smoothed_loss(each.name, each.smoothed_until) for each in both),
     ]
     return [note for note in found if note is not None]

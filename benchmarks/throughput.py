@@ -180,7 +180,7 @@ def measure(pairs: int, seconds: float) -> dict[str, Any]:
         )
     precision = Engine(DEFAULTS, dataset, device).precision
     ceiling = matrix_product_ceiling(device, precision, cores)
-    flops = describe_model(DEFAULTS)["training_flops_per_image"]
+    flops = describe_model(DEFAULTS)["computed_training_flops_per_image"]
     together = statistics.median(sum(entry["together"]) for entry in rounds)
     return {
         "machine": f"{device_name()}, {cores} cores, {platform.machine()}",

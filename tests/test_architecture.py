@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": {"config"},
     "inside": {"config", "insight", "pictures", "predictions", "store"},
     "inspector": {"config", "data", "insight", "model"},
-    "verdict": {"measures", "metrics"},
+    "verdict": {"batches", "config", "measures", "metrics"},
     "engine": {"config", "data", "insight", "model"},
     "store": {"config", "database", "insight", "metrics", "predictions"},
     "export": {"metrics", "store"},

@@ -1,18 +1,22 @@
 """`GET /api/comparison` over real runs of small models."""
 
 import json
+import math
 import subprocess
 import sys
+from operator import mul
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from helpers import endless, quick, wait_for
+from test_server import metrics_of, wait_until
 
-from config import ModelConfig
+from config import MODEL_NAMES, ModelConfig
 from data import FashionMNIST
 from measures import AXES
+from monitor import Monitor
 
 KEYS = {
     *("run", "axis", "state", "verdict", "test", "attribution", "targets", "interval", "rows", "notes", "significance"),
@@ -153,6 +157,48 @@ def test_a_past_run_is_compared_as_it_was(client: FlaskClient) -> None:
     assert past["attribution"] == live["attribution"]
     assert past["verdict"]["accuracy"] == live["verdict"]["accuracy"]
     assert past["rows"] == live["rows"]
+
+
+def rates_by_hand(monitor: Monitor, run: str, config: ModelConfig, images: int) -> list[float]:
+    """Return ln(mean loss of the last whole epoch but one / of the last) of both models, from every saved step."""
+    monitor.store.save()
+    batches, rates = config.batches(images), []
+    for model in MODEL_NAMES:
+        query = "SELECT loss FROM points WHERE run = ? AND model = ? AND step <= ? ORDER BY step"
+        steps = monitor.store.run_status(run, model).step
+        losses = [loss for (loss,) in monitor.store._database.execute(query, (run, model, steps))]
+        epochs = [losses[start : start + batches.steps] for start in range(0, len(losses), batches.steps)]
+        weights = batches.counts(1, batches.steps)
+        means = [sum(map(mul, epoch, weights)) / images for epoch in epochs if len(epoch) == batches.steps]
+        rates.append(math.log(means[-2] / means[-1]))
+    return rates
+
+
+def test_loss_reduction_rate_is_that_of_whole_epochs_live_resumed_forked_and_past(
+    client: FlaskClient, monitor: Monitor, small_fashion_mnist: FashionMNIST
+) -> None:
+    config = quick(epochs=4, batch_size=48, label_smoothing=0.1)  # an epoch's last batch has 16 images
+
+    def check(run: str, query: str = "") -> None:
+        found = row(ask(client, query), "loss_reduction_rate")
+        rates = rates_by_hand(monitor, run, config, len(small_fashion_mnist.train))
+        assert [found[model] for model in MODEL_NAMES] == pytest.approx(rates)
+        assert (found["better"], found["text1"]) == (None, f"{rates[0]:.3f}".replace("-", "−"))
+
+    run = start(client, config, config.model_copy(update={"learning_rate": 0.01}))
+    wait_for(lambda: metrics_of(client)["models"]["model1"]["epoch"] > 1.3, "part of the second epoch")
+    client.post("/api/stop", json={})
+    assert monitor._comparison.join(60)
+    assert client.post(f"/api/runs/{run}/resume", json={}).status_code == 202
+    wait_until(client, "finished")
+    assert monitor._comparison.join(60)
+    check(run)
+    response = client.post("/api/fork", json={"settings": {"epochs": 6}})
+    assert response.status_code == 202, response.text
+    wait_until(client, "finished")
+    assert monitor._comparison.join(60)
+    check(str(response.get_json()["run"]))
+    check(run, f"?run={run}")
 
 
 def test_a_run_that_broke_is_explained_first(client: FlaskClient) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 import measures
+from batches import Batches
 from config import ModelConfig, differing_fields
 from measures import Blocks, Note
 
@@ -141,43 +142,84 @@ def test_evaluation_interval_is_the_distance_to_the_one_before() -> None:
 # Blocks and smoothing
 
 
-def test_blocks_are_the_larger_batch_and_never_under_32_images() -> None:
-    assert measures.block_images(64, 256) == 256
-    assert measures.block_images(1, 8) == 32
+def cut(size: int, images: int = 55_000) -> Batches:
+    return Batches(images, size)
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "images"),
+    [
+        (64, 256, 256),
+        (1, 8, 32),
+        (12, 12, 36),
+        (64, 96, 192),
+        (50, 64, 1_600),
+        (250, 275, 2_750),
+        (63, 64, None),
+        (100, 8192, None),
+        (8192, 8192, 8_192),
+        (3_000, 3_000, 3_000),
+    ],
+)
+def test_blocks_are_a_common_multiple_of_both_batch_sizes_or_there_are_none(
+    one: int, two: int, images: int | None
+) -> None:
+    assert measures.block_images(cut(one), cut(two)) == measures.block_images(cut(two), cut(one)) == images
 
 
 def test_blocks_average_whole_groups_of_steps() -> None:
-    blocks = measures.average_blocks([1, 3, 5, 7, 9], 5, 64, 128)
+    blocks = measures.average_blocks([1, 3, 5, 7, 9], 5, cut(64), 128)
     assert blocks.loss == [2, 6]  # the fifth step waits for the sixth
-    assert blocks.epoch == pytest.approx([2 / 860, 4 / 860])
+    assert blocks.epoch == pytest.approx([128 / 55_000, 256 / 55_000])
     assert (blocks.steps, blocks.images) == (2, 128)
+
+
+@pytest.mark.parametrize("size", [64, 96])
+def test_blocks_of_two_batch_sizes_hold_the_same_images(size: int) -> None:
+    """The loss of an image is its place in the run, so that a block's mean tells which images it holds."""
+    batches = cut(size)
+    places = [(batches.seen(step - 1) + batches.seen(step) - 1) / 2 for step in range(1, 2 * batches.steps + 1)]
+    blocks = measures.average_blocks(places, len(places), batches, 192)
+    starts = [epoch * 55_000 + block * 192 for epoch in range(2) for block in range(55_000 // 192)]
+    assert blocks.loss == pytest.approx([start + 191 / 2 for start in starts])
+    assert blocks.epoch == pytest.approx([(start + 192) / 55_000 for start in starts])
+    assert blocks.images == 192
 
 
 def test_blocks_stay_the_same_when_the_window_moves_on() -> None:
     losses = [random.Random(0).random() for _ in range(40)]
-    whole = measures.average_blocks(losses, 40, 10, 40)
+    batches = cut(10, 145)  # 15 steps an epoch, the last of 5 images: three blocks of 4 steps in each
+    whole = measures.average_blocks(losses, 40, batches, 40)
+    assert [round(145 * epoch) for epoch in whole.epoch] == [40, 80, 120, 185, 225, 265, 330, 370]
     for first, last in itertools.product(range(1, 20), range(25, 41)):
-        part = measures.average_blocks(losses[first - 1 : last], last, 10, 40)
+        part = measures.average_blocks(losses[first - 1 : last], last, batches, 40)
         assert set(zip(part.epoch, part.loss, strict=True)) <= set(zip(whole.epoch, whole.loss, strict=True))
-        assert len(part.loss) in ((last - first + 1) // 4, (last - first + 1) // 4 - 1)
+        ends = [4, 8, 12, 19, 23, 27, 34, 38]
+        assert len(part.loss) == sum(first <= end - 3 and end <= last for end in ends)
 
 
 def test_blocks_of_single_batches_are_the_losses() -> None:
-    assert measures.average_blocks([1, 2, 3], 7, 64, 64).loss == [1, 2, 3]
+    assert measures.average_blocks([1, 2, 3], 7, cut(64), 64).loss == [1, 2, 3]
 
 
 def test_blocks_of_batches_larger_than_wanted_are_single_batches() -> None:
-    assert measures.average_blocks([1, 2, 3], 3, 512, 64).loss == [1, 2, 3]
+    assert measures.average_blocks([1, 2, 3], 3, cut(512), 64).loss == [1, 2, 3]
+
+
+def test_last_batch_of_an_epoch_is_in_no_block_unless_it_is_whole() -> None:
+    assert measures.average_blocks([1, 2, 9, 3, 4, 9], 6, cut(40, 100), 40).loss == [1, 2, 3, 4]
+    assert measures.average_blocks([1, 2, 3, 4], 4, cut(50, 100), 50).loss == [1, 2, 3, 4]
+    assert measures.average_blocks([1, 2], 2, Batches(4, 3, 2), 3).loss == []  # two epochs of one batch of four
 
 
 def test_blocks_that_hold_a_broken_loss_are_left_out() -> None:
-    blocks = measures.average_blocks([1, 1, NAN, 1, 3, 3, math.inf, 3], 8, 32, 64)
+    blocks = measures.average_blocks([1, 1, NAN, 1, 3, 3, math.inf, 3], 8, cut(32), 64)
     assert blocks.loss == [1, 3]
-    assert blocks.epoch == pytest.approx([2 / 1719, 6 / 1719])
+    assert blocks.epoch == pytest.approx([64 / 55_000, 192 / 55_000])
 
 
 def test_no_losses_make_no_blocks() -> None:
-    assert measures.average_blocks([], 0, 64, 64).loss == []
+    assert measures.average_blocks([], 0, cut(64), 64).loss == []
 
 
 def test_smoothing_is_the_debiased_average_by_its_definition() -> None:
@@ -213,26 +255,64 @@ def test_smoothing_passes_over_a_broken_value() -> None:
 
 def falling(rate: float, steps: int = 860, batch: int = 64) -> Blocks:
     losses = [2 * math.exp(-rate * step / 860) for step in range(1, steps + 1)]
-    return measures.average_blocks(losses, steps, batch, batch)
+    return measures.average_blocks(losses, steps, cut(batch), batch)
 
 
-@pytest.mark.parametrize("rate", [2.0, 0.1, -0.3])
-def test_loss_reduction_rate_is_that_of_an_exponential_course(rate: float) -> None:
-    assert measures.loss_reduction_rate(falling(rate)) == pytest.approx(rate, rel=0.05)
+def test_loss_reduction_rate_is_the_logarithm_of_two_whole_epochs() -> None:
+    assert measures.loss_reduction_rate([0.9, 0.4, 0.2]) == pytest.approx(math.log(2))
+    assert measures.loss_reduction_rate([0.2, 0.4]) == pytest.approx(-math.log(2))
+    assert measures.loss_reduction_rate([0.3, 0.3]) == 0
 
 
-def test_loss_reduction_rate_of_a_flat_course_is_0() -> None:
-    assert measures.loss_reduction_rate(falling(0)) == pytest.approx(0, abs=1e-12)
+@pytest.mark.parametrize("means", [[], [0.5], [0.0, 0.5], [0.5, 0.0], [NAN, 0.5], [0.5, NAN], [0.5, math.inf]])
+def test_loss_reduction_rate_is_not_known_without_two_whole_epochs(means: list[float]) -> None:
+    assert measures.loss_reduction_rate(means) is None
 
 
-@pytest.mark.parametrize("steps", [0, 1, 4, 80])
-def test_loss_reduction_rate_waits_for_a_tenth_of_an_epoch(steps: int) -> None:
-    assert measures.loss_reduction_rate(falling(1, steps)) is None
+def epochs_rising_within(means: Sequence[float], steps: int = 860) -> list[float]:
+    """Return losses that rise by a fifth within each epoch and fall at its border, around a mean for each epoch."""
+    return [mean * (0.9 + 0.2 * (step + 0.5) / steps) for mean in means for step in range(steps)]
 
 
-def test_loss_reduction_rate_survives_losses_of_0() -> None:
-    blocks = measures.average_blocks([0.0] * 860, 860, 64, 64)
-    assert measures.loss_reduction_rate(blocks) is None
+def test_rise_within_an_epoch_does_not_turn_the_sign_of_a_falling_loss() -> None:
+    means = [0.135 * (0.104 / 0.135) ** (epoch / 7) for epoch in range(8)]  # as once seen, and called rising
+    assert measures.loss_reduction_rate(means) == pytest.approx(math.log(0.135 / 0.104) / 7)
+    course = epochs_rising_within(means)[-860:]
+    assert measures.instability(measures.average_blocks(course, 8 * 860, cut(64), 64).loss) is not None
+    assert course[-1] > course[0]
+
+
+@pytest.mark.parametrize("size", [1, 64, 4096])
+@pytest.mark.parametrize("epochs", [0.5, 0.8, 1, 1.3, 1.9])
+@pytest.mark.parametrize("rate", [1.0, 0.1, -0.3, 0.0])
+def test_early_rate_is_that_of_an_exponential_course(size: int, epochs: float, rate: float) -> None:
+    batches = cut(size)
+    last = math.ceil(epochs * batches.steps)
+    borders = [batches.epoch(step) for step in range(max(0, last - batches.steps), last + 1)]
+    means = [
+        (math.exp(-rate * start) - math.exp(-rate * end)) / (rate * (end - start)) if rate else 1.0
+        for start, end in itertools.pairwise(borders)
+    ]
+    assert measures.early_loss_reduction_rate(means, last, batches) == pytest.approx(rate, rel=0.04, abs=1e-9)
+
+
+def test_early_rate_by_hand() -> None:
+    # 100 images in batches of 20: of 70 seen, the third quarter is images 35 to 52.5, the last 52.5 to 70
+    batches = cut(20, 100)
+    third = 5 * 3.0 + 12.5 * 2.0
+    last = 7.5 * 2.0 + 10 * 1.0
+    counts = measures.early_loss_reduction_rate([9, 3, 2, 1], 4, Batches(70, 20))  # a last batch of 10
+    assert counts == pytest.approx(math.log(third / last) / 0.25)
+    assert measures.early_loss_reduction_rate([9, 3, 2, 1], 4, batches) == pytest.approx(math.log(2) / 0.2)
+
+
+@pytest.mark.parametrize(
+    ("losses", "last_step"),
+    [([], 0), ([1.0] * 429, 429), ([1.0] * 860, 1720), ([0.0] * 860, 860), ([1.0] * 299, 600), ([NAN] * 860, 860)],
+    ids=["nothing", "under half an epoch", "two epochs", "no loss", "some missing", "broken"],
+)
+def test_early_rate_is_for_half_an_epoch_to_two(losses: list[float], last_step: int) -> None:
+    assert measures.early_loss_reduction_rate(losses, last_step, cut(64)) is None
 
 
 def test_half_life_is_ln_2_over_the_rate() -> None:
@@ -268,7 +348,7 @@ def test_batch_sizes_compare_in_instability_after_averaging() -> None:
     noisy = random.Random(1)
     images = [1 + noisy.gauss(0, 1) for _ in range(55_000)]
     losses = {size: [sum(images[i : i + size]) / size for i in range(0, 55_000 - size, size)] for size in (50, 200)}
-    blocks = {size: measures.average_blocks(each, len(each), size, 200) for size, each in losses.items()}
+    blocks = {size: measures.average_blocks(each, len(each), cut(size), 200) for size, each in losses.items()}
     raw = [measures.instability(each) or 0 for each in losses.values()]
     fair = [measures.instability(each.loss) or 0 for each in blocks.values()]
     assert raw[0] > 1.8 * raw[1]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batches import Batches
 from metrics import MAX_POINTS, RECENT_STEPS, BoundedCurve, Evaluation, Event, MetricsLog, Point, Status, keep_extremes
 
 RUNNING = Status("running")
@@ -358,22 +359,46 @@ def test_recent_losses_are_every_one_of_the_last_epoch() -> None:
     log, status = MetricsLog(["model1", "model2"]), Status("running", steps_per_epoch=4_000)
     for first in range(1, 9_001, 30):
         log.publish("model1", status, [point(step, float(step)) for step in range(first, first + 30)])
-    assert log.recent("model1") == (9_000, [float(step) for step in range(5_001, 9_001)])
+    assert log.recent("model1")[:2] == (9_000, [float(step) for step in range(5_001, 9_001)])
     assert len(shown(log)) < 4_000  # while the curve is thinned
-    assert log.recent("model2") == (0, [])
+    assert log.recent("model2") == (0, [], ())
 
 
 def test_recent_losses_are_bounded_before_the_length_of_an_epoch_is_known() -> None:
     log = MetricsLog(["model1"])
     log.publish("model1", RUNNING, [point(step) for step in range(1, RECENT_STEPS + 11)])
-    step, losses = log.recent("model1")
+    step, losses, _ = log.recent("model1")
     assert (step, len(losses)) == (RECENT_STEPS + 10, RECENT_STEPS)
 
 
 def test_recent_losses_are_a_copy() -> None:
     log = log_of([1.0, 2.0])
     log.recent("model1").losses.clear()
-    assert log.recent("model1") == (2, [1.0, 2.0])
+    assert log.recent("model1")[:2] == (2, [1.0, 2.0])
+
+
+def epoch_points(losses: list[float], batches: Batches, first: int = 1) -> list[Point]:
+    return [Point(step, batches.epoch(step), 0.1 * step, loss, 0.5) for step, loss in enumerate(losses, first)]
+
+
+def test_epoch_means_weigh_each_batch_by_its_images() -> None:
+    log, batches = MetricsLog(["model1"]), Batches(10, 4)  # 4, 4 and 2 images
+    losses = [1.0, 2.0, 6.0, 3.0, 3.0, 9.0, 5.0, 5.0, 5.0, 7.0]
+    for number, one in enumerate(epoch_points(losses, batches), 1):
+        log.publish("model1", RUNNING, [one])
+        means = [2.4, 4.2, 5.0][max(0, number // 3 - 2) : number // 3]
+        assert log.recent("model1").epoch_means == pytest.approx(means)
+
+
+@pytest.mark.parametrize("missing", [{2}, {3}, {1, 2, 3}, {3, 4}])
+def test_epoch_with_missing_steps_has_no_mean(missing: set[int]) -> None:
+    log, batches = MetricsLog(["model1"]), Batches(12, 4)
+    for one in epoch_points([1.0] * 9, batches):
+        if one.step not in missing:
+            log.publish("model1", RUNNING, [one])
+        if one.step == 6:
+            assert not all(map(math.isfinite, log.recent("model1").epoch_means))
+    assert log.recent("model1").epoch_means[-1] == pytest.approx(1)
 
 
 def test_summary_is_the_view_without_the_points() -> None:

@@ -74,6 +74,25 @@ def test_described_flops_are_those_that_pytorch_counts_in_the_textbook_network(c
     assert described["flops_per_image"] == sum(layer["flops"] for layer in described["layers"])
 
 
+@each_config
+def test_computed_flops_are_those_that_pytorch_counts_in_a_training_step(config: ModelConfig) -> None:
+    model, images = build_model(config, CPU), torch.zeros(2, 1, 28, 28)
+    with FlopCounterMode(display=False) as forward:
+        logits = model(images)
+    with FlopCounterMode(display=False) as backward:
+        logits.sum().backward()
+    described = describe_model(config)
+    assert 2 * described["computed_flops_per_image"] == forward.get_total_flops()
+    both = forward.get_total_flops() + backward.get_total_flops()
+    assert 2 * described["computed_training_flops_per_image"] == both
+    assert described["computed_training_flops_per_image"] <= described["training_flops_per_image"]
+
+
+def test_default_model_computes_three_quarters_of_the_textbooks_work() -> None:
+    described = describe_model(DEFAULTS)
+    assert (described["computed_flops_per_image"], described["flops_per_image"]) == (15_412_736, 20_278_784)
+
+
 @pytest.mark.parametrize("mode", ["training", "eval"])
 @each_config
 def test_model_computes_what_the_textbook_network_computes(config: ModelConfig, mode: str) -> None:
