@@ -28,7 +28,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from filelock import FileLock, Timeout
 
-from config import ModelConfig
+from config import ModelConfig, differing_settings
 from database import open_history
 from insight import Filters, Insight, Layer
 from metrics import Evaluation, Event, MetricsLog, News, Point, Status, finite
@@ -314,7 +314,7 @@ class RunStore:
             entry["models"][model] = json.loads(status) | {"config": json.loads(config)}
         for entry in runs.values():
             first, *_, last = [model["config"] for model in entry["models"].values()] * 2
-            entry["differing"] = [name for name in ModelConfig.model_fields if first.get(name) != last.get(name)]
+            entry["differing"] = differing_settings(first, last)
         return list(runs.values())
 
     def about(self, run: str) -> dict[str, Any]:
