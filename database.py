@@ -60,6 +60,10 @@ MIGRATIONS = (
         step INTEGER NOT NULL, epoch REAL NOT NULL, probabilities BLOB NOT NULL, PRIMARY KEY (run, model, number)
     );
     """,
+    # 4: which validation images each evaluation had right, a bit each: NULL where it was made before
+    """
+    ALTER TABLE evaluations ADD COLUMN right_images BLOB;
+    """,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 
@@ -72,6 +76,7 @@ MEASUREMENTS = {  # the columns of each table of measurements after run and mode
         "loss": "real?",
         "accuracy": "real?",
         "train_accuracy": "real?",
+        "right_images": "blob?",
     },
     "events": {
         "number": "integer",

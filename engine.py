@@ -27,11 +27,15 @@ class StepResult(NamedTuple):
 
 
 class Examination(NamedTuple):
-    """What a model did on a split: mean cross-entropy, accuracy (fraction), probabilities (N, 10) float32."""
+    """What a model did on a split: mean cross-entropy, accuracy (fraction), probabilities (N, 10) float32.
+
+    right_images: which images came out right, a bit each, as metrics.Evaluation keeps them.
+    """
 
     loss: float
     accuracy: float
     probabilities: np.ndarray
+    right_images: bytes
 
 
 def best_device() -> torch.device:
@@ -161,7 +165,7 @@ class Engine:
         loss = F.cross_entropy(logits.float(), split.labels).item()
         probabilities = logits.float().softmax(1).cpu().numpy()
         right = probabilities.argmax(1) == split.labels.cpu().numpy()
-        return Examination(loss, float(right.mean()), probabilities)
+        return Examination(loss, float(right.mean()), probabilities, np.packbits(right).tobytes())
 
     @torch.inference_mode()
     def inspect(self) -> Insight:

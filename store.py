@@ -42,7 +42,7 @@ DIGEST_SIZE = hashlib.sha256().digest_size  # bytes
 WHAT_IS_TRAINED = ("config", "parameters", "precision", "threads", "steps_per_epoch", "learning_rate")
 FORKED = {  # what a fork takes over of the model that it copies, up to its step
     "points": "step, epoch, seconds, loss, accuracy",
-    "evaluations": "step, epoch, seconds, loss, accuracy, train_accuracy",
+    "evaluations": "step, epoch, seconds, loss, accuracy, train_accuracy, right_images",
     "events": "number, kind, step, epoch, seconds, detail",
     "insights": "step, epoch, layers, filters, weights",
     "predictions": "number, step, epoch, probabilities",
