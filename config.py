@@ -301,8 +301,21 @@ def _parse_scalar(kind: str, text: str) -> object:
 
 
 def differing_fields(config1: ModelConfig, config2: ModelConfig) -> list[str]:
-    """Return the names of the settings in which two models differ, in the order of declaration."""
-    return [name for name in ModelConfig.model_fields if getattr(config1, name) != getattr(config2, name)]
+    """Return the names of the settings in which two models differ, as `differing_settings` counts them."""
+    return differing_settings(config1.model_dump(mode="json"), config2.model_dump(mode="json"))
+
+
+def differing_settings(settings1: Mapping[str, Any], settings2: Mapping[str, Any]) -> list[str]:
+    """Return the names of the settings, as JSON holds them, in which two models differ, in their order.
+
+    The kernel sizes of layers that only one of them has follow from its kernels: they are no setting of their own.
+    difference.js counts in the same way.
+    """
+    differing = [name for name in {**settings1, **settings2} if settings1.get(name) != settings2.get(name)]
+    sizes1, sizes2 = (settings.get("kernel_sizes") or [] for settings in (settings1, settings2))
+    shared = min(len(sizes1), len(sizes2))
+    follows = len(sizes1) != len(sizes2) and sizes1[:shared] == sizes2[:shared]
+    return [name for name in differing if not (follows and name == "kernel_sizes")]
 
 
 class Preset(BaseModel):

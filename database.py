@@ -65,6 +65,10 @@ MIGRATIONS = (
     ALTER TABLE runs ADD COLUMN parent TEXT;
     ALTER TABLE runs ADD COLUMN branch TEXT;
     """,
+    # 5: which validation images each evaluation had right, a bit each: NULL where it was made before
+    """
+    ALTER TABLE evaluations ADD COLUMN right_images BLOB;
+    """,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 
@@ -77,6 +81,7 @@ MEASUREMENTS = {  # the columns of each table of measurements after run and mode
         "loss": "real?",
         "accuracy": "real?",
         "train_accuracy": "real?",
+        "right_images": "blob?",
     },
     "events": {
         "number": "integer",

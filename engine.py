@@ -31,11 +31,15 @@ class StepResult(NamedTuple):
 
 
 class Examination(NamedTuple):
-    """What a model did on a split: mean cross-entropy, accuracy (fraction), probabilities (N, 10) float32."""
+    """What a model did on a split: mean cross-entropy, accuracy (fraction), probabilities (N, 10) float32.
+
+    right_images: which images came out right, a bit each, as metrics.Evaluation keeps them.
+    """
 
     loss: float
     accuracy: float
     probabilities: np.ndarray
+    right_images: bytes
 
 
 def best_device() -> torch.device:
@@ -175,7 +179,7 @@ class Engine:
         loss = F.cross_entropy(logits.float(), split.labels).item()
         probabilities = logits.float().softmax(1).cpu().numpy()
         right = probabilities.argmax(1) == split.labels.cpu().numpy()
-        return Examination(loss, float(right.mean()), probabilities)
+        return Examination(loss, float(right.mean()), probabilities, np.packbits(right).tobytes())
 
     @contextlib.contextmanager
     def _in_eval_mode(self) -> Iterator[None]:

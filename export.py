@@ -11,11 +11,11 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from metrics import Evaluation, Event, Point, Status, finite
+from metrics import Evaluation, Event, Point, Status, finite, shown_fields
 from store import RunStore
 
 KINDS: dict[str, Any] = {"training": Point, "validation": Evaluation}  # as the CSV calls them
-COLUMNS = list(dict.fromkeys([*Point._fields, *Evaluation._fields]))
+COLUMNS = list(dict.fromkeys([*Point._fields, *shown_fields(Evaluation)]))
 LONGEST_NAME = 60  # characters of a run's name in that of its file
 
 
@@ -60,8 +60,9 @@ def _json_of(store: RunStore, run: str, about: dict[str, Any], statuses: dict[st
         yield f'{", " if number else ""}"{model}": {json.dumps(status.as_json())[:-1]}'
         for name, row_type in (("points", Point), ("evaluations", Evaluation)):
             yield f', "{name}": {{'
-            for column in row_type._fields:  # one after another: nothing has to be held until its turn comes
-                yield f'{"" if column == row_type._fields[0] else ", "}"{column}": ['
+            columns = shown_fields(row_type)
+            for column in columns:  # one after another: nothing has to be held until its turn comes
+                yield f'{"" if column == columns[0] else ", "}"{column}": ['
                 yield from _column(store.read(row_type, run, model, status.step), column)
                 yield "]"
             yield "}"

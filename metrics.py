@@ -34,6 +34,8 @@ class Evaluation(NamedTuple):
     """Mean loss and accuracy (fraction) over the validation images after `step` steps.
 
     train_accuracy is the same over a sample of the training images, also in eval mode, at an epoch's end; else None.
+    right_images: which validation images came out right, a bit each in their order, from the highest bit of the first
+    byte on; None in histories of versions that did not keep it. It is never part of the JSON.
     """
 
     step: int
@@ -42,6 +44,11 @@ class Evaluation(NamedTuple):
     loss: float
     accuracy: float
     train_accuracy: float | None = None
+    right_images: bytes | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields as JSON can hold them: None for NaN and Inf."""
+        return finite({name: getattr(self, name) for name in shown_fields(Evaluation)})
 
 
 class Event(NamedTuple):
@@ -401,7 +408,13 @@ def _columns(kind: type[NamedTuple], rows: Sequence[tuple[Any, ...]]) -> dict[st
 
 def _by_field(kind: type[NamedTuple], rows: Sequence[tuple[Any, ...]]) -> Iterable[tuple[str, tuple[Any, ...]]]:
     columns = zip(*rows, strict=True) if rows else [()] * len(kind._fields)
-    return zip(kind._fields, columns, strict=True)
+    shown = shown_fields(kind)
+    return [(name, column) for name, column in zip(kind._fields, columns, strict=True) if name in shown]
+
+
+def shown_fields(kind: type[NamedTuple]) -> list[str]:
+    """Return the fields of a point, an evaluation or an event that are numbers or words, and can be shown."""
+    return [name for name in kind._fields if name != "right_images"]
 
 
 def _round(value: Any) -> Any:

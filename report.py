@@ -51,7 +51,7 @@ def write_metrics(records: Records, path: Path) -> None:
 def _as_json(record: ModelRecord) -> dict[str, Any]:
     return record.status.as_json() | {
         "points": [finite(point._asdict()) for point in record.points],
-        "evaluations": [finite(evaluation._asdict()) for evaluation in record.evaluations],
+        "evaluations": [evaluation.as_json() for evaluation in record.evaluations],
     }
 
 

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from filelock import FileLock, Timeout
 
-from config import ModelConfig
+from config import ModelConfig, differing_settings
 from database import open_history
 from insight import Filters, Insight, Layer
 from metrics import Evaluation, Event, MetricsLog, News, Point, Status, finite
@@ -50,7 +50,7 @@ WHAT_IS_TRAINED = (
 )
 TAKEN_OVER = {  # what a model of a branch takes over of the one that it goes on from, up to its step
     "points": "step, epoch, seconds, loss, accuracy",
-    "evaluations": "step, epoch, seconds, loss, accuracy, train_accuracy",
+    "evaluations": "step, epoch, seconds, loss, accuracy, train_accuracy, right_images",
     "insights": "step, epoch, layers, filters, weights",
     "predictions": "number, step, epoch, probabilities",
 }
@@ -347,7 +347,7 @@ class RunStore:
             entry["models"][model] = json.loads(status) | {"config": json.loads(config)}
         for entry in runs.values():
             first, *_, last = [model["config"] for model in entry["models"].values()] * 2
-            entry["differing"] = [name for name in ModelConfig.model_fields if first.get(name) != last.get(name)]
+            entry["differing"] = differing_settings(first, last)
         return list(runs.values())
 
     def about(self, run: str) -> dict[str, Any]:

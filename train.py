@@ -349,7 +349,9 @@ class ModelTrainer(threading.Thread):
             self.snapshot = Snapshot(engine.step, engine.epoch, weights)
         self._speed.skip()
         seconds = self._stopwatch.seconds
-        evaluation = Evaluation(engine.step, engine.epoch, seconds, found.loss, found.accuracy, train_accuracy)
+        evaluation = Evaluation(
+            engine.step, engine.epoch, seconds, found.loss, found.accuracy, train_accuracy, found.right_images
+        )
         self._announce(
             evaluations=[evaluation], val_loss=found.loss, val_accuracy=found.accuracy, elapsed_seconds=seconds
         )

@@ -3,9 +3,19 @@
 import * as format from "./format.js";
 import { isBasic, keysOf, titleOf } from "./form.js";
 
-/** Return those of `keys` whose values differ. Pure. */
-export const differing = (settings1, settings2, keys = Object.keys(settings1)) =>
-  keys.filter((key) => JSON.stringify(settings1[key]) !== JSON.stringify(settings2[key]));
+const differs = (one, two) => JSON.stringify(one) !== JSON.stringify(two);
+
+/** Return whether two models' kernel sizes differ only in that one of them has more layers. */
+function followFromKernels(sizes1 = [], sizes2 = []) {
+  const shared = Math.min(sizes1.length, sizes2.length);
+  return sizes1.length !== sizes2.length && !differs(sizes1.slice(0, shared), sizes2.slice(0, shared));
+}
+
+/** Return those of `keys` whose values differ, counted as config.differing_settings does. Pure. */
+export function differing(settings1, settings2, keys = Object.keys(settings1)) {
+  const follow = followFromKernels(settings1.kernel_sizes, settings2.kernel_sizes);
+  return keys.filter((key) => differs(settings1[key], settings2[key]) && !(follow && key === "kernel_sizes"));
+}
 
 /** Return the sentence for the settings, by their titles, that differ. Pure. */
 export function sentence(titles) {

@@ -16,6 +16,7 @@ from config import (
     InvalidSettings,
     ModelConfig,
     differing_fields,
+    differing_settings,
     expected_values,
     parse_config,
     parse_text,
@@ -286,7 +287,30 @@ def test_no_field_differs_between_equal_configs() -> None:
 
 def test_differing_fields_come_in_the_order_of_declaration() -> None:
     other = ModelConfig(seed=1, precision="float32", kernels=(8,), optimizer="sgd")
-    assert differing_fields(DEFAULTS, other) == ["kernels", "kernel_sizes", "optimizer", "seed", "precision"]
+    assert differing_fields(DEFAULTS, other) == ["kernels", "optimizer", "seed", "precision"]
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "expected"),
+    [
+        ({"kernels": (8, 16)}, {"kernels": (8, 16, 32)}, ["kernels"]),
+        ({"kernels": (8, 16)}, {"kernels": (8, 16, 32), "kernel_sizes": (3, 3, 7)}, ["kernels"]),
+        ({"kernels": (8, 16)}, {"kernels": (8, 16, 32), "kernel_sizes": (5, 3, 3)}, ["kernels", "kernel_sizes"]),
+        ({"kernels": (8, 16)}, {"kernels": (8, 16), "kernel_sizes": (5, 3)}, ["kernel_sizes"]),
+    ],
+)
+def test_kernel_sizes_that_follow_from_the_kernels_are_no_second_difference(
+    one: dict[str, Any], two: dict[str, Any], expected: list[str]
+) -> None:
+    for first, second in ((ModelConfig(**one), ModelConfig(**two)), (ModelConfig(**two), ModelConfig(**one))):
+        assert differing_fields(first, second) == expected
+        dumped = [config.model_dump(mode="json") for config in (first, second)]
+        assert differing_settings(*dumped) == expected
+
+
+def test_settings_of_other_versions_are_compared_too() -> None:
+    assert differing_settings({}, {}) == []
+    assert differing_settings({"a": 1}, {"b": 1}) == ["a", "b"]
 
 
 def test_random_seeds_depend_on_the_seed_and_the_purpose_alone() -> None:

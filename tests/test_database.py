@@ -110,6 +110,8 @@ def test_history_of_version_1_is_migrated_with_all_it_holds(tmp_path: Path) -> N
         view = store.run(RUNS[0]).view()[1]["model2"]
         assert (view["points"]["step"], view["points"]["loss"]) == ([1, 2, 3], [None] * 3)
         assert (view["evaluations"]["step"], view["events"]["kind"]) == ([3], ["running"])
+        [evaluation] = store.run(RUNS[0]).evaluations("model2")
+        assert (evaluation.accuracy, evaluation.right_images) == (0.5, None)
         store.rename(RUNS[0], "first")
         assert store.runs()[0]["name"] == "first"
     finally:
@@ -137,6 +139,24 @@ def test_damaged_history_of_version_2_is_salvaged_into_the_newest(tmp_path: Path
         view = store.run(RUNS[0]).view()[1]["model1"]
         assert (view["points"]["step"], view["events"]["kind"]) == ([1, 3], ["running"])
         assert (store.runs()[0]["name"], store.predictions(RUNS[0])["model1"]) == ("mine", {})
+    finally:
+        store.close()
+
+
+def test_which_images_were_right_is_kept_through_damage_too(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    log = recorded(store, RUNS[0])
+    evaluation = Evaluation(3, 1.0, 1.0, 0.5, 0.5, None, bytes([7, 255]))
+    log.publish("model1", running("model1", step=3), points(1, 3), [evaluation], [Event("running", 0, 0.0, 0.0)])
+    store.close()
+    with sqlite3.connect(history(tmp_path)) as database:
+        database.execute("UPDATE points SET loss = 'no number' WHERE step = 2")
+    database.close()
+    store = RunStore(tmp_path)
+    try:
+        assert store.warning is not None
+        assert store.run(RUNS[0]).evaluations("model1") == [evaluation]
+        assert "right_images" not in store.run(RUNS[0]).view()[1]["model1"]["evaluations"]
     finally:
         store.close()
 

@@ -135,6 +135,9 @@ def test_fork_lets_model_1_go_on_to_the_bit_and_starts_its_copy_where_it_was(
     assert new != old
     wait_until(client, "finished")
     assert measured(monitor, new, "model1") == uninterrupted
+    parent, child = (monitor.store.run(run).evaluations("model1") for run in (old, new))
+    assert [each.right_images for each in child[: len(parent)]] == [each.right_images for each in parent]
+    assert all(each.right_images for each in monitor.store.run(new).evaluations("model2"))
     [event] = [event for event in events_of(client, "model2") if event["kind"] == "forked"]
     assert event["detail"] == "from model 1: learning rate 0.001 → 0.01"
     copy, at = measured(monitor, new, "model2"), event["step"]

@@ -191,6 +191,12 @@ def test_runs_come_newest_first_with_what_differs(store: RunStore) -> None:
     json.dumps(runs, allow_nan=False)
 
 
+def test_history_counts_differing_settings_as_the_verdict_does(store: RunStore) -> None:
+    configs = {"model1": quick(kernels=(4, 8)), "model2": quick(kernels=(4, 8, 8))}
+    store.record("run", MetricsLog(MODEL_NAMES, keep_unsaved=True), configs, {})
+    assert [run["differing"] for run in store.runs()] == [["kernels"]]
+
+
 def test_next_run_does_not_lose_the_end_of_the_one_before(store: RunStore, runs_dir: Path) -> None:
     log = recorded(store, "first")
     log.publish("model1", running("model1"), points(1, 5))

@@ -112,6 +112,23 @@ def test_the_title_tells_progress_and_leader(modules: Page, states: list[str], g
     assert run_in(modules, "title", f"m.titleOf({history}, {verdict})") == title
 
 
+@pytest.mark.parametrize(
+    ("one", "two", "expected"),
+    [
+        ("[4], [3]", "[4, 8], [3, 3]", ["kernels"]),
+        ("[4, 8], [3, 5]", "[4], [3]", ["kernels"]),
+        ("[4], [3]", "[4, 8], [5, 3]", ["kernels", "kernel_sizes"]),
+        ("[4], [3]", "[4], [5]", ["kernel_sizes"]),
+        ("[4], [3]", "[4], [3]", []),
+    ],
+)
+def test_the_forms_count_differing_settings_as_the_server_does(
+    modules: Page, one: str, two: str, expected: list[str]
+) -> None:
+    settings = "((kernels, kernel_sizes) => ({kernels, kernel_sizes, seed: 0}))"
+    assert run_in(modules, "difference", f"m.differing({settings}({one}), {settings}({two}))") == expected
+
+
 def test_marks_of_both_models_at_one_place_are_one(modules: Page) -> None:
     events = "(at) => ({kind: ['running', 'paused', 'finished'], epoch: [0, 1, at], seconds: [0, 1, at]})"
     models = f"{{model1: {{events: ({events})(3), points: {{epoch: [3]}}}}, model2: {{events: ({events})(2)}}}}"
