@@ -29,6 +29,7 @@ from metrics import MetricsLog, Status
 from predictions import Predictions, count_agreement, significance
 from report import METRIC_FORMATS, PICTURE_FORMATS, ModelRecord, comparison_table, plot_curves, write_metrics
 from train import Comparison, ModelTrainer
+from verdict import compare
 
 REFRESH = 0.2  # seconds between two looks at the trainers
 LOG_INTERVAL = 10.0  # seconds between two lines of a bar that goes to a file
@@ -185,8 +186,7 @@ def train(options: argparse.Namespace) -> int:
         name: ModelRecord(news.status, news.points, news.evaluations) for name, news in metrics.take_news().items()
     }
     print(comparison_table(records))
-    if len(answers.of) == len(records):
-        print(f"\n{verdict_line(dataset, answers)}")
+    print(f"\n{say_verdict(dataset, metrics, answers)}")
     if options.out:
         write_metrics(records, options.out)
     if options.plot:
@@ -206,14 +206,24 @@ def _stop_on_signal(interrupted: threading.Event) -> None:
         signal.signal(number, stop)
 
 
-def verdict_line(dataset: FashionMNIST, answers: TestAnswers) -> str:
-    """Return whether one of two trained networks is better, by McNemar's test on the test images."""
-    counts = count_agreement(dataset.test.labels.cpu().numpy(), *(answers.of[name] for name in MODEL_NAMES))
-    found = significance(counts)
-    return (
-        f"{found['text']}: of {sum(counts.values()):,} test images model 1 alone is right on {counts['only1']:,}, "
-        f"model 2 alone on {counts['only2']:,}.\n{found['caveat']}"
-    )
+def say_verdict(dataset: FashionMNIST, metrics: MetricsLog, answers: TestAnswers) -> str:
+    """Return the statement that the page shows, and the counts of McNemar's test where both have finished."""
+    tested = None
+    if set(answers.of) == set(metrics.models):
+        labels = dataset.test.labels.cpu().numpy()
+        tested = significance(count_agreement(labels, *(answers.of[name] for name in MODEL_NAMES)))
+    said = compare(
+        None,
+        {name: metrics.summary(name) for name in metrics.models},
+        "epochs",
+        recent={},
+        descriptions={},
+        images={split: len(getattr(dataset, split)) for split in ("train", "validation", "test")},
+        significance=tested,
+        right_images={name: [each.right_images for each in metrics.evaluations(name)] for name in metrics.models},
+        events={name: metrics.events(name) for name in metrics.models},
+    )["verdict"]
+    return "\n".join(filter(None, (said["first"], said["second"], said["details"])))
 
 
 def exit_code(trainers: dict[str, ModelTrainer], records: dict[str, ModelRecord]) -> int:

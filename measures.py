@@ -342,46 +342,30 @@ def wilson_interval(accuracy: float, count: int, confidence: float = 0.95) -> tu
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
-def noise(accuracy1: float, accuracy2: float, count: int) -> float:
-    """Return how large a difference of two accuracies over `count` images chance alone easily makes.
+def noise(only1: int, only2: int, count: int) -> float:
+    """Return how large a difference of two accuracies over the same `count` images chance alone easily makes.
 
-    1.96 √(a₁(1−a₁)/n + a₂(1−a₂)/n), as if each model had images of its own. Both have the same, which
-    mostly makes a true difference show sooner: this errs on the side of doubt.
+    1.96 √(b + c − (b − c)²/n) / n, for the difference of paired proportions (Agresti). b, c: images that only the one,
+    only the other model has right; images on which they agree do not count, as in McNemar's test.
     """
-    variance = (accuracy1 * (1 - accuracy1) + accuracy2 * (1 - accuracy2)) / count
-    return NormalDist().inv_cdf(0.975) * math.sqrt(max(0.0, variance))
+    variance = only1 + only2 - (only1 - only2) ** 2 / count
+    return NormalDist().inv_cdf(0.975) * math.sqrt(variance) / count
 
 
-# What differs
+def widest_noise(accuracy1: float, accuracy2: float, count: int) -> float:
+    """Return the largest `noise` that two accuracies over the same images can have, whichever images they are.
 
-
-def differing_settings(config1: Mapping[str, Any], config2: Mapping[str, Any]) -> list[str]:
-    """Return the names of the settings in which two configurations differ, in their order."""
-    return [name for name in {**config1, **config2} if config1.get(name) != config2.get(name)]
-
-
-def attribution(config1: Mapping[str, Any], config2: Mapping[str, Any]) -> str:
-    """Return in a sentence what a gap between two models can be put down to.
-
-    The controlled experiment of the reference's best practices: change one setting at a time. The
-    kernel sizes of layers that only one model has are no second difference beside its kernels.
+    It is that of models which are never wrong together: for where it is not known which images they had right.
     """
-    differing = differing_settings(config1, config2)
-    causes = [name for name in differing if name != "kernel_sizes" or not _follows_from_layers(config1, config2)]
-    names = ", ".join(name.replace("_", " ") for name in causes)
-    if not causes:
-        return "No setting differs: both models train alike, and any gap is chance."
-    if causes == ["seed"]:
-        return "Only the seed differs: the gap shows chance."
-    if len(causes) == 1:
-        return f"Exactly one setting differs ({names}): the gap is due to it."
-    return f"{len(causes)} settings differ ({names}): the gap cannot be attributed."
+    apart = min(accuracy1 + accuracy2, 2 - accuracy1 - accuracy2)
+    variance = apart - (accuracy1 - accuracy2) ** 2
+    return NormalDist().inv_cdf(0.975) * math.sqrt(max(0.0, variance) / count)
 
 
-def _follows_from_layers(config1: Mapping[str, Any], config2: Mapping[str, Any]) -> bool:
-    sizes1, sizes2 = (list(config.get("kernel_sizes") or ()) for config in (config1, config2))
-    shared = min(len(sizes1), len(sizes2))
-    return len(sizes1) != len(sizes2) and sizes1[:shared] == sizes2[:shared]
+def count_apart(right1: bytes, right2: bytes) -> tuple[int, int]:
+    """Return how many images only the first, only the second model has right; right1, right2: a bit an image."""
+    one, two = int.from_bytes(right1), int.from_bytes(right2)
+    return (one & ~two).bit_count(), (two & ~one).bit_count()
 
 
 # Help with reading the curves: each function returns a note where its case holds
@@ -445,21 +429,6 @@ def note_flip(leader_by_epochs: str | None, leader_by_seconds: str | None) -> No
         return None
     text = f"{label(leader_by_epochs)} leads at equal epochs, {label(leader_by_seconds)} at equal seconds"
     return Note("flip", None, f"{text}: better per image is not better per second")
-
-
-def note_noise(accuracy1: float, accuracy2: float, count: int) -> Note | None:
-    gap = abs(accuracy1 - accuracy2)
-    if gap >= noise(accuracy1, accuracy2, count):
-        return None
-    text = f"The difference ({100 * gap:.1f} points) is smaller than the noise of {count:,} images"
-    return Note("noise", None, f"{text}: repeat with other seeds before you believe it")
-
-
-def note_unequal_epochs(config1: Mapping[str, Any], config2: Mapping[str, Any]) -> Note | None:
-    if config1.get("epochs") == config2.get("epochs"):
-        return None
-    text = f"Model 1 trains for {config1.get('epochs')} epochs and model 2 for {config2.get('epochs')}"
-    return Note("unequal-epochs", None, f"{text}: compare their ends with care")
 
 
 def note_dropout(models: Mapping[str, Model]) -> Note | None:

@@ -479,7 +479,15 @@ class Monitor:
             images={split: len(getattr(self._dataset, split)) for split in IMAGES} if ready else IMAGES,
             gpu_use=self._machine.gpu_use() if ready and not stored else None,
             significance=self._significance(shown, models),
+            right_images={name: [each.right_images for each in metrics.evaluations(name)] for name in models},
+            events={name: metrics.events(name) for name in models},
+            repeats=self._repeats_of(shown),
         )
+
+    def _repeats_of(self, run: str | None) -> Any:
+        """Return the result of the series that a run belongs to or whose settings it has, None where there is none."""
+        series = self.store.series_like(run) if run else None
+        return self.repeats(series)["result"] if series else None
 
     def _significance(self, run: str | None, models: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
         """Return whether the difference on the test images is real; None until both models have answered them."""

@@ -677,6 +677,27 @@ class RunStore:
             plans = self._database.execute("SELECT plan FROM series").fetchall()
         return {seed for (plan,) in plans for seed in json.loads(plan).get("seeds", [])}
 
+    def series_like(self, run: str) -> str | None:
+        """Return the series that a run is a pair of, else the latest with the run's settings apart from the seed.
+
+        None where there is no such series.
+        """
+        with self._lock:
+            plans = self._database.execute("SELECT id, plan FROM series ORDER BY id DESC").fetchall()
+            if not plans:
+                return None
+            own = self._database.execute("SELECT series FROM runs WHERE id = ?", (run,)).fetchone()
+            configs = self._database.execute("SELECT model, config FROM models WHERE run = ?", (run,)).fetchall()
+        if own and own[0] in dict(plans):
+            return str(own[0])
+        wanted = {model: _without_seed(json.loads(config)) for model, config in configs}
+        alike = (
+            series
+            for series, plan in plans
+            if {model: _without_seed(config) for model, config in json.loads(plan)["configs"].items()} == wanted
+        )
+        return next(alike, None)
+
     # Changing the history
 
     def rename(self, run: str, name: str) -> None:
@@ -741,6 +762,10 @@ def _forget(waiting: dict[Any, Any], written: Mapping[Any, Any]) -> None:
     for key, value in written.items():
         if waiting.get(key) is value:
             del waiting[key]
+
+
+def _without_seed(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name != "seed"}
 
 
 def _as_text(status: Status) -> str:

@@ -4,15 +4,18 @@ Puts the figures of measures.py into words and tables; pure functions, and no to
 """
 
 import math
-from collections.abc import Mapping
+import re
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import measures
 from batches import Batches
-from config import ModelConfig
-from measures import Model, Note, label
-from metrics import Recent
+from config import ModelConfig, differing_settings
+from measures import Model, Note
+from metrics import Event, Recent
+from statement import Case, Lead, McNemar, Statement, make_statement, say_differences, say_p
 
 IMAGES = {
     "train": measures.TRAINING_IMAGES,
@@ -24,6 +27,7 @@ PRECEDENCE = ("running", "paused", "failed", "interrupted", "stopped", "finished
 PROGRESS = {"epochs_to_target": "epoch", "seconds_to_target": "seconds"}  # the column that each is read from
 RATES = ("loss_reduction_rate", "half_life")
 BETTER_FROM = {"accuracy": 0.0005, "loss": 0.0005}  # half of the last digit shown
+CHANGED_RATE = re.compile(r"learning rate (\S+) → (\S+)")  # an event's detail
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ FIGURES = (
         "{:.1f}",
         False,
         "Share of right answers on 5,000 images that the model never trains on, at its best evaluation so far.",
-        "Ours. Marked better only where the difference is beyond the noise of the images.",
+        "Ours. Marked better only where the difference is beyond the paired noise, and the verdict says the same.",
     ),
     Figure(
         "test_accuracy",
@@ -61,7 +65,7 @@ FIGURES = (
         "Share of right answers on the 10,000 test images, when the run has finished. They never choose anything; "
         "what else looks at them: Mistakes and Classes of finished runs, the test images in Inside and Try it, and a "
         "finished run that goes on, when it finishes again.",
-        "Interval: Wilson 1927. Marked better only where the difference is beyond the noise of the images.",
+        "Interval: Wilson 1927. Marked better only where McNemar's test finds more than chance.",
     ),
     Figure(
         "epochs_to_target",
@@ -255,6 +259,8 @@ class Entrant:
     model: Model
     recent: Recent
     description: Mapping[str, Any] | None  # from model.describe_model; None before PyTorch has loaded
+    right_images: Sequence[bytes | None] = ()  # of each evaluation, as metrics.Evaluation has them
+    events: Sequence[Event] = ()
 
     @property
     def evaluations(self) -> measures.Columns:
@@ -310,35 +316,51 @@ def compare(
     images: Mapping[str, int] = IMAGES,
     gpu_use: float | None = None,
     significance: Mapping[str, Any] | None = None,
+    right_images: Mapping[str, Sequence[bytes | None]] | None = None,
+    events: Mapping[str, Sequence[Event]] | None = None,
+    repeats: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the comparison of two models as `/api/comparison` answers it.
 
     models: as in `/api/metrics`, of which state, figures and evaluations are used; recent: their last
     losses at full resolution; descriptions: what they cost; images: how many each split has; gpu_use:
-    a fraction, None where there is no GPU; significance: what the test images said, once both have finished.
+    a fraction, None where there is no GPU; significance: what the test images said, once both have finished;
+    right_images: of each evaluation, where it is known; events: of each model; repeats: what repeats.result tells
+    of a series with the same settings.
     """
     one, two = (
-        Entrant(name, model, recent.get(name, Recent(0, [])), descriptions.get(name)) for name, model in models.items()
+        Entrant(
+            name,
+            model,
+            recent.get(name, Recent(0, [])),
+            descriptions.get(name),
+            (right_images or {}).get(name, ()),
+            (events or {}).get(name, ()),
+        )
+        for name, model in models.items()
     )
     leads = {each: lead(one, two, each, "accuracy", images) for each in ("epochs", "seconds", axis)}
+    case = make_case(one, two, leads[axis], axis, significance, repeats, images)
+    statement = make_statement(case)
     return {
         "run": run,
         "axis": axis,
         "state": overall_state(one, two),
-        "verdict": verdict(one, two, axis, images),
+        "verdict": verdict(one, two, axis, images, leads[axis], statement, significance),
         "test": {each.name: outcome(each, images["test"]) for each in (one, two)},
         "attribution": {
-            "differing": measures.differing_settings(one.config, two.config),
-            "text": " ".join([measures.attribution(one.config, two.config), *steered(one), *steered(two)]),
+            "differing": list(case.differing),
+            "text": statement.second or say_differences(case),
         },
         "targets": [
             {"accuracy": target} | {each.name: reached(each, target, images["train"]) for each in (one, two)}
             for target in measures.TARGETS
         ],
         "interval": {each.name: measures.evaluation_interval(each.evaluations) for each in (one, two)},
-        "rows": rows(one, two, images, gpu_use),
-        "notes": [note._asdict() for note in notes(one, two, axis, images, leads, tested=significance is not None)],
-        "significance": significance,
+        "rows": rows(one, two, images, gpu_use, statement, case.tested),
+        "notes": [note._asdict() for note in notes(one, two, images, leads, case.tested)],
+        "significance": significance
+        and {**significance, "leader": case.tested and case.tested.leader, "text": statement.first},
     }
 
 
@@ -352,7 +374,10 @@ def overall_state(one: Entrant, two: Entrant) -> str:
 
 
 def lead(one: Entrant, two: Entrant, axis: str, quantity: str, images: Mapping[str, int]) -> dict[str, Any]:
-    """Return who is ahead in validation accuracy or loss at an equal place on an axis, and by how much."""
+    """Return who is ahead in validation accuracy or loss at an equal place on an axis, and by how much.
+
+    noise: see paired_noise; None also for a loss, of which it is not known.
+    """
     xs1, xs2 = (each.positions(axis, images["train"]) for each in (one, two))
     ys1, ys2 = (each.evaluations[quantity] for each in (one, two))
     equal = measures.at_equal_position(xs1, ys1, xs2, ys2) if xs1 and xs2 else None
@@ -360,15 +385,13 @@ def lead(one: Entrant, two: Entrant, axis: str, quantity: str, images: Mapping[s
         return dict.fromkeys(("leader", "gap", "at", one.name, two.name, "noise", "within_noise", "text"))
     at, value1, value2 = equal
     gap = abs(value1 - value2)
-    better = one if (value1 > value2) == (quantity == "accuracy") else two
-    leader = better.name if gap >= BETTER_FROM[quantity] else None
-    noise = within_noise = None  # not known for a loss
+    ahead = one if (value1 > value2) == (quantity == "accuracy") else two
+    leader = ahead.name if gap >= BETTER_FROM[quantity] else None
+    noise, within_noise = None, None
     if quantity == "accuracy":
-        noise = measures.noise(value1, value2, images["validation"])
-        within_noise = gap < noise
-        text = f"{label(leader)} leads by {100 * gap:.1f} points" if leader else "Neither leads"
-    else:
-        text = f"{label(leader)}'s loss is lower by {gap:.3f}" if leader else "The losses are equal"
+        noise = paired_noise(one, bisect_right(xs1, at) - 1, two, bisect_right(xs2, at) - 1, images["validation"])
+        widest = measures.widest_noise(value1, value2, images["validation"])
+        within_noise = leader is None or gap < (widest if noise is None else noise)
     return {
         "leader": leader,
         "gap": gap,
@@ -377,26 +400,108 @@ def lead(one: Entrant, two: Entrant, axis: str, quantity: str, images: Mapping[s
         two.name: value2,
         "noise": noise,
         "within_noise": within_noise,
-        "text": text,
+        "text": f"Loss {value1:.3f} against {value2:.3f}" if quantity == "loss" else None,
     }
 
 
-def verdict(one: Entrant, two: Entrant, axis: str, images: Mapping[str, int]) -> dict[str, Any]:
-    accuracy, loss = (lead(one, two, axis, quantity, images) for quantity in ("accuracy", "loss"))
+def paired_noise(one: Entrant, index1: int, two: Entrant, index2: int, count: int) -> float | None:
+    """Return the noise of the difference between two evaluations; None where it was not kept what they had right.
+
+    Between two evaluations of a model a lead is measured by a straight line, but nothing is known of its answers there:
+    the caller gives the evaluation before. An earlier network agrees less with the other model, so the band errs on
+    the side of doubt.
+    """
+    known = [(each.right_images[index : index + 1] or (None,))[0] for each, index in ((one, index1), (two, index2))]
+    if known[0] is None or known[1] is None:
+        return None
+    return measures.noise(*measures.count_apart(known[0], known[1]), count)
+
+
+def make_case(
+    one: Entrant,
+    two: Entrant,
+    ahead: Mapping[str, Any],
+    axis: str,
+    significance: Mapping[str, Any] | None,
+    repeats: Mapping[str, Any] | None,
+    images: Mapping[str, int],
+) -> Case:
+    """Return all that the statement is made of; ahead: the lead at an equal place on the axis."""
+    known = None
+    if ahead["at"] is not None:
+        widest = measures.widest_noise(ahead[one.name], ahead[two.name], images["validation"])
+        noise = widest if ahead["noise"] is None else ahead["noise"]
+        known = Lead(axis, ahead["leader"], ahead["gap"], noise, known=ahead["noise"] is not None)
+    forked = next((event.detail for event in reversed(two.events) if event.kind == "forked"), None)
+    steered = {each.name: rates for each, other in ((one, two), (two, one)) if (rates := learning_rates(each, other))}
+    return Case(
+        states={each.name: each.model["state"] for each in (one, two)},
+        epochs={each.name: each.model["epoch"] for each in (one, two)},
+        lead=known,
+        tested=read_test(one, two, significance),
+        differing=differing_settings(one.config, two.config),
+        steered=steered,
+        forked=forked and forked.removeprefix("from model 1: "),
+        repeats=repeats,
+    )
+
+
+def read_test(one: Entrant, two: Entrant, significance: Mapping[str, Any] | None) -> McNemar | None:
+    if significance is None:
+        return None
+    only1, only2 = significance["only1"], significance["only2"]
+    ahead = None if only1 == only2 else one.name if only1 > only2 else two.name
+    return McNemar(ahead, abs(only1 - only2) / count_images(significance), significance["p_value"])
+
+
+def count_images(significance: Mapping[str, Any]) -> int:
+    return sum(significance[outcome] for outcome in ("both_right", "only1", "only2", "both_wrong"))
+
+
+def learning_rates(each: Entrant, other: Entrant) -> list[float]:
+    """Return the learning rates that a model has had in their order, where its own was changed on the way, else none.
+
+    From the events, so that a rate that was changed back counts too. What happened before a fork happened to both.
+    """
+    events = [event for event in each.events if event.kind == "steered" and event not in other.events]
+    changes = [found.groups() for event in events if (found := CHANGED_RATE.fullmatch(event.detail or ""))]
+    if changes:
+        return [float(changes[0][0]), *(float(now) for _, now in changes)]
+    was, now = each.config.get("learning_rate"), each.model.get("learning_rate")
+    return [was, now] if was and now and was != now else []
+
+
+def verdict(
+    one: Entrant,
+    two: Entrant,
+    axis: str,
+    images: Mapping[str, int],
+    accuracy: Mapping[str, Any],
+    statement: Statement,
+    significance: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Return the statement with the figures behind it; accuracy: the lead at an equal place on the axis."""
+    said = statement.first if accuracy["at"] is not None else None
     return {
-        "accuracy": accuracy,
-        "loss": loss,
-        "text": _join(accuracy, loss),
+        "accuracy": {**accuracy, "text": said},
+        "loss": lead(one, two, axis, "loss", images),
+        "text": statement.text if statement.is_verdict else None,
         "axis_text": None if accuracy["at"] is None else f"at equal {axis_text(axis, accuracy['at'])}",
+        "first": statement.first,
+        "second": statement.second,
+        "leader": statement.leader,
+        "gap": statement.gap,
+        "details": say_counts(significance) if significance else None,
+        "action": {"kind": "repeat", "pairs": statement.repeats} if statement.repeats else None,
     }
 
 
-def _join(accuracy: Mapping[str, Any], loss: Mapping[str, Any]) -> str | None:
-    if accuracy["text"] is None or loss["text"] is None:
-        return accuracy["text"] or loss["text"]
-    if loss["leader"] and loss["leader"] == accuracy["leader"]:
-        return f"{accuracy['text']}, and its loss is lower by {loss['gap']:.3f}"
-    return f"{accuracy['text']}; {loss['text'][0].lower()}{loss['text'][1:]}"
+def say_counts(significance: Mapping[str, Any]) -> str:
+    """Return the counts that McNemar's test was made of."""
+    p, count = say_p(significance["p_value"]), count_images(significance)
+    only1, only2 = significance["only1"], significance["only2"]
+    alone = f"model 1 alone is right on {only1:,}, model 2 alone on {only2:,}"
+    return f"McNemar's test ({p}): of {count:,} test images {alone}."
 
 
 def axis_text(axis: str, value: float) -> str:
@@ -407,14 +512,6 @@ def axis_text(axis: str, value: float) -> str:
                 return f"FLOPs ({value / 10**power:.3g} {prefix}FLOP)"
     forms = {"epochs": "{:.2f}", "seconds": "{:.1f} s", "images": "{:,.0f}", "flops": "{:,.0f}"}
     return f"{'FLOPs' if axis == 'flops' else axis} ({forms[axis].format(value)})"
-
-
-def steered(each: Entrant) -> list[str]:
-    """Return a sentence where a model's learning rate is no longer that of its settings: a cause they do not show."""
-    was, now = each.config.get("learning_rate"), each.model.get("learning_rate")
-    if not was or not now or was == now:
-        return []
-    return [f"{label(each.name)}'s learning rate was changed on the way, from {was:g} to {now:g}."]
 
 
 def outcome(each: Entrant, count: int) -> dict[str, float] | None:
@@ -443,8 +540,18 @@ def reached(each: Entrant, target: float, images_per_epoch: int) -> dict[str, fl
 # The table
 
 
-def rows(one: Entrant, two: Entrant, images: Mapping[str, int], gpu_use: float | None) -> list[dict[str, Any]]:
-    """Return one row for each figure: both values, which is better, and what it means."""
+def rows(
+    one: Entrant,
+    two: Entrant,
+    images: Mapping[str, int],
+    gpu_use: float | None,
+    statement: Statement,
+    tested: McNemar | None,
+) -> list[dict[str, Any]]:
+    """Return one row for each figure: both values, which is better, and what it means.
+
+    An accuracy is marked only where its own numbers carry it and the statement names the same leader.
+    """
     batches = [each.batches(images["train"]) for each in (one, two)]
     common = measures.block_images(*batches)
     block = common or max(each.size for each in batches)
@@ -452,8 +559,10 @@ def rows(one: Entrant, two: Entrant, images: Mapping[str, int], gpu_use: float |
     incomparable = set() if common and not one.smoothed_until and not two.smoothed_until else {"instability", "spikes"}
     if one.config.get("batch_size") != two.config.get("batch_size"):
         incomparable.add("batches_per_second")
+    ahead = {"best_accuracy": ahead_at_best(one, two, images["validation"]), "test_accuracy": tested and tested.leader}
+    marks = {key: model if model == statement.leader else None for key, model in ahead.items()}
     return [
-        _row(figure, one, two, values1[figure.key], values2[figure.key], images, figure.key not in incomparable)
+        _row(figure, one, two, values1[figure.key], values2[figure.key], marks, figure.key not in incomparable)
         for figure in FIGURES
         if figure.key != "gpu_use" or gpu_use is not None
     ]
@@ -492,6 +601,21 @@ def figures(each: Entrant, block: int, images: Mapping[str, int], gpu_use: float
     }
 
 
+def ahead_at_best(one: Entrant, two: Entrant, count: int) -> str | None:
+    """Return whose best validation accuracy is higher by more than the noise of the images."""
+    accuracies = [
+        [value if measures.known(value) else -1.0 for value in each.evaluations["accuracy"]] for each in (one, two)
+    ]
+    if not all(accuracies):
+        return None
+    best1, best2 = (max(values) for values in accuracies)
+    index1, index2 = (values.index(max(values)) for values in accuracies)
+    noise = paired_noise(one, index1, two, index2, count)
+    if abs(best1 - best2) < (measures.widest_noise(best1, best2, count) if noise is None else noise):
+        return None
+    return one.name if best1 > best2 else two.name
+
+
 def _scale(value: float | None, factor: float) -> float | None:
     return None if value is None else value * factor
 
@@ -502,14 +626,14 @@ def _row(
     two: Entrant,
     value1: float | None,
     value2: float | None,
-    images: Mapping[str, int],
+    marks: Mapping[str, str | None],
     comparable: bool,
 ) -> dict[str, Any]:
     lower_is_better = figure.lower_is_better if comparable else None
     texts = [_text(figure, each, value) for each, value in ((one, value1), (two, value2))]
-    better = None
-    if lower_is_better is not None and texts[0] != texts[1]:
-        better = _better(figure, lower_is_better, (one, value1), (two, value2), images)
+    better = marks.get(figure.key)
+    if figure.key not in marks and lower_is_better is not None and texts[0] != texts[1]:
+        better = _better(figure, lower_is_better, (one, value1), (two, value2))
     return {
         "key": figure.key,
         "title": figure.title,
@@ -540,7 +664,6 @@ def _better(
     lower_is_better: bool,
     first: tuple[Entrant, float | None],
     second: tuple[Entrant, float | None],
-    images: Mapping[str, int],
 ) -> str | None:
     key, (one, value1), (two, value2) = figure.key, first, second
     if key in PROGRESS:
@@ -551,10 +674,6 @@ def _better(
         return None
     if abs(value1 - value2) <= max(figure.margin, figure.relative_margin * max(abs(value1), abs(value2))):
         return None
-    if key in ("best_accuracy", "test_accuracy"):
-        count = images["validation" if key == "best_accuracy" else "test"]
-        if abs(value1 - value2) < 100 * measures.noise(value1 / 100, value2 / 100, count):
-            return None
     return one.name if (value1 < value2) == lower_is_better else two.name
 
 
@@ -581,20 +700,18 @@ def _span_to_target(column: str, each: Entrant) -> tuple[float, float]:
 def notes(
     one: Entrant,
     two: Entrant,
-    axis: str,
     images: Mapping[str, int],
     leads: Mapping[str, Mapping[str, Any]],
-    *,
-    tested: bool,
+    tested: McNemar | None,
 ) -> list[Note]:
-    """Return all notes that hold, the most important first.
+    """Return all notes that hold, the most important first. None speaks of what the statement says.
 
-    leads: in accuracy, at equal epochs, at equal seconds, and on the axis that is shown; tested: whether the test
-    images have said what is chance, which is then no longer guessed from the validation images.
+    leads: in accuracy, at equal epochs and at equal seconds; tested: what the test images said, which none contradicts.
     """
     both = (one, two)
     certain = {each: None if ahead["within_noise"] else ahead["leader"] for each, ahead in leads.items()}
-    shown = leads[axis]
+    if tested and tested.leader != certain["epochs"]:
+        certain["seconds"] = None
     found = [
         *(measures.note_failure(each.name, each.model, each.recent.losses) for each in both),
         *(measures.note_jump(each.name, each.blocks(measures.JUMP_IMAGES, images["train"])) for each in both),
@@ -603,10 +720,6 @@ def notes(
         *(measures.note_plateau(each.name, each.model) for each in both),
         *(measures.note_fluctuation(each.name, each.model) for each in both),
         measures.note_flip(certain["epochs"], certain["seconds"]),
-        measures.note_noise(shown[one.name], shown[two.name], images["validation"])
-        if shown["leader"] and not tested
-        else None,
-        measures.note_unequal_epochs(one.config, two.config),
         measures.note_dropout({each.name: each.model for each in both}),
         measures.note_slower(
             {each.name: each.computed_flops_per_image for each in both},

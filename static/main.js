@@ -21,7 +21,7 @@ import { connectNotify, notifyEnd } from "./notify.js";
 import { poll } from "./poller.js";
 import { connectPresets } from "./presets.js";
 import { connectAddress, connectShareButton, showInAddress } from "./share.js";
-import { connectRepeats } from "./repeats.js";
+import { connectRepeats, openRepeats } from "./repeats.js";
 import { connectRuns } from "./runs.js";
 import { connectSignificance, showSignificance } from "./significance.js";
 import { refreshSize } from "./size.js";
@@ -31,7 +31,7 @@ import { showTable } from "./table.js";
 import { connectTabs } from "./tabs.js";
 import { connectThemeSwitch, onThemeChange } from "./theme.js";
 import { showTitle } from "./title.js";
-import { showVerdict } from "./verdict.js";
+import { connectRepeat, showVerdict } from "./verdict.js";
 import { connectView, view } from "./view.js";
 
 const IDLE_MS = 2000;
@@ -300,6 +300,13 @@ const refreshRepeats = connectRepeats({
   afterwards: () => askNow(),
 });
 connectSignificance();
+connectRepeat((pairs) => {
+  if (!anyActive(history)) {
+    for (const model of models) fillSettings(model, shown().models[model].config);
+    filled();
+  }
+  openRepeats(pairs);
+});
 connectSteering(() => {
   showSteering(history, past === null);
   askNow();
@@ -328,6 +335,5 @@ linked = connectAddress(models, {
   onProblem: (text) => showProblem("link", text),
 });
 showSettings();
-showVerdict(null);
 const askNow = poll(refresh, { interval: pollInterval, onFailure: pollFailed });
 connectControls({ afterwards: () => askNow(), onProblem: (text) => showProblem("action", text) });

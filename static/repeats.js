@@ -44,6 +44,14 @@ export function score({ pairs, wins1, wins2, ties, mean }) {
   return `Model 1 won ${wins1}, model 2 won ${wins2} of ${pairs}${tied}.`;
 }
 
+/** Show the tab, ready to start a series of so many pairs. */
+export function openRepeats(pairs) {
+  document.getElementById("tab-repeats").click();
+  byId("count").value = String(pairs);
+  byId("start").focus({ preventScroll: true });
+  document.getElementById("panel-repeats").scrollIntoView({ block: "start" });
+}
+
 /**
  * Bind the tab. `settings()` are those of both forms, `titles()` the settings' names, `isActive()` whether something trains;
  * `onFaults(fields)` shows faults in the forms, `onOpen(pair)` shows a pair's run, `afterwards` is called after each command.

@@ -1,4 +1,4 @@
-/** The strip under the verdict that says, once both models have finished, whether one is really better. */
+/** The counts of McNemar's test behind the statement, once both models have finished: each opens its images. */
 
 import { write } from "./dom.js";
 import * as format from "./format.js";
@@ -24,12 +24,8 @@ export function connectSignificance() {
 
 /** Show `significance` of /api/comparison; null where there is none yet. */
 export function showSignificance(found) {
-  const strip = document.getElementById("significance");
-  strip.hidden = !found;
+  document.getElementById("significance").hidden = !found;
   if (!found) return;
-  strip.dataset.leader = found.leader ?? "";
-  write(field("text"), found.text);
-  write(field("at"), whenAnswered(found.at));
-  write(field("caveat"), found.caveat);
+  write(field("method"), `${found.method === "exact" ? "Exact McNemar" : "McNemar"}, ${whenAnswered(found.at)}:`);
   for (const name of COUNTS) write(field(name), format.count(found[name]));
 }

@@ -11,10 +11,11 @@ export function progress(history) {
   return done.length ? done.reduce((sum, share) => sum + share, 0) / done.length : 0;
 }
 
-/** Return "1 leads +1.2", or "" where nobody does. Pure. */
+/** Return what the statement comes to: "1 leads +1.2", "too close", or "" before there is one. Pure. */
 export function leader(comparison) {
-  const { leader: model, gap } = comparison?.verdict.accuracy ?? {};
-  return model ? `${model.replace("model", "")} leads +${(100 * gap).toFixed(1)}` : "";
+  const { leader: model, gap, text } = comparison?.verdict ?? {};
+  if (!model) return text?.startsWith("Too close") ? "too close" : "";
+  return `${model.replace("model", "")} leads${gap === null ? "" : ` +${(100 * gap).toFixed(1)}`}`;
 }
 
 /** Return the title. Pure. */

@@ -1,15 +1,7 @@
-/** The strip that says who is ahead, by how much, whether that is real, and what it is due to. */
+/** The strip that shows the server's one statement on both models, and the figures behind it. */
 
 import { write } from "./dom.js";
 import * as format from "./format.js";
-
-const COMING = ["No verdict yet", "The first comes with the first evaluation."];
-const WITHOUT = {
-  idle: ["Who is ahead?", "That, and by how much, at equal epochs, seconds, images or FLOPs, will stand here."],
-  running: COMING,
-  paused: COMING,
-  ended: ["No verdict", "The models have no evaluation in common."],
-};
 
 const field = (name) => document.querySelector(`#verdict [data-verdict="${name}"]`);
 
@@ -54,17 +46,31 @@ export function whereabouts({ axis, verdict, interval }) {
   return `at ${format.position(axis, verdict.accuracy.at)}, checked every ${format.epoch(widest)} epochs`;
 }
 
-/** Show what /api/comparison answered; null before the first answer. */
+/** Return the validation accuracies of both models there, and the noise of their difference where it is known. Pure. */
+export function accuracies({ at, model1, model2, noise }) {
+  if (at === null) return "";
+  const band = noise === null ? "" : `, noise of the difference ±${(100 * noise).toFixed(1)} points`;
+  return `Accuracy ${format.percent(model1)} against ${format.percent(model2)}${band}`;
+}
+
+/** Bind the button that repeats what is shown; `onRepeat(pairs)` opens what is needed for it. */
+export function connectRepeat(onRepeat) {
+  const button = document.getElementById("repeat");
+  button.addEventListener("click", () => onRepeat(Number(button.dataset.pairs)));
+}
+
+/** Show what /api/comparison answered. */
 export function showVerdict(comparison) {
-  const said = comparison?.verdict;
-  const state = comparison?.state ?? "idle";
-  const [lead, beside] = WITHOUT[state] ?? WITHOUT.ended;
-  document.getElementById("verdict").dataset.leader = said?.accuracy.leader ?? "";
-  write(field("accuracy"), said?.accuracy.text ?? lead);
-  write(field("doubt"), said?.accuracy.within_noise && !comparison.significance ? "too close to call" : "");
-  write(field("loss"), said?.accuracy.text ? (said.loss.text ?? "") : beside);
-  write(field("interval"), comparison ? whereabouts(comparison) : "");
-  write(field("attribution"), comparison?.attribution.text ?? "");
-  field("attribution").title = comparison?.attribution.text ?? "";
-  if (comparison) showTargets(comparison);
+  const { verdict } = comparison;
+  const button = document.getElementById("repeat");
+  document.getElementById("verdict").dataset.leader = verdict.leader ?? "";
+  write(field("first"), verdict.first);
+  write(field("second"), verdict.second);
+  write(field("interval"), whereabouts(comparison));
+  write(field("accuracies"), accuracies(verdict.accuracy));
+  write(field("loss"), verdict.loss.text ?? "");
+  button.hidden = verdict.action === null;
+  button.dataset.pairs = verdict.action?.pairs ?? "";
+  write(button, `Repeat ${button.dataset.pairs}×`);
+  showTargets(comparison);
 }

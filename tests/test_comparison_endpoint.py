@@ -127,7 +127,10 @@ def test_a_finished_run_has_test_accuracies_and_the_figures_of_its_course(client
     run_to_the_end(client, quick(**settings), quick(**settings, seed=1))
     answer = ask(client)
     assert answer["state"] == "finished"
-    assert answer["attribution"]["text"] == "Only the seed differs: the gap shows chance."
+    assert answer["attribution"]["text"] == "Only the seed differs. A gap shows what the seed alone does."
+    assert answer["verdict"]["text"] == f"{answer['significance']['text']} {answer['attribution']['text']}"
+    assert answer["verdict"]["accuracy"]["text"] == answer["significance"]["text"] == answer["verdict"]["first"]
+    assert answer["verdict"]["leader"] == answer["significance"]["leader"]
     for name in ("model1", "model2"):
         test = answer["test"][name]
         assert 0 <= test["low"] < test["accuracy"] < test["high"] <= 1
@@ -136,6 +139,40 @@ def test_a_finished_run_has_test_accuracies_and_the_figures_of_its_course(client
     assert answer["verdict"]["accuracy"]["at"] == pytest.approx(4)
     metrics = client.get("/api/metrics").get_json()["models"]
     assert answer["verdict"]["accuracy"]["model1"] == pytest.approx(metrics["model1"]["val_accuracy"], rel=1e-5)
+
+
+def test_noise_is_that_of_the_answers_to_the_same_images(
+    client: FlaskClient, monitor: Monitor, small_fashion_mnist: FashionMNIST
+) -> None:
+    run = run_to_the_end(client, quick(batch_size=16), quick(batch_size=16, kernels=(4, 6)))
+    labels = small_fashion_mnist.validation.labels.numpy()
+    answers = monitor.store.predictions(run)
+    one, two = (answers[name]["validation"].answers == labels for name in MODEL_NAMES)
+    differences = one.astype(float) - two
+    accuracy = ask(client)["verdict"]["accuracy"]
+    assert accuracy["noise"] == pytest.approx(1.96 * differences.std() / len(labels) ** 0.5, rel=1e-4)
+    assert accuracy["model1"] - accuracy["model2"] == pytest.approx(differences.mean(), abs=1e-5)
+    assert ask(client, f"?run={run}")["verdict"]["accuracy"] == accuracy
+    monitor.store._database.execute("UPDATE evaluations SET right_images = NULL")  # as an older version left it
+    monitor.store._database.commit()
+    run_to_the_end(client, quick(), quick())
+    older = ask(client, f"?run={run}")["verdict"]
+    assert older["accuracy"]["noise"] is None
+    assert older["accuracy"]["gap"] == accuracy["gap"]
+
+
+def test_run_with_the_settings_of_a_series_says_what_the_series_tells(client: FlaskClient, monitor: Monitor) -> None:
+    settings = {"model1": quick(), "model2": quick(dropout=0)}
+    body = {name: config.model_dump(mode="json") for name, config in settings.items()}
+    assert client.post("/api/repeats", json={"runs": 3} | body).status_code == 202
+    wait_for(lambda: client.get("/api/repeats").get_json()["state"] == "finished", "end of the series")
+    said = "One setting differs (dropout). 3 pairs of repeats name no winner of these settings."
+    assert said in ask(client)["verdict"]["text"]  # the last pair itself
+    run_to_the_end(client, quick(seed=77), quick(seed=77, dropout=0))
+    assert said in ask(client)["verdict"]["text"]
+    assert ask(client)["verdict"]["action"] == {"kind": "repeat", "pairs": 5}
+    run_to_the_end(client, quick(seed=77), quick(seed=77, dropout=0.1))
+    assert "repeats name" not in ask(client)["verdict"]["text"]
 
 
 def test_equal_images_count_the_images_that_there_are(client: FlaskClient, small_fashion_mnist: FashionMNIST) -> None:
@@ -207,4 +244,6 @@ def test_a_run_that_broke_is_explained_first(client: FlaskClient) -> None:
     assert answer["state"] == "failed"
     first = answer["notes"][0]
     assert (first["id"], first["model"]) == ("failure-model1", "model1")
+    assert answer["verdict"]["text"].endswith("model 2 leads because of that.")
+    assert (answer["verdict"]["leader"], answer["verdict"]["gap"]) == ("model2", None)
     assert "no longer a number" in first["text"]

@@ -45,6 +45,8 @@ def test_two_models_train_and_leave_table_picture_and_json(data_dir: Path, tmp_p
     assert found is not None
     only1, only2 = (int(count.replace(",", "")) for count in found.groups())
     accuracies = [metrics[model]["test_accuracy"] for model in ("model1", "model2")]
+    assert re.search(r"(more than chance|within chance) between these two networks \(p", done.stdout)
+    assert "One setting differs (optimizer)." in done.stdout
     assert only1 - only2 == round(10_000 * (accuracies[0] - accuracies[1]))
 
 
@@ -55,6 +57,7 @@ def test_a_failed_model_gives_exit_code_1_and_the_other_still_finishes(data_dir:
     assert re.search(r"model1 failed: The loss became (NaN|infinite) at step \d+", done.stderr)
     assert re.search(r"state +failed +finished", done.stdout)
     assert "test images" not in done.stdout
+    assert re.search(r"Model 1 failed at epoch \d\.\d\d; model 2 leads because of that\.", done.stdout)
     rows = list(csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines()))
     assert {row["split"] for row in rows} == {"training", "validation"}
     assert {row["model"] for row in rows} == {"model1", "model2"}

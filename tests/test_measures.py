@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,8 +17,9 @@ from scipy.stats import binomtest
 
 import measures
 from batches import Batches
-from config import ModelConfig, differing_fields
+from config import ModelConfig
 from measures import Blocks, Note
+from predictions import mcnemar
 
 NAN = math.nan
 CONFIG = ModelConfig().model_dump(mode="json")
@@ -468,59 +470,37 @@ def test_wilson_interval_of_91_percent_of_10000_by_hand() -> None:
     assert measures.wilson_interval(0.91, 10_000) == pytest.approx((0.9042, 0.9155), abs=1e-4)
 
 
-def test_noise_of_two_accuracies_of_90_percent_is_about_1_2_points() -> None:
-    assert measures.noise(0.9, 0.9, 5_000) == pytest.approx(1.96 * math.sqrt(2 * 0.09 / 5_000), rel=1e-4)
-    assert measures.noise(1, 1, 5_000) == 0
+@given(st.integers(0, 400), st.integers(0, 400))
+def test_noise_is_the_paired_interval_of_statsmodels(only1: int, only2: int) -> None:
+    """Wald's interval of the mean of the differences of each image: +1, −1 or 0."""
+    differences = np.repeat([1.0, -1.0, 0.0], [only1, only2, 5_000 - only1 - only2])
+    expected = 1.96 * differences.std() / math.sqrt(5_000)
+    assert measures.noise(only1, only2, 5_000) == pytest.approx(expected, rel=1e-4, abs=1e-12)
 
 
-def test_equal_models_differ_by_more_than_the_noise_once_in_twenty() -> None:
-    chance = random.Random(6)
-    pairs = [[sum(chance.random() < 0.9 for _ in range(500)) / 500 for _ in "12"] for _ in range(2_000)]
-    beyond = sum(abs(a - b) > measures.noise(a, b, 500) for a, b in pairs)
-    assert beyond / 2_000 == pytest.approx(0.05, abs=0.015)
+def test_noise_agrees_with_mcnemar_where_the_unpaired_one_did_not() -> None:
+    assert measures.noise(324, 276, 10_000) == pytest.approx(0.0048, abs=1e-5)  # 6 % of the images apart
+    assert measures.widest_noise(0.9, 0.9, 10_000) > 0.0083  # the unpaired one
+    for lead in (30, 45, 47, 50, 55, 80):
+        only1, only2 = (600 + lead) // 2, (600 - lead) // 2
+        beyond = (only1 - only2) / 10_000 >= measures.noise(only1, only2, 10_000)
+        assert beyond == (mcnemar(only1, only2)[0] < 0.05) or abs(lead - 49) <= 2
 
 
-# What differs
+def test_alike_networks_differ_by_more_than_the_noise_once_in_twenty() -> None:
+    chance = np.random.default_rng(6)
+    only1, only2, _ = chance.multinomial(5_000, [0.03, 0.03, 0.94], 4_000).T
+    beyond = [abs(b - c) / 5_000 >= measures.noise(b, c, 5_000) for b, c in zip(only1, only2, strict=True)]
+    assert np.mean(beyond) == pytest.approx(0.05, abs=0.015)
 
 
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({}, "No setting differs: both models train alike, and any gap is chance."),
-        ({"seed": 7}, "Only the seed differs: the gap shows chance."),
-        ({"optimizer": "sgd"}, "Exactly one setting differs (optimizer): the gap is due to it."),
-        (
-            {"optimizer": "sgd", "learning_rate": 0.01},
-            "2 settings differ (optimizer, learning rate): the gap cannot be attributed.",
-        ),
-        (
-            {"dropout": 0.3, "seed": 1, "batch_size": 32},
-            "3 settings differ (dropout, batch size, seed): the gap cannot be attributed.",
-        ),
-        (
-            {"kernels": [32, 64], "kernel_sizes": [3, 3]},
-            "Exactly one setting differs (kernels): the gap is due to it.",
-        ),
-        (
-            {"kernels": [32, 64], "kernel_sizes": [5, 3]},
-            "2 settings differ (kernels, kernel sizes): the gap cannot be attributed.",
-        ),
-        (
-            {"kernel_sizes": [5, 5, 5, 5]},
-            "Exactly one setting differs (kernel sizes): the gap is due to it.",
-        ),
-    ],
-)
-def test_attribution_says_what_a_gap_can_be_put_down_to(settings: dict[str, Any], expected: str) -> None:
-    assert measures.attribution(CONFIG, configured(**settings)) == expected
-    assert measures.attribution(configured(**settings), CONFIG) == expected
-
-
-def test_differing_settings_are_those_that_config_finds() -> None:
-    one, two = ModelConfig(), ModelConfig(kernels=(8,), seed=3, optimizer="sgd")
-    assert measures.differing_settings(CONFIG, two.model_dump(mode="json")) == differing_fields(one, two)
-    assert measures.differing_settings({}, {}) == []
-    assert measures.differing_settings({"a": 1}, {"b": 1}) == ["a", "b"]
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
+def test_widest_noise_is_never_below_the_noise(right: list[tuple[bool, bool]]) -> None:
+    one, two = (np.array(each) for each in zip(*right, strict=True))
+    only1, only2 = measures.count_apart(np.packbits(one).tobytes(), np.packbits(two).tobytes())
+    assert (only1, only2) == (int((one & ~two).sum()), int((two & ~one).sum()))
+    widest = measures.widest_noise(one.mean(), two.mean(), len(right))
+    assert measures.noise(only1, only2, len(right)) <= widest + 1e-9
 
 
 # Notes
@@ -601,20 +581,6 @@ def test_flip_of_the_winner_is_noticed() -> None:
     assert measures.note_flip("model1", "model1") is None
     assert measures.note_flip("model1", None) is None
     assert measures.note_flip(None, None) is None
-
-
-def test_difference_within_the_noise_is_noticed() -> None:
-    assert text(measures.note_noise(0.903, 0.9, 5_000)) == (
-        "The difference (0.3 points) is smaller than the noise of 5,000 images: "
-        "repeat with other seeds before you believe it"
-    )
-    assert measures.note_noise(0.92, 0.9, 5_000) is None
-
-
-def test_unequal_epochs_are_noticed() -> None:
-    note = measures.note_unequal_epochs(configured(epochs=5), configured(epochs=10))
-    assert text(note) == "Model 1 trains for 5 epochs and model 2 for 10: compare their ends with care"
-    assert measures.note_unequal_epochs(CONFIG, CONFIG) is None
 
 
 def test_dropout_is_blamed_for_training_below_validation_accuracy() -> None:

@@ -9,6 +9,7 @@ from statsmodels.stats.contingency_tables import mcnemar as independent_mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 from predictions import (
+    CAVEAT,
     PER_PAGE,
     SHOWS,
     Array,
@@ -59,19 +60,19 @@ def test_counts_are_those_of_the_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("only1", "only2", "leader", "text"),
+    ("only1", "only2", "p_value", "method"),
     [
-        (300, 200, "model1", "Model 1 is better (p < 0.001)"),
-        (200, 250, "model2", "Model 2 is better (p = 0.021)"),
-        (205, 200, None, "Too close to call (p = 0.84)"),
-        (9, 9, None, "Too close to call (p = 1.00)"),
-        (0, 0, None, "Too close to call (p = 1.00)"),
-        (11, 2, "model1", "Model 1 is better (p = 0.022)"),
+        (300, 200, 0.0000095, "chi2"),
+        (200, 250, 0.0209, "chi2"),
+        (205, 200, 0.8423, "chi2"),
+        (9, 9, 1.0, "exact"),
+        (11, 2, 0.0225, "exact"),
     ],
 )
-def test_sentence_says_what_the_test_has_found(only1: int, only2: int, leader: str | None, text: str) -> None:
-    found = significance({"both_right": 9000, "only1": only1, "only2": only2, "both_wrong": 100})
-    assert (found["leader"], found["text"]) == (leader, text)
+def test_counts_come_with_their_test(only1: int, only2: int, p_value: float, method: str) -> None:
+    counts = {"both_right": 9000, "only1": only1, "only2": only2, "both_wrong": 100}
+    found = significance(counts)
+    assert found == counts | {"p_value": pytest.approx(p_value, rel=0.01), "method": method, "caveat": CAVEAT}
     assert "repeat with other seeds" in found["caveat"]
 
 

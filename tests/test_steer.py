@@ -65,7 +65,7 @@ def test_change_is_put_on_record_and_only_the_steered_model_changes(client: Flas
     assert metrics_of(client)["models"]["model2"]["learning_rate"] == 0.001
     assert [event["kind"] for event in events_of(client, "model2")] == ["running"]
     attribution = strict(client.get("/api/comparison"))["attribution"]["text"]
-    assert attribution.endswith("Model 1's learning rate was changed on the way, from 0.001 to 0.0003.")
+    assert "Model 1's learning rate was changed on the way, from 0.001 to 0.0003." in attribution
     client.post("/api/stop", json={})
     wait_until(client, "stopped")
     stored = strict(client.get(f"/api/runs/{run}"))["models"]["model1"]
@@ -220,7 +220,23 @@ def test_steered_model_is_forked_with_the_rate_that_it_has(client: FlaskClient, 
     wait_for(lambda: metrics_of(client)["models"]["model2"]["learning_rate"] == 0.001, "the copy's rate")
     assert metrics_of(client)["models"]["model1"]["learning_rate"] == 0.0005
     attribution = strict(client.get("/api/comparison"))["attribution"]["text"]
-    assert attribution == "Exactly one setting differs (learning rate): the gap is due to it."
+    assert "Model 2 is a copy of model 1 with one change (learning rate 0.0005 → 0.001)." in attribution
+    assert "changed on the way" not in attribution  # before the fork, and so for both
+    assert "due to" not in attribution
+
+
+def test_model_whose_rate_was_changed_and_changed_back_is_steered(client: FlaskClient, monitor: Monitor) -> None:
+    run = start(client, ENDLESS)
+    wait_for_steps(client, "model1", 5)
+    for rate in (0.5, 0.001):
+        steer(client, rate)
+        wait_for(lambda rate=rate: metrics_of(client)["models"]["model1"]["learning_rate"] == rate, "new rate")
+    expected = "Model 1's learning rate was changed on the way, from 0.001 to 0.5, then to 0.001."
+    assert expected in strict(client.get("/api/comparison"))["attribution"]["text"]
+    client.post("/api/stop", json={})
+    wait_until(client, "stopped")
+    start(client, ENDLESS)
+    assert expected in strict(client.get(f"/api/comparison?run={run}"))["attribution"]["text"]
 
 
 def test_refused_fork_stops_nothing(client: FlaskClient, monitor: Monitor) -> None:

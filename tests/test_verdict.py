@@ -7,12 +7,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 import verdict
 from config import ModelConfig
 from measures import AXES, TARGETS
-from metrics import Evaluation, MetricsLog, Point, Recent, Status
+from metrics import Evaluation, Event, MetricsLog, Point, Recent, Status
 from model import describe_model
 
 COSTS = {name: describe_model(ModelConfig()) for name in ("model1", "model2")}
@@ -51,6 +52,16 @@ def compared(one: dict[str, Any], two: dict[str, Any], axis: str = "epochs", **r
     return result
 
 
+def bits(*right: Sequence[bool]) -> list[bytes | None]:
+    """Return which images each of several evaluations had right as Evaluation keeps it."""
+    return [np.packbits(np.array(each)).tobytes() for each in right]
+
+
+def having_right(count: int, first: int = 0, of: int = 5_000) -> list[bool]:
+    """Return answers of which so many are right from image `first` on."""
+    return [first <= image < first + count for image in range(of)]
+
+
 def row(result: dict[str, Any], key: str) -> dict[str, Any]:
     return next(row for row in result["rows"] if row["key"] == key)
 
@@ -70,24 +81,29 @@ def test_leader_in_accuracy_and_loss_is_told_at_equal_epochs() -> None:
         "at": 2,
         "model1": 0.90,
         "model2": 0.88,
+        "noise": None,
         "within_noise": False,
-        "text": "Model 1 leads by 2.0 points",
+        "text": result["verdict"]["first"],
     }
     assert result["verdict"]["loss"]["leader"] == "model1"
-    assert result["verdict"]["text"] == "Model 1 leads by 2.0 points, and its loss is lower by 0.020"
+    assert result["verdict"]["loss"]["text"] == "Loss 0.100 against 0.120"
+    assert result["verdict"]["first"].startswith("Model 1 leads by 2.0 points so far at equal epochs, more than")
+    assert result["verdict"]["text"] == f"{result['verdict']['first']} {result['verdict']['second']}"
+    assert (result["verdict"]["leader"], result["verdict"]["gap"]) == ("model1", pytest.approx(0.02))
     assert result["verdict"]["axis_text"] == "at equal epochs (2.00)"
 
 
 def test_loss_and_accuracy_may_have_different_leaders() -> None:
     result = compared(entrant([0.8], losses=[0.4]), entrant([0.9], losses=[0.5]))
-    assert result["verdict"]["text"] == "Model 2 leads by 10.0 points; model 1's loss is lower by 0.100"
+    assert result["verdict"]["text"].startswith("Model 2 leads by 10.0 points so far")
+    assert (result["verdict"]["accuracy"]["leader"], result["verdict"]["loss"]["leader"]) == ("model2", "model1")
+    assert "oss" not in result["verdict"]["text"]
 
 
 def test_equal_models_have_no_leader() -> None:
     result = compared(entrant([0.8, 0.9]), entrant([0.8, 0.9]))
     assert (result["verdict"]["accuracy"]["leader"], result["verdict"]["loss"]["leader"]) == (None, None)
-    assert result["verdict"]["text"] == "Neither leads; the losses are equal"
-    assert "noise" not in note_ids(result)
+    assert result["verdict"]["first"] == "Too close to call so far: neither leads at equal epochs."
 
 
 def test_winner_can_flip_between_epochs_and_seconds() -> None:
@@ -196,10 +212,96 @@ def test_test_accuracy_comes_with_its_interval_at_the_end() -> None:
 
 def test_attribution_names_what_differs() -> None:
     result = compared(entrant(), entrant(settings={"optimizer": "sgd"}))
-    assert result["attribution"] == {
-        "differing": ["optimizer"],
-        "text": "Exactly one setting differs (optimizer): the gap is due to it.",
+    assert result["attribution"] == {"differing": ["optimizer"], "text": "One setting differs (optimizer)."}
+
+
+# Noise
+
+
+def test_lead_is_held_to_the_noise_of_the_same_images() -> None:
+    one, two = entrant([0.80, 0.905]), entrant([0.80, 0.90])
+    rights = {
+        "model1": bits(having_right(4000), having_right(4525)),
+        "model2": bits(having_right(4000), having_right(4500)),
     }
+    close = compared(one, two)["verdict"]["accuracy"]
+    assert (close["noise"], close["within_noise"]) == (None, True)  # whichever images they were
+    told = compared(one, two, right_images=rights)["verdict"]["accuracy"]
+    assert told["noise"] == pytest.approx(1.96 * math.sqrt(25 - 25**2 / 5_000) / 5_000, rel=1e-4)
+    assert told["within_noise"] is False  # all that the second has right, the first has, too
+    rights["model2"] = bits(having_right(4000), having_right(4500, first=500))
+    assert compared(one, two, right_images=rights)["verdict"]["accuracy"]["within_noise"] is True
+
+
+def test_between_two_evaluations_the_noise_is_that_of_the_one_before() -> None:
+    slow, fast = entrant([0.80, 0.90], epoch_seconds=10), entrant([0.70, 0.90], epoch_seconds=14)
+    rights = {
+        "model1": bits(having_right(4000), having_right(4500)),
+        "model2": bits(having_right(3500), having_right(4500)),
+    }
+    accuracy = compared(slow, fast, "seconds", right_images=rights)["verdict"]["accuracy"]
+    assert accuracy["at"] == 20
+    assert accuracy["noise"] == pytest.approx(1.96 * math.sqrt(1000 - 1000**2 / 5_000) / 5_000, rel=1e-4)
+
+
+def test_marks_say_what_the_statement_says() -> None:
+    one, two = ({"accuracies": [value], "state": "finished", "test_accuracy": value} for value in (0.93, 0.90))
+    close = {"both_right": 8900, "only1": 300, "only2": 290, "both_wrong": 510, "p_value": 0.71, "method": "chi2"}
+    sure = close | {"only1": 400, "p_value": 0.0001}
+    other = close | {"only2": 400, "p_value": 0.0001}
+    expected = {"too": (close, None, None), "more": (sure, "model1", "model1"), "less": (other, None, "model2")}
+    for significance, best, test in expected.values():
+        result = compared(entrant(**one), entrant(**two), significance=significance)
+        assert [row(result, key)["better"] for key in ("best_accuracy", "test_accuracy")] == [best, test]
+        assert result["verdict"]["leader"] == test
+        assert result["significance"]["leader"] == test
+        assert result["significance"]["text"] == result["verdict"]["first"]
+
+
+def test_claim_of_the_repeats_leads_the_statement_and_a_pair_that_differs_marks_nobody() -> None:
+    one, two = ({"accuracies": [value], "state": "finished", "test_accuracy": value} for value in (0.93, 0.90))
+    test = {"both_right": 8900, "only1": 400, "only2": 290, "both_wrong": 410, "p_value": 0.0001, "method": "chi2"}
+    repeats = {"pairs": 10, "claim": "model2", "text": "Model 2's settings are better: by 0.4 points."}
+    two |= {"settings": {"dropout": 0.3}}
+    result = compared(entrant(**one), entrant(**two), significance=test, repeats=repeats)
+    assert result["verdict"]["text"].startswith(
+        "Model 2's settings are better: by 0.4 points. The gap is due to dropout"
+    )
+    assert "This pair goes the other way" in result["verdict"]["text"]
+    assert [row(result, key)["better"] for key in ("best_accuracy", "test_accuracy")] == [None, None]
+
+
+# What happened on the way
+
+
+def steering(was: float, now: float, step: int = 10) -> Event:
+    return Event("steered", step, 0.1, 1.0, f"learning rate {was:g} → {now:g}")
+
+
+def test_model_that_was_steered_there_and_back_is_steered() -> None:
+    events = {"model1": [steering(0.001, 0.1), steering(0.1, 0.001, 20)]}
+    text = compared(entrant(learning_rate=0.001), entrant(), events=events)["attribution"]["text"]
+    assert "Model 1's learning rate was changed on the way, from 0.001 to 0.1, then to 0.001." in text
+    undone = {"model1": [steering(0.001, 0.1)._replace(kind="undone")]}
+    assert "changed" not in compared(entrant(), entrant(), events=undone)["attribution"]["text"]
+
+
+def test_steering_without_events_shows_in_the_values() -> None:
+    text = compared(entrant(), entrant(learning_rate=0.1))["attribution"]["text"]
+    assert "Model 2's learning rate was changed on the way, from 0.001 to 0.1." in text
+
+
+def test_what_a_fork_changed_is_the_difference_and_what_came_before_it_is_none() -> None:
+    before = steering(0.01, 0.001)
+    fork = Event("forked", 50, 0.5, 5.0, "from model 1: dropout 0.5 → 0.2")
+    events = {"model1": [before], "model2": [before, fork]}
+    one, two = entrant([0.9], learning_rate=0.001), entrant([0.8], learning_rate=0.001, settings={"dropout": 0.2})
+    text = compared(one, two, events=events)["verdict"]["second"]
+    assert text == "This can still change. Model 2 is a copy of model 1 with one change (dropout 0.5 → 0.2)."
+    events["model2"].append(steering(0.001, 0.1, 60))
+    two |= {"learning_rate": 0.1}
+    text = compared(one, two, events=events)["verdict"]["second"]
+    assert text.endswith("Model 2's learning rate was changed on the way, from 0.001 to 0.1.")
 
 
 # The table
@@ -399,18 +501,18 @@ def test_notes_come_with_the_most_important_first() -> None:
     other = entrant([0.901, 0.901, 0.901, 0.901], accuracy=0.8, val_accuracy=0.901, state="finished")
     result = compared(broken, other, recent={"model1": Recent(3, [1.0, 2.0, math.nan]), "model2": Recent(0, [])})
     assert note_ids(result) == [
-        *("failure-model1", "plateau-model1", "plateau-model2", "noise", "unequal-epochs", "dropout"),
+        *("failure-model1", "plateau-model1", "plateau-model2", "dropout"),
     ]
     assert result["notes"][0]["model"] == "model1"
     assert set(result["notes"][0]) == {"id", "model", "text"}
 
 
-def test_what_the_test_images_have_decided_is_no_longer_doubted() -> None:
-    close = entrant([0.901]), entrant([0.905])
-    decided = {"leader": "model2", "text": "Model 2 is better (p = 0.010)"}
-    assert "noise" in note_ids(compared(*close))
-    assert "noise" not in note_ids(compared(*close, significance=decided))
-    assert compared(*close, significance=decided)["significance"] == decided
+def test_no_note_contradicts_what_the_test_images_have_decided() -> None:
+    slow = entrant([0.80, 0.90], epoch_seconds=30)
+    fast = entrant([0.78, 0.86, 0.88, 0.89, 0.90, 0.93])
+    test = {"both_right": 8900, "only1": 300, "only2": 290, "both_wrong": 510, "p_value": 0.71, "method": "chi2"}
+    assert "flip" in note_ids(compared(slow, fast))
+    assert "flip" not in note_ids(compared(slow, fast, significance=test))
 
 
 def test_jump_of_the_loss_is_found_among_the_recent_losses() -> None:

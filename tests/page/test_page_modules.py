@@ -108,7 +108,7 @@ def test_a_link_to_no_setting_is_told(modules: Page) -> None:
 def test_the_title_tells_progress_and_leader(modules: Page, states: list[str], gap: str, title: str) -> None:
     model = "(state) => ({state, step: 62, total_steps: 100})"
     history = f"{{models: Object.fromEntries({states}.map((state, i) => [i, ({model})(state)]))}}"
-    verdict = f"{{verdict: {{accuracy: {{leader: {gap} && 'model1', gap: {gap}}}}}}}"
+    verdict = f"{{verdict: {{leader: {gap} && 'model1', gap: {gap}, text: null}}}}"
     assert run_in(modules, "title", f"m.titleOf({history}, {verdict})") == title
 
 

@@ -11,6 +11,7 @@ from browser import (
     ask,
     badges,
     choose,
+    is_wider_than_screen,
     lines,
     run_in,
     set_quick_models,
@@ -28,10 +29,11 @@ from config import MODEL_NAMES
 def test_the_verdict_holds_at_an_equal_place_on_each_axis(finished: Page, axis: str) -> None:
     answer = ask(finished, f"comparison?axis={axis}")
     choose(finished, "axis", axis)
-    expect(finished.locator("[data-verdict='accuracy']")).to_have_text(answer["verdict"]["accuracy"]["text"])
+    for part in ("first", "second"):
+        expect(finished.locator(f"[data-verdict='{part}']")).to_have_text(answer["verdict"][part])
     expect(finished.locator("[data-verdict='loss']")).to_have_text(answer["verdict"]["loss"]["text"])
-    expect(finished.locator("#verdict")).to_have_attribute("data-leader", answer["verdict"]["accuracy"]["leader"] or "")
-    expect(finished.locator("[data-verdict='attribution']")).to_have_text(answer["attribution"]["text"])
+    expect(finished.locator("[data-verdict='accuracies']")).to_contain_text("noise of the difference ±")
+    expect(finished.locator("#verdict")).to_have_attribute("data-leader", answer["verdict"]["leader"] or "")
     reached = next(target for target in answer["targets"] if target["accuracy"] == 0.8)["model2"]
     place = run_in(finished, "format", f"m.position('{axis}', {json.dumps(reached and reached[axis])})")
     expect(finished.locator("[data-row='model2'] td").first.locator("span").first).to_have_text(place)
@@ -49,9 +51,51 @@ def test_the_verdict_comes_with_the_first_evaluation_and_nothing_moves(page: Pag
     set_quick_models(page)
     start(page)
     box = page.locator("#chart").bounding_box()
-    expect(page.locator("[data-verdict='accuracy']")).to_have_text(re.compile("leads by|Neither"))
+    expect(page.locator("[data-verdict='first']")).to_have_text(re.compile("so far"))
     expect(page.locator("[data-verdict='interval']")).to_have_text(re.compile(r"at \d.*checked every 0\.25 epochs"))
     assert page.locator("#chart").bounding_box() == box
+
+
+def test_the_statement_says_what_is_awaited_before_it_can_say_more(page: Page) -> None:
+    set_quick_models(page)
+    for model in MODEL_NAMES:
+        page.locator(f"[name='{model}.batch_size']").fill("1")  # long until the first evaluation
+    start(page)
+    expect(page.locator("[data-verdict='first']")).to_have_text(re.compile("^The first comparison comes once both"))
+    expect(page.locator("#repeat")).to_be_hidden()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_moves_when_the_statement_gets_longer(finished: Page, width: int) -> None:
+    finished.set_viewport_size({"width": width, "height": 800})
+    tops = set()
+    for first, second in (
+        ("Too close to call so far: neither leads at equal epochs.", "This can still change. No setting differs."),
+        (
+            "Too close to call: model 1 scores 0.02 points more on the test images, within chance between these two "
+            "networks (p = 0.96).",
+            "3 settings differ (optimizer, learning rate, epochs). The gap cannot be put down to one of these. "
+            "Repeats with other seeds tell more.",
+        ),
+    ):
+        write = "(e, text) => { e.textContent = text; }"
+        finished.locator("[data-verdict='first']").evaluate(write, first)
+        finished.locator("[data-verdict='second']").evaluate(write, second)
+        tops.add(finished.locator("#verdict").evaluate("strip => strip.getBoundingClientRect().height"))
+    assert len(tops) == 1
+    assert not is_wider_than_screen(finished)
+
+
+def test_repeat_opens_the_repeats_with_what_is_shown_ready_for_five(page: Page) -> None:
+    train_to_the_end(page, {"model1": SMALL, "model2": SMALL | {"dropout": 0.25}})
+    expect(page.locator("#state")).to_have_text("Finished")
+    set_quick_models(page)  # the forms say something else by now
+    page.get_by_role("button", name="Repeat 5×").click()
+    expect(page.locator("#panel-repeats")).to_be_visible()
+    expect(page.locator("#repeats-count")).to_have_value("5")
+    expect(page.locator("#repeats-start")).to_be_focused()
+    expect(page.locator("[name='model2.dropout']")).to_have_value("0.25")
+    expect(page.locator("#difference")).to_have_text("One setting differs: Dropout")
 
 
 # The table and the notes

@@ -112,11 +112,11 @@ def test_guessing_first_hides_what_would_tell_until_one_has_guessed(page: Page) 
     page.get_by_label("Guess first").uncheck()
 
 
-def test_the_end_says_whether_one_is_really_better(finished: Page) -> None:
+def test_the_end_says_once_whether_the_gap_is_more_than_chance(finished: Page) -> None:
     found = ask(finished, "comparison?axis=epochs")["significance"]
     strip = finished.locator("#significance")
-    expect(strip.locator("[data-found='text']")).to_have_text(found["text"])
-    expect(strip.locator("[data-found='caveat']")).to_have_text(found["caveat"])
+    expect(finished.locator("#verdict [data-verdict='first']")).to_have_text(found["text"])
+    expect(finished.locator("main").get_by_text(re.compile("between these two networks"))).to_have_count(1)
     for name in ("both_right", "only1", "only2", "both_wrong"):
         expect(strip.locator(f"[data-found='{name}']")).to_have_text(f"{found[name]:,}")
     strip.locator("[data-found='only2']").click()
