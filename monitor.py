@@ -252,8 +252,12 @@ class Monitor:
         return config if rate is None else config.model_copy(update={"learning_rate": rate})
 
     def steer(self, model: str, learning_rate: float) -> None:
-        """Change a model's learning rate from its next step on. Raises Conflict unless it is running or paused."""
+        """Change a model's learning rate from its next step on.
+
+        Raises Conflict unless it is running or paused, and in a series, whose pairs must be as they were planned.
+        """
         with self._lock:
+            self._check_no_series()
             if self._comparison is None:
                 raise Conflict("Nothing to steer: no run has been started")
             try:

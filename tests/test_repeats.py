@@ -190,6 +190,7 @@ def test_series_runs_every_pair_with_one_seed_for_both_models(client: FlaskClien
     assert answer.status_code == 202
     error_of(client.post("/api/start", json=BODY), 409, "conflict")
     error_of(client.post("/api/repeats", json={"runs": 3} | BODY), 409, "conflict")
+    error_of(client.post("/api/steer", json={"model": "model1", "learning_rate": 0.1}), 409, "conflict")
     found = wait_for_series(client, "finished")
     assert found["series"] == strict(answer)["series"]
     assert [pair["seed"] for pair in found["pairs"]] == [1, 2, 3]
