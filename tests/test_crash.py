@@ -509,7 +509,8 @@ def test_server_killed_as_a_model_is_steered_has_the_change_or_has_it_not(
         steered = [step for kind, step in events if kind == "steered"]
         assert model["learning_rate"] == (0.0625 if steered else BODY["model1"]["learning_rate"])
         wait_for_both(after, 60)
-        after.kill()
+        os.kill(after.pid, signal.SIGTERM)  # all that it has done is saved
+        wait_for(lambda after=after: not after.is_alive(), "end")  # type: ignore[misc]
         rows, same = kept(runs, run)["model1"], steered[0] if steered else 60
         assert [row[1:] for row in rows[:same]] == reference["model1"][:same]
         shutil.rmtree(runs)

@@ -74,7 +74,7 @@ def test_a_finished_run_goes_on_for_another_epoch_as_a_new_one(history: Page, ru
     run_to_look_at.clear()  # it will be another one for the tests that follow
     history.click("#tab-mistakes")
     about = history.locator("#mistakes-about")
-    expect(about).to_contain_text("test images, model 1 after 1.00 epochs, model 2 after 1.00 epochs")
+    expect(about).to_contain_text("test images, model 1 after 1.00 epochs, model 2 after 1.00")
     history.click("#tab-history")
     expect(newest(history).get_by_role("button", name="Resume")).to_have_count(0)
     newest(history).get_by_role("button", name="Train further").click()
@@ -86,7 +86,7 @@ def test_a_finished_run_goes_on_for_another_epoch_as_a_new_one(history: Page, ru
     history.click("#tab-mistakes")
     expect(about).to_contain_text(re.compile("validation images, model 1 after 1.00 epochs|test images.*2.00"))
     expect(history.locator("#state")).to_have_text("Finished")
-    expect(about).to_contain_text("test images, model 1 after 2.00 epochs, model 2 after 2.00 epochs")
+    expect(about).to_contain_text("test images, model 1 after 2.00 epochs, model 2 after 2.00")
     expect(history.locator("#significance")).to_contain_text("on the 10,000 test images, after 2.00 epochs")
     for model in ask(history, "metrics")["models"].values():
         assert model["epoch"] == 2
