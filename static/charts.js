@@ -1,14 +1,15 @@
 /** Draws the figure. The only module that names Plotly. */
 
 import { curvesOf, gapOf } from "./curves.js";
-import { layout, meanings, measure, zoomOf } from "./figure.js";
+import { layout, meanings, measure, rangeOf } from "./figure.js";
 import { fit as fitAxes } from "./fit.js";
 import { colours } from "./theme.js";
-import { traces } from "./traces.js";
+import { LOOKS, traces } from "./traces.js";
 
 const SOURCE = "/vendor/plotly.min.js";
 const NARROW_PX = 600;
 const PAPER_HEIGHT_PX = 480;
+const POINTS = 100; // of accuracy in 1
 // Plotly 4 shows a button that uploads the figure to Plotly's cloud unless told not to.
 const CONFIG = {
   displaylogo: false,
@@ -45,6 +46,7 @@ let drawing = Promise.resolve();
 let shown = null; // what the figure shows: {element, history, view}
 let paper = null; // the size of the figure on paper, while it is printed
 let figureConfig = null;
+let listens = false; // to what the user does to the figure
 let zooms = {}; // what the user has chosen by hand: Plotly's axis → {range, meaning}
 
 /** Draw what `compose(palette, page)` returns as {lines, layout}, once Plotly is there and the drawing before has ended; `size` is other than the element's. */
@@ -61,17 +63,24 @@ function drawNext(element, compose, config, size = null) {
   return drawing;
 }
 
-/** Return all that the figure is made of: curves, the windows on them, and the sizes of its parts. */
-function compose({ element, history, view }, page) {
-  const curves = Object.fromEntries(Object.entries(history.models).map(([name, model]) => [name, curvesOf(model, view)]));
-  const overlays = (view.overlays ?? []).map(({ run, title, models }) => ({ run, title, curves: Object.fromEntries(Object.entries(models).map(([name, model]) => [name, curvesOf(model, view)])) }));
-  const gap = gapOf(Object.values(curves));
-  const sizes = measure(history, view, page);
-  const noise = 100 * (view.noise ?? 0);
+/** Return the zooms, by our names of the axes, that still mean what they meant, and forget the others. */
+function zoomOf(history, view) {
   const meaning = meanings(history, view);
   zooms = Object.fromEntries(Object.entries(zooms).filter(([axis, zoom]) => zoom.meaning === meaning[axis]));
-  const zoom = zoomOf(Object.fromEntries(Object.entries(zooms).map(([axis, { range }]) => [axis, range])), view);
-  const windows = fitAxes(Object.values(curves), overlays.flatMap((overlay) => Object.values(overlay.curves)), gap, { whole: view.whole, log: view.log, zoom, noise, heights: sizes.heights });
+  return Object.fromEntries(Object.entries(zooms).map(([axis, { range }]) => rangeOf(axis, range, view)));
+}
+
+/** Return all that the figure is made of: curves, the windows on them, and the sizes of its parts. */
+function compose({ element, history, view }, page) {
+  const curvesIn = (models) => Object.fromEntries(Object.keys(LOOKS).map((name) => [name, curvesOf(models[name], view)]));
+  const curves = curvesIn(history.models);
+  const overlays = (view.overlays ?? []).map(({ run, title, models }) => ({ run, title, curves: curvesIn(models) }));
+  const gap = gapOf(Object.values(curves));
+  const sizes = measure(history, view, page);
+  const noise = POINTS * (view.noise ?? 0);
+  const windows = fitAxes(Object.values(curves), overlays.flatMap((overlay) => Object.values(overlay.curves)), gap, {
+    whole: view.whole, log: view.log, zoom: zoomOf(history, view), noise, heights: sizes.heights,
+  });
   const hidden = new Set((element._fullData ?? []).filter(({ visible }) => visible === "legendonly").map(({ uid }) => uid));
   return { history, curves, overlays, gap, windows, sizes, noise, hidden, narrow: page.narrow };
 }
@@ -85,6 +94,7 @@ async function redraw() {
     const figure = compose(now, page);
     return { lines: traces(figure, now.view, palette), layout: layout(figure, now.view, palette, { ...page, paper }) };
   }, figureConfig, paper);
+  listenTo(now.element);
 }
 
 function unzoom() {
@@ -107,16 +117,19 @@ function noteZoom(event) {
   redraw();
 }
 
-/** Draw the history into `element` as the view asks. */
-export async function draw(element, history, view) {
-  const isNew = shown === null;
-  shown = { element, history, view };
-  await redraw();
-  element.dataset.drawn = history.run;
-  if (!isNew) return;
+function listenTo(element) {
+  if (listens) return;
+  listens = true;
   element.on("plotly_relayout", noteZoom);
   element.on("plotly_doubleclick", unzoom);
   element.on("plotly_restyle", redraw); // a line that the legend hides takes its label along
+}
+
+/** Draw the history into `element` as the view asks. */
+export async function draw(element, history, view) {
+  shown = { element, history, view };
+  await redraw();
+  element.dataset.drawn = history.run;
 }
 
 /** Draw a small chart, one that a function of small.js returned, into `element`. */

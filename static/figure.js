@@ -22,10 +22,8 @@ export function meanings(history, view) {
   return { xaxis: `${all} ${view.x}`, yaxis: `${all} ${view.log}`, yaxis2: all, yaxis3: all };
 }
 
-/** Return the zoom, by our names of the axes, of what Plotly has told of its own; a logarithmic axis tells exponents. */
-export function zoomOf(ranges, view) {
-  return Object.fromEntries(Object.entries(ranges).map(([axis, range]) => [NAMES[axis], axis === "yaxis" && view.log ? range.map((power) => 10 ** power) : range]));
-}
+/** Return [our name of an axis, its range] for Plotly's; a logarithmic axis tells exponents. */
+export const rangeOf = (axis, range, view) => [NAMES[axis], axis === "yaxis" && view.log ? range.map((power) => 10 ** power) : range];
 
 /** Return how high the legend will be in pixels. */
 function legendHeight(history, view, { narrow, width, columns }) {

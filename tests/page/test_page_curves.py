@@ -320,6 +320,21 @@ def test_a_model_that_is_lost_does_not_squeeze_the_other_and_is_marked(shown: Sh
     look_until(page, "full.yaxis.type === 'log'")
 
 
+def test_an_overlay_is_smoothed_like_a_run_of_its_own(shown: Shown) -> None:
+    page = shown.open()
+    page.click("#tab-history")
+    page.locator(f"tr[data-run='{EARLY}'] input[type=checkbox]").check()
+    for position, smoothing in ((4, WINDOW), (6, 11_000)):
+        page.get_by_role("slider", name="Smoothing").fill(str(position))
+        points = ask(page, f"runs/{EARLY}?smoothing={smoothing}")["models"]["model1"]["points"]
+        end = f"data.find(({{uid}}) => uid === 'overlay-{EARLY}-model1-loss')?.y.at(-1) === known"
+        look_until(page, end, points["smooth_loss"][-1])
+        drawn = lines(page)[f"overlay-{EARLY}-model1-loss"]
+        assert set(zip(drawn["x"], drawn["y"], strict=True)) <= set(
+            zip(points["epoch"], points["smooth_loss"], strict=True)
+        )
+
+
 def test_a_diverged_overlay_leaves_the_window_as_it_is(shown: Shown) -> None:
     page = shown.open()
     before = [window(page, axis) for axis in ("yaxis", "yaxis2")]
