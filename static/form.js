@@ -7,11 +7,18 @@ const inputs = (field) => [...field.querySelectorAll("input, select")];
 const fieldsOf = (model) => [...document.querySelectorAll(`.field[data-name^="${model}."]`)];
 const fieldNamed = (name) => document.querySelector(`.field[data-name="${CSS.escape(name)}"]`);
 
-/** Return what was typed as JSON should hold it. Text that is no number stays text, so that the server can name it. */
+const DECIMAL_COMMA = /^[+-]?\d*,\d+(e[+-]?\d+)?$/i;
+const MAYBE_THOUSANDS = /^[+-]?[1-9]\d{0,2},\d{3}$/;
+
+/**
+ * Return what was typed as JSON should hold it. A comma is a decimal one where it can be nothing else: "0,01" but
+ * not "1,000". Text that is no number stays text, so that the server can name it. Pure.
+ */
 export function parseTyped(text, type) {
   const trimmed = text.trim();
   if (type !== "integer" && type !== "number") return trimmed;
-  return trimmed !== "" && Number.isFinite(Number(trimmed)) ? Number(trimmed) : trimmed;
+  const plain = type === "number" && DECIMAL_COMMA.test(trimmed) && !MAYBE_THOUSANDS.test(trimmed) ? trimmed.replace(",", ".") : trimmed;
+  return plain !== "" && Number.isFinite(Number(plain)) ? Number(plain) : trimmed;
 }
 
 function readField(field) {

@@ -13,7 +13,7 @@ const NEAR = 0.015; // of the axis: closer marks of one kind share a label
 export function marks(history, view) {
   const each = Object.entries(history.models).flatMap(([name, { events }]) => {
     const xs = events?.kind ? AXES[view.x].of(events, view.imagesPerEpoch) : [];
-    return (events?.kind ?? []).map((kind, index) => ({ kind, x: xs[index], detail: events.detail?.[index] ?? null, models: [name] }));
+    return (events?.kind ?? []).map((kind, index) => ({ kind, x: xs[index], step: events.step?.[index], detail: events.detail?.[index] ?? null, models: [name] }));
   });
   const found = each.filter(({ kind, x }) => MARKED.includes(kind) && x > 0).sort((a, b) => a.x - b.x);
   const near = NEAR * Math.max(...found.map(({ x }) => x), ...furthest(history, view));
@@ -24,7 +24,7 @@ export function marks(history, view) {
     else joined.push(mark);
   }
   const forks = joined.filter(({ kind }) => kind === "forked"); // model 1 was stopped for it and has gone on
-  return joined.filter(({ kind, x }) => kind !== "stopped" || !forks.some((fork) => fork.x === x));
+  return joined.filter(({ kind, step }) => !["stopped", "finished"].includes(kind) || !forks.some((fork) => fork.step === step));
 }
 
 const furthest = (history, view) =>

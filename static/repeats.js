@@ -4,10 +4,10 @@ import * as api from "./api.js";
 import { drawSmall } from "./charts.js";
 import { differing } from "./difference.js";
 import { make, write } from "./dom.js";
+import { parseTyped } from "./form.js";
 import * as format from "./format.js";
 import { watchSight } from "./sight.js";
 import { gaps, means, winner } from "./spread.js";
-import { typed } from "./steer.js";
 import { onThemeChange } from "./theme.js";
 
 const byId = (name) => document.getElementById(`repeats-${name}`);
@@ -159,7 +159,7 @@ export function connectRepeats({ settings, titles, isActive, onFaults, onOpen, o
   }
 
   const inSight = watchSight(document.getElementById("panel-repeats"), () => refresh());
-  const start = () => attempt(() => api.startRepeats(typed(byId("count").value), settings()));
+  const start = () => attempt(() => api.startRepeats(parseTyped(byId("count").value, "integer"), settings()));
   byId("start").addEventListener("click", start);
   byId("count").addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !byId("start").hidden && !byId("start").disabled) start();

@@ -2,14 +2,12 @@
 
 import * as api from "./api.js";
 import { write } from "./dom.js";
+import { parseTyped } from "./form.js";
 import { isActive } from "./history.js";
 
 const asked = {}; // model → the rate that was asked for and is not yet in use, and the run that it is for
 const menuOf = (model) => document.querySelector(`[data-steer="${model}"]`);
 const input = (menu) => menu.querySelector("input");
-
-/** Return what was typed as a number, or as the text that it is, so that the server can name it. Pure. */
-export const typed = (text) => (text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text.trim());
 
 function showFault(menu, text) {
   write(menu.querySelector(".fault"), text);
@@ -22,7 +20,7 @@ async function apply(model, afterwards) {
   const button = menu.querySelector(".steer-apply");
   button.disabled = true;
   try {
-    const { run, learning_rate: rate } = await api.steer(model, typed(input(menu).value));
+    const { run, learning_rate: rate } = await api.steer(model, parseTyped(input(menu).value, "number"));
     asked[model] = { run, rate };
     showFault(menu, "");
     input(menu).value = "";

@@ -138,3 +138,12 @@ def test_marks_of_both_models_at_one_place_are_one(modules: Page) -> None:
         ("finished", 2, 1),
         ("finished", 3, 1),
     ]
+
+
+def test_a_fork_is_one_mark_on_every_axis(modules: Page) -> None:
+    one = "{kind: ['running', 'stopped'], step: [0, 90], epoch: [0, 1], seconds: [0, 5.25], detail: [null, null]}"
+    two = "{kind: ['running', 'stopped', 'forked'], step: [0, 90, 90], epoch: [0, 1, 1], seconds: [0, 5.25, 5], detail: [null, null, 'x']}"
+    models = f"{{model1: {{events: {one}, points: {{epoch: [2], seconds: [9]}}}}, model2: {{events: {two}}}}}"
+    for axis in ("epochs", "seconds"):
+        marks = run_in(modules, "marks", f"m.marks({{models: {models}}}, {{x: '{axis}', imagesPerEpoch: 9}})")
+        assert [mark["kind"] for mark in marks] == ["forked"]
