@@ -249,7 +249,7 @@ def _explain(field: str, given: Mapping[str, object]) -> str:
 
 
 def say(value: object) -> str:
-    """Return a given value as a message shows it. Raises RecursionError where it is nested too deeply."""
+    """Return a given value as a message shows it."""
     return _shorten(_as_json(value))
 
 
@@ -267,6 +267,8 @@ def _as_json(value: object) -> str:
         return json.dumps(value)
     except TypeError:  # what JSON has no word for
         return repr(value)
+    except RecursionError:  # nested almost too deeply to be read at all
+        return "something nested too deeply to be shown"
 
 
 def _say_comma(value: object) -> str:

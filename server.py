@@ -116,7 +116,7 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
     def fork() -> tuple[dict[str, Any], int]:
         settings = read_object(("settings",)).get("settings")
         if not isinstance(settings, dict):
-            raise BadRequest("No settings", {"settings": f"settings must be an object, got {shorten(settings)}"})
+            raise BadRequest("No settings", {"settings": f"settings must be an object, got {say(settings)}"})
         return {"run": monitor.fork(settings)}, 202
 
     @app.post("/api/repeats")
@@ -159,7 +159,7 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
         numbers = request.args.get("images", "").split(",")
         if len(numbers) > MOST_PICTURES or not all(is_whole(number) for number in numbers):
             expected = f"images must be 1 to {MOST_PICTURES} whole numbers with commas between them"
-            raise BadRequest("Bad images", {"images": f"{expected}, got {shorten(','.join(numbers))}"})
+            raise BadRequest("Bad images", {"images": f"{expected}, got {say(','.join(numbers))}"})
         picture = monitor.inside.images(split, [int(number) for number in numbers])
         response = Response(picture, mimetype="image/png")
         response.headers["Cache-Control"] = f"private, max-age={ONE_DAY}"
@@ -184,7 +184,7 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
         run = identifier("run", given["run"]) if "run" in given else monitor.run
         layers = given.get("layers", False)
         if not isinstance(layers, bool):
-            raise BadRequest("Bad layers", {"layers": f"layers must be true or false, got {shorten(layers)}"})
+            raise BadRequest("Bad layers", {"layers": f"layers must be true or false, got {say(layers)}"})
         return monitor.inside.predict(run, picture_of(given), layers)
 
     @app.get("/api/metrics")
@@ -203,7 +203,9 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
 
     @app.get("/api/runs")
     def runs() -> dict[str, Any]:
-        listed = {"runs": monitor.store.runs(), "deleted": monitor.store.runs(deleted=True)}
+        """List the runs, and those that can be restored, where there are any."""
+        deleted = monitor.store.runs(deleted=True)
+        listed = {"runs": monitor.store.runs()} | ({"deleted": deleted} if deleted else {})
         return {
             key: [run | {"file": export.file_stem(run["id"], run["name"])} for run in runs]
             for key, runs in listed.items()
@@ -213,7 +215,8 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
     def one_run(run: str) -> dict[str, Any]:
         return monitor.one_run(run, smoothing_asked_for())
 
-    @app.get("/api/runs/<run>/export.<any(csv, json):ending>")
+    @app.get("/api/runs/<run>/export.csv", defaults={"ending": "csv"})
+    @app.get("/api/runs/<run>/export.json", defaults={"ending": "json"})
     def export_run(run: str, ending: str) -> Response:
         write, kind = {"csv": (export.as_csv, "text/csv"), "json": (export.as_json, "application/json")}[ending]
         response = Response(write(monitor.store, run), mimetype=kind)
@@ -231,7 +234,7 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
     def rename_run(run: str) -> dict[str, Any]:
         name = read_object(("name",)).get("name")
         if not isinstance(name, str) or not is_title(name):
-            expected = f"name must be 1 to {MAX_NAME} characters without control characters, got {shorten(name)}"
+            expected = f"name must be 1 to {MAX_NAME} characters without control characters, got {say(name)}"
             raise BadRequest("A name that cannot be used", {"name": expected})
         monitor.store.rename(run, name)
         return {"run": run, "name": name}
@@ -326,7 +329,7 @@ def parse_both(given: dict[str, Any]) -> dict[str, ModelConfig]:
 def choice(name: str, value: object, options: tuple[str, ...]) -> str:
     """Return a value that must be one of some words. Raises BadRequest."""
     if not isinstance(value, str) or value not in options:
-        expected = f"{name} must be {', '.join(options[:-1])} or {options[-1]}, got {shorten(value)}"
+        expected = f"{name} must be {', '.join(options[:-1])} or {options[-1]}, got {say(value)}"
         raise BadRequest(f"Unknown {name}", {name: expected})
     return value
 
@@ -334,14 +337,14 @@ def choice(name: str, value: object, options: tuple[str, ...]) -> str:
 def identifier(name: str, value: object) -> str:
     """Return the id of a run or a series. Raises BadRequest where it cannot be one."""
     if not isinstance(value, str) or not value.isascii():
-        raise BadRequest(f"Bad {name}", {name: f"{name} must be the id of one, got {shorten(value)}"})
+        raise BadRequest(f"Bad {name}", {name: f"{name} must be the id of one, got {say(value)}"})
     return value
 
 
 def whole_number(name: str, value: object, least: int, most: int) -> int:
     """Return a number of a body that must be whole and between two others. Raises BadRequest."""
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        expected = f"{name} must be a whole number from {least} to {most}, got {shorten(value)}"
+        expected = f"{name} must be a whole number from {least} to {most}, got {say(value)}"
         raise BadRequest("A number that cannot be used", {name: expected})
     return value
 
@@ -371,7 +374,7 @@ def picture_of(given: dict[str, Any]) -> list[int] | tuple[str, int]:
         raise BadRequest("Two pictures", {"pixels": "give either pixels, or split and image"})
     sound = isinstance(pixels, list) and len(pixels) == PIXELS
     if not sound or not all(type(pixel) is int and 0 <= pixel <= 255 for pixel in pixels):
-        expected = f"pixels must be {PIXELS} whole numbers from 0 to 255, got {shorten(pixels)}"
+        expected = f"pixels must be {PIXELS} whole numbers from 0 to 255, got {say(pixels)}"
         raise BadRequest("A picture that cannot be used", {"pixels": expected})
     return pixels
 
@@ -390,14 +393,6 @@ def error_body(code: str, message: str, fields: dict[str, str] | None = None) ->
 def is_title(text: str) -> bool:
     """Return whether a text can stand as a run's name: something to see, on one line, that UTF-8 can hold."""
     return 1 <= len(text) <= MAX_NAME and not text.isspace() and all(category(one)[0] != "C" for one in text)
-
-
-def shorten(value: object) -> str:
-    """Return a value of a request's body as a message can show it."""
-    try:
-        return say(value)
-    except RecursionError:  # nested almost too deeply to be read at all
-        return "a deeply nested value"
 
 
 def read_object(known: tuple[str, ...], *, optional: bool = False) -> dict[str, Any]:

@@ -171,7 +171,7 @@ export function connectRuns({ titles, onListed, onOpen, onUse, onOverlay, onResu
   }
 
   async function refresh() {
-    const { runs, deleted } = await api.fetchRuns();
+    const { runs, deleted = [] } = await api.fetchRuns();
     const all = [...runs, ...deleted.map((run) => ({ ...run, gone: true }))].sort((one, other) => (one.id < other.id ? 1 : -1));
     const news = JSON.stringify(all);
     if (news !== said) show(all);
