@@ -305,7 +305,7 @@ def test_fork_of_a_model_that_ends_in_between_with_nothing_left_is_refused(
 
 def test_repeats_stopped_when_a_pair_ends_in_between(client: FlaskClient, monitor: Monitor, ends_between: None) -> None:
     differing = as_json(
-        {name: quick(batch_size=64, epochs=3, hidden_units=size) for name, size in zip(MODEL_NAMES, (8, 9))}
+        {name: quick(batch_size=64, epochs=3, hidden_units=8 + place) for place, name in enumerate(MODEL_NAMES)}
     )
     client.post("/api/repeats", json={"runs": 3} | differing)
     wait_for(lambda: metrics_of(client)["run"] is not None, "first pair")

@@ -147,7 +147,6 @@ def trainers_alive() -> int:
 
 def send(place: Place, route: str, name: str, query: dict[str, str], body: bytes, content_type: str) -> None:
     method, path = route.split(" ")
-    path = path.replace("<any(csv, json):ending>", "csv")
     named = {"FINISHED": place.finished, "CURRENT": place.monitor.run}.get(name) or name
     path = path.replace("<run>", named if named in ENCODED else quote(named, safe="", errors="replace"))
     query = {

@@ -332,7 +332,7 @@ def test_deleted_run_is_listed_as_such_until_it_is_restored(client: FlaskClient)
     client.post(f"/api/runs/{run}/delete", json={})
     assert strict(client.get("/api/runs")) == {"runs": [], "deleted": [known]}
     client.post(f"/api/runs/{run}/restore", json={})
-    assert strict(client.get("/api/runs")) == {"runs": [known], "deleted": []}
+    assert strict(client.get("/api/runs")) == {"runs": [known]}
 
 
 def test_deleted_latest_run_is_latest_no_more(client: FlaskClient) -> None:
