@@ -44,12 +44,15 @@ export function fetchMetrics({ boot, run, next }) {
 /** Return who leads at equal `axis`, and every figure of both models, of the latest run or of a past one. */
 export const fetchComparison = (axis, run) => call(`/api/comparison?${new URLSearchParams(run ? { axis, run } : { axis })}`);
 
-/** Return all past runs, newest first. */
+/** Return {runs, deleted}: all past runs, and those that can still be restored, newest first. */
 export const fetchRuns = () => call("/api/runs");
 /** Return one past run in the form of fetchMetrics. */
 export const fetchRun = (run) => call(`/api/runs/${encodeURIComponent(run)}`);
 /** `action` is rename, resume, delete or restore. */
 export const changeRun = (run, action, body = {}) => call(`/api/runs/${encodeURIComponent(run)}/${action}`, body);
+
+/** Return the address of a file with every step of a run, as csv or json. */
+export const exportAddress = (run, ending) => `/api/runs/${encodeURIComponent(run)}/export.${ending}`;
 
 const query = (values) => new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined && value !== null));
 

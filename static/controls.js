@@ -22,8 +22,8 @@ function showToggle(button, action) {
   else button.title = button.ariaLabel = `${word} ${button.ariaLabel.split(" ").slice(1).join(" ")}`;
 }
 
-/** Enable the buttons that make sense; `ready` says whether the server can start a run. */
-export function showControls(history, ready) {
+/** Enable the buttons that make sense; `ready` says whether the server can start a run, `isShown` whether the cards show this one. */
+export function showControls(history, ready, isShown) {
   const both = possible(states(history));
   document.getElementById("start").disabled = !(ready && both.start);
   showToggle(document.getElementById("pause"), both.toggle);
@@ -31,7 +31,7 @@ export function showControls(history, ready) {
   for (const [name, { state }] of Object.entries(history.models)) {
     const one = possible([state]);
     const buttons = document.querySelector(`#${name} .model-buttons`);
-    buttons.hidden = state === "idle";
+    buttons.hidden = state === "idle" || !isShown;
     const [toggle, stop] = buttons.querySelectorAll("button");
     showToggle(toggle, one.toggle);
     stop.disabled = !one.stop;

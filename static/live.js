@@ -19,7 +19,7 @@ const FIGURES = {
 
 /** Return the state of two models as one word. Pure. */
 export function overallState(each) {
-  for (const state of ["running", "paused", "failed", "stopped", "finished"]) if (each.includes(state)) return state;
+  for (const state of ["running", "paused", "failed", "interrupted", "stopped", "finished"]) if (each.includes(state)) return state;
   return "idle";
 }
 
@@ -50,16 +50,23 @@ const SENTENCES = {
   running: "Training",
   paused: "Paused",
   finished: "Finished",
+  interrupted: "Interrupted",
   stopped: "Stopped",
   failed: "Failed",
 };
 
-/** Say in the top bar what is going on, in which pair of a series, and how long the slower model has yet to go. */
-export function showOverall(history, serverStatus, repeat) {
+const ELSEWHERE = { running: "Training another run", paused: "Another run is paused" };
+
+/**
+ * Say in the top bar what is going on, in which pair of a series, and how long the slower model has yet to go;
+ * `isShown` says whether that is the run below.
+ */
+export function showOverall(history, serverStatus, repeat, isShown) {
   const state = { loading: "loading", failed: "unable" }[serverStatus] ?? overallState(states(history));
   const left = Object.values(history.models).filter((model) => isActive(model.state)).map((model) => model.eta_seconds);
   const known = left.filter((seconds) => seconds !== null);
   const pair = repeat && state === "running" ? ` pair ${repeat.pair} of ${repeat.of}` : "";
-  write(document.getElementById("state"), `${SENTENCES[state]}${pair}`);
+  const sentence = (!isShown && ELSEWHERE[state]) || SENTENCES[state];
+  write(document.getElementById("state"), `${sentence}${pair}`);
   write(document.getElementById("remaining"), known.length ? `${format.duration(Math.max(...known))} left` : "");
 }

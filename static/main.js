@@ -4,16 +4,18 @@ import * as api from "./api.js";
 import { draw, fit, picture } from "./charts.js";
 import { connectControls, showControls } from "./controls.js";
 import { connectCopying } from "./copying.js";
-import { differenceOf, showDifference, showSummaries } from "./difference.js";
+import { differenceOf, differing, showDifference, showSummaries } from "./difference.js";
+import * as draft from "./draft.js";
 import { connectExport } from "./export.js";
 import { connectFolds, fold } from "./fold.js";
 import { connectFork } from "./fork.js";
 import { fillSettings, focusFirstFault, lock, readSettings, showFaults } from "./form.js";
 import { beginGuess, connectGuess, isSecret, showGuess } from "./guess.js";
-import { anyActive, hasPoints, merge, NO_HISTORY } from "./history.js";
+import { anyActive, hasPoints } from "./history.js";
 import { connectInside } from "./inside.js";
 import { connectInsight } from "./insight.js";
 import { connectKeys } from "./keys.js";
+import { closePastRun, latestRun, openPastRun, pastRun, shownRun, take } from "./known.js";
 import { connectLayerButtons } from "./layers.js";
 import { showLive, showOverall } from "./live.js";
 import { showNotes } from "./notes.js";
@@ -22,10 +24,10 @@ import { poll } from "./poller.js";
 import { connectPresets } from "./presets.js";
 import { connectAddress, connectShareButton, showInAddress } from "./share.js";
 import { connectRepeats } from "./repeats.js";
-import { connectRuns } from "./runs.js";
+import { connectRuns, describePast, fileOf, isInterrupted, isUnfinished } from "./runs.js";
 import { connectSignificance, showSignificance } from "./significance.js";
 import { refreshSize } from "./size.js";
-import { connectBanner, showConnected, showDevice, showLost, showProblem } from "./status.js";
+import { connectBanner, forgetRead, showConnected, showDevice, showLost, showProblem } from "./status.js";
 import { connectSteering, showSteering } from "./steer.js";
 import { showTable } from "./table.js";
 import { connectTabs } from "./tabs.js";
@@ -37,23 +39,32 @@ import { connectView, view } from "./view.js";
 const IDLE_MS = 2000;
 const HURRY_MS = 300; // from the click on Start to the first point
 const LOADING_MS = 500;
+const HIDDEN_MS = 10000; // for the title and the notification; browsers may stretch it to a minute
 const PAPER_PX = 680; // what fits between the margins of A4 and of US Letter
 
 const models = [...document.querySelectorAll("[data-card]")].map((card) => card.dataset.card);
 const chart = document.getElementById("chart");
+const past = document.getElementById("past");
 let server = { status: "loading", images: { train: 1 } };
-let history = NO_HISTORY;
-let past = null; // a past run, in the place of the latest: {title, history}
 let overlays = []; // past runs behind the curves
 let comparison = null;
 let starting = false;
-let linked = false; // the forms show what a link says, not what ran last
+let repeat = null; // the pair of a series that trains
+const owed = { figure: false, verdict: false, runs: false, leftBehind: null }; // what the page has yet to show
 
 const typedSettings = () => Object.fromEntries(models.map((model) => [model, readSettings(model)]));
+const settingsOf = (run) => Object.fromEntries(models.map((model) => [model, run.models[model].config]));
+const isTraining = () => anyActive(latestRun());
 
 function showSettings() {
   showDifference(typedSettings());
-  if (!history.run) showSummaries(typedSettings());
+  if (!shownRun().run) showSummaries(typedSettings());
+}
+
+function fill(settings) {
+  for (const model of models) fillSettings(model, settings[model]);
+  showSettings();
+  refreshSizes();
 }
 
 /** Ask how large the models are, and what is wrong with their settings; before PyTorch has loaded nobody knows. */
@@ -61,122 +72,235 @@ function refreshSizes() {
   if (server.status === "ready") for (const model of models) refreshSize(model, 0);
 }
 
-/** Show what a run that this page had not seen before is set to, unless a link has just said something else. */
+/** Show in the forms what a run that this page had not seen before is set to; what was typed there is kept. */
 function runAppeared() {
-  document.body.classList.add("has-run");
-  const configs = Object.fromEntries(models.map((model) => [model, history.models[model].config]));
-  showSummaries(configs);
-  if (linked && !anyActive(history)) return;
-  for (const model of models) fillSettings(model, configs[model]);
-  showSettings();
-  refreshSizes();
+  const running = settingsOf(latestRun());
+  const isOther = models.some((model) => differing(readSettings(model), running[model]).length > 0);
+  const typed = draft.isTyped() && isOther && !starting;
+  if (typed && !isTraining()) return;
+  if (typed) draft.keep(typedSettings(), "What you had set comes back into the forms when this run has ended.");
+  fill(running);
   fold(true);
 }
 
-/** What the figure, the verdict and the table show: a past run where one is open, else the latest. */
-const shown = () => past?.history ?? history;
+/** Put back what was kept while a run trained. */
+function restoreDraft() {
+  const settings = isTraining() ? null : draft.takeBack();
+  if (!settings) return;
+  fill(settings);
+  showInAddress(models);
+}
 
 async function drawChart() {
-  const run = shown();
+  const run = shownRun();
   document.getElementById("empty").hidden = hasPoints(run);
+  owed.figure = document.hidden; // nobody sees it, and browsers draw nothing then
+  if (owed.figure || !hasPoints(run)) return;
   try {
-    if (hasPoints(run)) await draw(chart, run, { ...view(), imagesPerEpoch: server.images.train, overlays });
+    await draw(chart, run, { ...view(), imagesPerEpoch: server.images.train, overlays });
   } catch (error) {
     showProblem("chart", `The curves cannot be drawn: ${error.message}.`);
   }
 }
 
+/** Ask who is ahead; what the server does not answer now is asked again at the next poll. */
 async function refreshComparison() {
+  const [run, { axis }] = [shownRun().run, view()];
+  owed.verdict = true;
+  let answer;
   try {
-    comparison = await api.fetchComparison(view().axis, past?.history.run);
-    showProblem("comparison", "");
+    answer = await api.fetchComparison(axis, pastRun()?.id);
+    if (run === shownRun().run && axis === view().axis) showProblem("comparison", "");
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     if (error.status) showProblem("comparison", `The models cannot be compared: ${error.message}.`);
     return; // what stands there still holds; a server that is gone, polling tells
   }
+  if (run !== shownRun().run || axis !== view().axis) return; // another question has been asked in the meantime
+  owed.verdict = false;
+  comparison = answer;
   showVerdict(comparison);
   showSignificance(comparison.significance);
   showTable(comparison.rows);
-  showNotes(comparison.run, comparison.notes, shown().paired?.text ?? "");
+  showNotes(comparison.run, comparison.notes, shownRun().paired?.text ?? "");
   showSecrets();
 }
 
 /** Ask who will win before anything tells, where that is wanted; the title tells too. */
 function showSecrets() {
-  const { run, models: each } = shown();
+  const { run, models: each } = shownRun();
   showGuess(run, differenceOf(Object.values(each).map(({ config }) => config ?? {})), comparison);
-  showTitle(history, isSecret(history.run) ? null : comparison);
+  const titled = isTraining() ? latestRun() : shownRun();
+  showTitle(titled, comparison?.run === titled.run && !isSecret(titled.run) ? comparison : null);
 }
 
 async function refreshConfig() {
+  const wasReady = server.status === "ready";
   server = await api.fetchConfig();
   if (server.status !== "loading") await refreshRuns();
+  if (server.status === "ready" && !wasReady) owed.verdict = shownRun().run !== null; // figures that need PyTorch
   showDevice(server);
   showProblem("loading", server.problem ?? "");
   refreshSizes();
 }
 
+/** Show what can be done: above with the latest run, in the cards only where they show it. */
+function showState() {
+  const isLatest = pastRun() === null;
+  showOverall(latestRun(), server.status, repeat, isLatest);
+  showControls(latestRun(), server.status === "ready" && !starting, isLatest);
+  showSteering(latestRun(), isLatest);
+  lock(isTraining());
+}
+
 async function refresh() {
-  if (server.status === "loading" || server.boot !== history.boot) await refreshConfig();
-  const answer = await api.fetchMetrics(history);
-  const isNews = answer.reset || Object.keys(answer.models).length > 0;
-  const isNewRun = answer.run !== history.run;
-  const wasActive = anyActive(history) && !isNewRun;
-  history = merge(history, answer);
+  if (server.status === "loading" || server.boot !== latestRun().boot) await refreshConfig();
+  const answer = await api.fetchMetrics(latestRun());
+  const { isNews, isNewRun, isOtherServer, hasEnded, runBefore } = take(answer);
+  const { run } = latestRun();
   showConnected();
+  forgetRead();
   showProblem("saving", answer.problem ?? "");
-  showOverall(history, server.status, answer.repeat);
-  showControls(history, server.status === "ready" && !starting);
-  lock(anyActive(history));
-  if (isNewRun && history.run) runAppeared();
+  if (isNewRun && run) closePastRun();
+  if (isOtherServer || run) owed.leftBehind = run ? null : { runBefore };
+  if (isNewRun && run) runAppeared();
+  restoreDraft();
+  repeat = answer.repeat;
+  showState();
   refreshRepeats(isNews);
-  if (isNewRun) closePast();
-  refreshInsight();
-  refreshInside();
-  if (!isNews) return;
-  showLive(shown());
-  showSteering(history, past === null);
+  if (owed.leftBehind) await showLeftBehind(owed.leftBehind);
+  if (isNewRun || hasEnded) showWhich();
+  if (isNews && !pastRun()) await showShown();
+  else await catchUp();
+  if (hasEnded) await tellEnd();
+  if (isNewRun || hasEnded || owed.runs) await refreshRuns();
+}
+
+/** Show what was not shown at the last poll: nobody saw it, or the server did not answer. */
+async function catchUp() {
   showSecrets();
+  refreshTabs();
+  await Promise.all([owed.figure && !document.hidden && drawChart(), owed.verdict && refreshComparison()]);
+}
+
+/** Notify of the end of the latest run, whatever is on display. */
+async function tellEnd() {
+  const { run } = latestRun();
+  const isKnown = comparison?.run === run && !owed.verdict;
+  notifyEnd(isSecret(run) ? "" : isKnown ? comparison.verdict.text : await verdictOfLatest());
+}
+
+async function verdictOfLatest() {
+  try {
+    return (await api.fetchComparison(view().axis)).verdict.text;
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    return ""; // the end is told all the same
+  }
+}
+
+/** What only the server's PyTorch can tell is asked for once that has loaded. */
+function refreshTabs() {
+  if (server.status === "loading") return;
+  refreshInside();
+  refreshInsight();
+}
+
+/** Bring all that shows a run up to date with it. */
+async function showShown() {
+  showLive(shownRun());
+  showSecrets();
+  refreshTabs();
   await Promise.all([drawChart(), refreshComparison()]);
-  if (isNewRun || (wasActive && !anyActive(history))) await refreshRuns();
-  if (wasActive && !anyActive(history)) notifyEnd(isSecret(history.run) ? "" : (comparison?.verdict.text ?? ""));
 }
 
-function showPast() {
-  const line = document.getElementById("past");
-  line.hidden = past === null;
-  line.querySelector("span").textContent = past ? `A past run: ${past.title}` : "";
+/** Say which run is shown: the latest, a past one, or none yet. */
+function showWhich() {
+  const [open, run] = [pastRun(), shownRun()];
+  document.body.classList.toggle("has-run", run.run !== null);
+  showSummaries(run.run ? settingsOf(run) : typedSettings());
+  past.hidden = open === null;
+  if (!open) return;
+  past.querySelector("span").textContent = describePast(open);
+  past.querySelector("#go-on").hidden = isTraining() || !isUnfinished(run);
+  past.querySelector("#back").textContent = isTraining() ? "Back to the run that trains" : latestRun().run ? "Back to the latest run" : "Close";
 }
 
-function closePast() {
-  past = null;
-  showPast();
+async function showAnother() {
+  showWhich();
+  showState();
+  await showShown();
 }
 
 /** Put a past run in the place of the latest, until the user goes back or another starts. */
 async function openPast({ id, title }) {
-  past = { title, history: merge(NO_HISTORY, await api.fetchRun(id)) };
-  document.body.classList.add("has-run");
-  showPast();
-  showSummaries(Object.fromEntries(models.map((model) => [model, past.history.models[model].config])));
-  fold(true);
-  showLive(past.history);
-  showSteering(history, false);
-  refreshInside();
-  refreshInsight();
-  await Promise.all([drawChart(), refreshComparison()]);
-  window.scrollTo({ top: 0 });
+  if (id === latestRun().run && isTraining()) return backToLatest();
+  openPastRun(id, title, await api.fetchRun(id));
+  await showAnother();
 }
 
 async function backToLatest() {
-  closePast();
-  if (history.run) showSummaries(Object.fromEntries(models.map((model) => [model, history.models[model].config])));
-  showLive(history);
-  showSteering(history, true);
-  refreshInside();
-  refreshInsight();
-  await Promise.all([drawChart(), refreshComparison()]);
+  closePastRun();
+  await showAnother();
+}
+
+/** A server that was started again has no run of its own: show the one that stood here, or one that was cut off. */
+async function showLeftBehind({ runBefore }) {
+  const runs = pastRun() ? [] : await refreshRuns();
+  const run = runs.find(({ id }) => id === runBefore) ?? runs.slice(0, 1).find(isInterrupted);
+  if (run) await openPast(run);
+  if (run && !draft.isTyped()) fold(true);
+  owed.leftBehind = null;
+}
+
+/** Close a past run that is in the history no longer; the server tells of the latest. */
+function runsListed(runs) {
+  const isListed = (id) => runs.some((run) => run.id === id);
+  if (pastRun() && !isListed(pastRun().id)) backToLatest();
+  if (latestRun().run && !isListed(latestRun().run)) askNow();
+}
+
+async function refreshRuns() {
+  owed.runs = true;
+  const runs = await refreshHistory();
+  owed.runs = false;
+  return runs;
+}
+
+async function lookAt(run) {
+  try {
+    await openPast(run);
+    showProblem("history", "");
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    return showProblem("history", `The run cannot be opened: ${error.message}.`);
+  }
+  fold(true);
+  window.scrollTo({ top: 0 });
+}
+
+/** Train the past run that is open further from its last checkpoint. */
+async function goOn() {
+  try {
+    await api.changeRun(pastRun().id, "resume", { more_epochs: 0 });
+    showProblem("action", "");
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    showProblem("action", `Could not go on: ${error.message}.`);
+  }
+  askNow();
+}
+
+/** Put a past run's settings into the forms, at once or when what trains has ended. */
+function useSettings(run) {
+  if (isTraining()) {
+    draft.keep(settingsOf(run), `The settings of “${run.title}” come into the forms when this run has ended.`);
+  } else {
+    fill(settingsOf(run));
+    filled();
+    fold(false);
+  }
+  window.scrollTo({ top: 0 });
 }
 
 /** Lay past runs behind the curves. */
@@ -188,18 +312,18 @@ async function overlay(wanted) {
 
 function pollInterval() {
   if (server.status === "loading") return LOADING_MS;
-  return anyActive(history) && !hasPoints(history) ? HURRY_MS : IDLE_MS;
+  return isTraining() && !hasPoints(latestRun()) ? HURRY_MS : IDLE_MS;
 }
 
 async function startTraining(event) {
   event.preventDefault();
   if (document.getElementById("start").disabled) return;
   starting = true;
-  showControls(history, false);
+  showControls(latestRun(), false, pastRun() === null);
   try {
     beginGuess((await api.start(typedSettings())).run);
     showProblem("action", "");
-    linked = false;
+    draft.noteStarted();
   } catch (error) {
     for (const model of models) showFaults(model, error.fields ?? {});
     if (Object.keys(error.fields ?? {}).length) fold(false);
@@ -216,6 +340,7 @@ function pollFailed(error, delay) {
 }
 
 function filled() {
+  draft.noteTyped();
   showSettings();
   refreshSizes();
   showInAddress(models);
@@ -225,6 +350,7 @@ document.getElementById("settings").addEventListener("submit", startTraining);
 document.getElementById("settings").addEventListener("input", (event) => {
   const field = event.target.closest(".field");
   if (!field) return;
+  draft.noteTyped();
   showSettings();
   showInAddress(models);
   if (server.status === "ready") refreshSize(field.closest(".fields").dataset.model);
@@ -239,67 +365,65 @@ connectFolds();
 connectBanner();
 connectTabs();
 const titles = () => Object.fromEntries(Object.entries(server.schema?.properties ?? {}).map(([key, { title }]) => [key, title]));
-const refreshRuns = connectRuns({
+const refreshHistory = connectRuns({
   titles,
-  onOpen: openPast,
-  onUse: (run) => {
-    for (const model of models) fillSettings(model, run.models[model].config);
-    filled();
-    fold(false);
-    window.scrollTo({ top: 0 });
-  },
+  onListed: runsListed,
+  onOpen: lookAt,
+  onUse: useSettings,
   onOverlay: overlay,
   onResumed: () => askNow(),
   onProblem: (text) => showProblem("history", text),
 });
 const refreshInside = connectInside({
-  history: shown,
-  past: () => past?.history.run,
+  history: shownRun,
+  past: () => pastRun()?.id,
   classes: () => server.classes ?? [],
   onProblem: (text) => showProblem("inside", text),
 });
-const refreshInsight = connectInsight({ history: shown, past: () => past?.history.run, classes: () => server.classes ?? [] });
+const refreshInsight = connectInsight({ history: shownRun, past: () => pastRun()?.id, classes: () => server.classes ?? [] });
 const refreshRepeats = connectRepeats({
   settings: typedSettings,
   titles,
-  isActive: () => anyActive(history),
+  isActive: isTraining,
   onFaults: (faults) => {
     for (const model of models) showFaults(model, faults);
     if (Object.keys(faults).length) fold(false);
   },
-  onOpen: (run) => (run.id === history.run ? backToLatest() : openPast(run)),
+  onOpen: (run) => (run.id === latestRun().run ? backToLatest() : lookAt(run)),
   onProblem: (text) => showProblem("repeats", text),
   afterwards: () => askNow(),
 });
 connectSignificance();
 connectSteering(() => {
-  showSteering(history, past === null);
+  showSteering(latestRun(), pastRun() === null);
   askNow();
 });
-connectFork({ model: () => history.models[models[0]], forkable: () => server.forkable ?? [], onForked: () => askNow() });
-connectGuess({ run: () => shown().run, onAnswer: showSecrets });
-document.querySelector("#past button").addEventListener("click", backToLatest);
+connectFork({ model: () => latestRun().models[models[0]], forkable: () => server.forkable ?? [], onForked: () => askNow() });
+connectGuess({ run: () => shownRun().run, onAnswer: showSecrets });
+document.getElementById("back").addEventListener("click", backToLatest);
+document.getElementById("go-on").addEventListener("click", goOn);
 document.getElementById("tab-history").addEventListener("click", () => refreshRuns());
 connectKeys();
 connectNotify();
 connectShareButton(models);
-connectExport(() => history, () => picture(chart));
+connectExport({ run: () => shownRun().run, file: fileOf, picture: () => picture(chart) });
 connectThemeSwitch(document.getElementsByName("theme"));
 connectView((choice) => (choice === "axis" ? refreshComparison() : drawChart()));
 onThemeChange(drawChart);
 window.addEventListener("beforeprint", () => fit(chart, PAPER_PX));
 window.addEventListener("afterprint", () => fit(chart));
-linked = connectAddress(models, {
-  isLocked: () => anyActive(history),
+const isLinked = connectAddress(models, {
+  isLocked: isTraining,
   onLink: () => {
-    linked = true;
+    draft.noteTyped();
     fold(false);
     showSettings();
     refreshSizes();
   },
   onProblem: (text) => showProblem("link", text),
 });
+if (isLinked) draft.noteTyped();
 showSettings();
 showVerdict(null);
-const askNow = poll(refresh, { interval: pollInterval, onFailure: pollFailed });
+const askNow = poll(refresh, { interval: pollInterval, hiddenInterval: () => (isTraining() ? HIDDEN_MS : null), onFailure: pollFailed });
 connectControls({ afterwards: () => askNow(), onProblem: (text) => showProblem("action", text) });

@@ -1,4 +1,4 @@
-/** Ask again and again, never twice at once, gently when the server is gone, not at all while unseen. */
+/** Ask again and again, never twice at once, gently when the server is gone, seldom or not at all while unseen. */
 
 const FIRST_RETRY_MS = 2000;
 const LONGEST_RETRY_MS = 30000;
@@ -12,14 +12,21 @@ export function retryDelay(failures, random = Math.random()) {
 /**
  * Call `ask` now and then again `interval()` ms after each answer, for ever.
  *
- * `onFailure` receives the error and the milliseconds until the next try.
- * Returns a function that asks at once.
+ * While the page is hidden it is `hiddenInterval()` ms, or not before the page is seen again where that is null.
+ * `onFailure` receives the error and the milliseconds until the next try. Returns a function that asks at once.
  */
-export function poll(ask, { interval, onFailure }) {
+export function poll(ask, { interval, hiddenInterval, onFailure }) {
   let timer = null;
   let asking = false;
   let again = false;
   let failures = 0;
+
+  /** Ask after a delay; while hidden not before its own interval has passed. */
+  function wait(delay) {
+    clearTimeout(timer);
+    const least = document.hidden ? hiddenInterval() : 0;
+    if (least !== null) timer = setTimeout(turn, Math.max(delay, least));
+  }
 
   async function turn() {
     clearTimeout(timer);
@@ -27,7 +34,6 @@ export function poll(ask, { interval, onFailure }) {
       again = true;
       return;
     }
-    if (document.hidden) return;
     asking = true;
     let delay;
     try {
@@ -42,11 +48,11 @@ export function poll(ask, { interval, onFailure }) {
     asking = false;
     if (again) delay = 0;
     again = false;
-    timer = setTimeout(turn, delay);
+    wait(delay);
   }
 
-  document.addEventListener("visibilitychange", turn);
-  window.addEventListener("online", turn);
+  document.addEventListener("visibilitychange", () => (document.hidden ? wait(0) : turn()));
+  window.addEventListener("online", () => wait(0));
   turn();
   return turn;
 }

@@ -6,9 +6,8 @@ import { make, write } from "./dom.js";
 import * as format from "./format.js";
 
 const MOST_OVERLAYS = 4;
-const deleted = new Map(); // runs deleted since the page was opened, by id: each can still be brought back
 const overlaid = new Map(); // {id, title} of the runs behind the curves, by id
-let shown = []; // the runs in the table
+let shown = []; // the runs in the table, with `gone` where they are deleted and can still be brought back
 let said = ""; // what the table says: it changes only when there is something new
 
 /** Return what a run is called: its name, or what its models differ in. Pure. */
@@ -24,6 +23,21 @@ export function outcome({ state, val_accuracy, test_accuracy, epoch }) {
   return `${state} at epoch ${format.epoch(epoch ?? 0)}${measured}`;
 }
 
+export const isInterrupted = ({ models }) => Object.values(models).some(({ state }) => state === "interrupted");
+/** Whether a run was broken off, so that it can go on under its own settings. Pure. */
+export const isUnfinished = ({ models }) => Object.values(models).some(({ state }) => state === "interrupted" || state === "stopped");
+
+/** Return what a past run is, in a line; `open` is {title, history}. Pure. */
+export function describePast({ title, history }) {
+  if (!isUnfinished(history)) return `A past run: ${title}`;
+  const [word, question] = isInterrupted(history) ? ["interrupted", ". Go on?"] : ["stopped", ""];
+  const places = Object.values(history.models).map((model) => `${format.epoch(model.epoch ?? 0)} of ${model.config.epochs}`);
+  return `A past run: ${title} · ${word} at epoch ${[...new Set(places)].join(" and ")}${question}`;
+}
+
+/** Return what the files of a run are called, without their ending. */
+export const fileOf = (id) => shown.find((run) => run.id === id)?.file ?? `fashionmnist-${id}`;
+
 const when = (started) => new Date(started).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
 const isOn = (run) => Object.values(run.models).some(({ state }) => state === "running" || state === "paused");
 
@@ -37,6 +51,17 @@ function button(text, title, act) {
 function goneRow(run, title, { restore }) {
   const cell = make("td", { colspan: "6" }, make("span", { class: "soft", text: `Deleted: ${title} ` }), button("Undo", `Bring back ${title}`, restore));
   return make("tr", { "data-run": run.id }, cell);
+}
+
+/** Change the rows; the focus stays on what does the same in the same row, else on the first thing that it can do. */
+function keepFocus(table, change) {
+  const { activeElement: before } = document;
+  const row = table.contains(before) ? before.closest("tr[data-run]") : null;
+  change();
+  const now = row && table.querySelector(`tr[data-run="${CSS.escape(row.dataset.run)}"]`);
+  if (!now) return;
+  const things = [...now.querySelectorAll("button, input")];
+  (things.find((thing) => !thing.disabled && thing.textContent === before.textContent && thing.type === before.type) ?? now.querySelector("button:enabled"))?.focus();
 }
 
 function overlayBox(run, title, overlay) {
@@ -65,10 +90,11 @@ function row(run, title, acts) {
 }
 
 /**
- * Bind the history tab. `titles` returns the settings' titles by key; `onOpen(run)`, `onUse(run)`, `onOverlay(ids)` and
- * `onResumed()` do on the page what was asked for; `onProblem(text)` says what the server refused. Returns `refresh()`.
+ * Bind the history tab. `titles` returns the settings' titles by key; `onListed(runs)` hears which there are, newest first;
+ * `onOpen(run)`, `onUse(run)`, `onOverlay(ids)` and `onResumed()` do on the page what was asked for, runs with their titles;
+ * `onProblem(text)` says what the server refused. Returns `refresh()`, which returns the runs.
  */
-export function connectRuns({ titles, onOpen, onUse, onOverlay, onResumed, onProblem }) {
+export function connectRuns({ titles, onListed, onOpen, onUse, onOverlay, onResumed, onProblem }) {
   const table = document.getElementById("runs");
 
   async function attempt(call, then) {
@@ -93,9 +119,9 @@ export function connectRuns({ titles, onOpen, onUse, onOverlay, onResumed, onPro
   function actsOn(run, title) {
     return {
       open: () => onOpen({ ...run, title }),
-      use: () => onUse(run),
+      use: () => onUse({ ...run, title }),
       overlay: (wanted) => overlay(run, title, wanted),
-      restore: () => attempt(() => api.changeRun(run.id, "restore"), () => deleted.delete(run.id)),
+      restore: () => attempt(() => api.changeRun(run.id, "restore")),
       async resume() {
         const isDone = Object.values(run.models).every(({ state }) => state === "finished");
         const epochs = await ask("resume", isDone ? 1 : 0);
@@ -107,7 +133,7 @@ export function connectRuns({ titles, onOpen, onUse, onOverlay, onResumed, onPro
       },
       async remove() {
         if (overlaid.has(run.id)) overlay(run, title, false);
-        await attempt(() => api.changeRun(run.id, "delete"), () => deleted.set(run.id, run));
+        await attempt(() => api.changeRun(run.id, "delete"));
       },
     };
   }
@@ -116,9 +142,9 @@ export function connectRuns({ titles, onOpen, onUse, onOverlay, onResumed, onPro
     shown = runs;
     const rows = runs.map((run) => {
       const title = titleOfRun(run, titles());
-      return (deleted.has(run.id) ? goneRow : row)(run, title, actsOn(run, title));
+      return (run.gone ? goneRow : row)(run, title, actsOn(run, title));
     });
-    table.tBodies[0].replaceChildren(...rows);
+    keepFocus(table, () => table.tBodies[0].replaceChildren(...rows));
     table.hidden = runs.length === 0;
     document.getElementById("no-runs").hidden = runs.length > 0;
     document.body.classList.toggle("has-past", runs.length > 0);
@@ -126,12 +152,13 @@ export function connectRuns({ titles, onOpen, onUse, onOverlay, onResumed, onPro
   }
 
   async function refresh() {
-    const { runs } = await api.fetchRuns();
-    const all = [...runs, ...deleted.values()].sort((one, other) => (one.id < other.id ? 1 : -1));
-    const news = JSON.stringify([all, [...deleted.keys()]]);
-    if (news === said) return;
+    const { runs, deleted } = await api.fetchRuns();
+    const all = [...runs, ...deleted.map((run) => ({ ...run, gone: true }))].sort((one, other) => (one.id < other.id ? 1 : -1));
+    const news = JSON.stringify(all);
+    if (news !== said) show(all);
     said = news;
-    show(all);
+    onListed(runs);
+    return runs.map((run) => ({ ...run, title: titleOfRun(run, titles()) }));
   }
 
   return refresh;

@@ -11,9 +11,18 @@ const problems = { connection: "", loading: "", saving: "", action: "", link: ""
 export function showProblem(kind, text) {
   if (problems[kind] === text) return;
   problems[kind] = text;
+  if (kind === "action") refusedAt = Date.now();
   const all = Object.values(problems).filter(Boolean).join(" ");
   show("problem", all);
   document.getElementById("banner").hidden = all === "";
+}
+
+const READING_MS = 6000;
+let refusedAt = 0; // when the problem with an action was shown
+
+/** Take back what an action was refused for, once it could be read and the server answers again. */
+export function forgetRead() {
+  if (Date.now() - refusedAt > READING_MS) showProblem("action", "");
 }
 
 /** Bind the banner's button. */

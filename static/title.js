@@ -22,7 +22,7 @@ export function titleOf(history, comparison) {
   const all = states(history);
   if (all.every((state) => state === "idle")) return NAME;
   const share = `${Math.floor(100 * progress(history))} %`;
-  const word = all.some(isActive) ? (all.includes("running") ? share : `${share} paused`) : all.find((state) => state === "failed") ?? all.find((state) => state === "stopped") ?? "finished";
+  const word = all.some(isActive) ? (all.includes("running") ? share : `${share} paused`) : ["failed", "interrupted", "stopped"].find((state) => all.includes(state)) ?? "finished";
   return [word, leader(comparison), "FashionMNIST"].filter(Boolean).join(" · ");
 }
 

@@ -14,8 +14,8 @@ def names_in(file: str) -> set[str]:
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
-def test_each_of_the_26_faults_has_its_row() -> None:
-    assert [int(number) for number, _ in ROWS] == list(range(1, 27))
+def test_each_of_the_faults_has_its_row() -> None:
+    assert [int(number) for number, _ in ROWS] == [*range(1, 27), 30]
 
 
 def test_every_row_names_tests_that_exist() -> None:

@@ -76,6 +76,12 @@ class Server:
         with urllib.request.urlopen(f"{self.url}api/config", timeout=30) as response:
             return bool(json.load(response)["status"] == "ready")
 
+    def kill(self) -> None:
+        """End it as a crash or a power cut does."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(timeout=30)
+
     def stop(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)

@@ -112,6 +112,7 @@ def test_a_link_to_no_setting_is_told(modules: Page) -> None:
         (["running", "running"], "0.012", "62 % · 1 leads +1.2 · FashionMNIST"),
         (["paused", "paused"], "null", "62 % paused · FashionMNIST"),
         (["finished", "failed"], "0.012", "failed · 1 leads +1.2 · FashionMNIST"),
+        (["finished", "interrupted"], "null", "interrupted · FashionMNIST"),
     ],
 )
 def test_the_title_tells_progress_and_leader(modules: Page, states: list[str], gap: str, title: str) -> None:

@@ -213,6 +213,8 @@ def test_picture_and_data_can_be_saved(finished: Page, faults: Faults) -> None:
     assert saved["png"].startswith(b"\x89PNG")
     assert len(saved["png"]) > 20_000
     models = ask(finished, "metrics")["models"]
-    count = sum(len(models[m][kind]["epoch"]) for m in MODEL_NAMES for kind in ("points", "evaluations"))
+    count = sum(models[m]["step"] + len(models[m]["evaluations"]["epoch"]) for m in MODEL_NAMES)
     assert len(saved["csv"].decode().splitlines()) == 1 + count
-    assert json.loads(saved["json"])["models"]["model1"]["points"]["loss"] == models["model1"]["points"]["loss"]
+    losses = json.loads(saved["json"])["models"]["model1"]["points"]["loss"]
+    assert len(losses) == models["model1"]["step"]
+    assert losses[-1] == pytest.approx(models["model1"]["loss"])
