@@ -114,22 +114,26 @@ def test_stop_in_an_evaluation_leaves_none_of_it_and_a_resume_makes_it(
 
 
 class Watched(Engine):
-    """Notes how long each step took, and tells when one begins and when an evaluation does."""
+    """Notes how long each step of the slow model took, and tells when one begins and when an evaluation does."""
 
     began = {"step": threading.Event(), "evaluation": threading.Event()}  # noqa: RUF012
     took: list[float] = []  # noqa: RUF012
 
     def train_step(self) -> None:
         began = time.perf_counter()
-        self.began["step"].set()
+        self._tell("step")
         super().train_step()
         if self.device.type == "cuda":
             torch.cuda.synchronize()
         self.took.append(time.perf_counter() - began)
 
     def evaluate(self, split: Split) -> Examination:
-        self.began["evaluation"].set()
+        self._tell("evaluation")
         return super().evaluate(split)
+
+    def _tell(self, place: str) -> None:
+        if list(self.config.kernels) == SLOW["kernels"]:
+            self.began[place].set()
 
 
 @pytest.mark.parametrize("place", ["step", "evaluation"])
@@ -148,12 +152,12 @@ def test_end_of_the_server_waits_for_a_long_step_alone_and_saves_its_weights(
         configs = as_json(dict.fromkeys(MODEL_NAMES, quick(**SLOW, epochs=9)))
         configs["model2"] = quick(batch_size=8192, epochs=1).model_dump(mode="json")
         run = start(strict_client(monitor), configs)
-        assert watched.began[place].wait(PATIENCE)  # type: ignore[attr-defined]
+        assert watched.began[place].wait(3 * PATIENCE)  # type: ignore[attr-defined]
         asked = time.perf_counter()
     finally:
         monitor.close()
     took, step = time.perf_counter() - asked, max(watched.took)  # type: ignore[attr-defined]
-    print(f"ended {took:.1f} s after it was asked in an {place}; a step takes {step:.1f} s")
+    print(f"ended {took:.1f} s after it was asked, in the {place}; a step takes {step:.1f} s")
     assert took < max(5.0, 3 * step)
     store = RunStore(tmp_path / "runs")
     try:
