@@ -1,34 +1,42 @@
 /** Marks where a line leaves the window, so that it does not end in nothing. Pure. */
 
-const APART = 0.012; // of the x axis: closer marks of one line are one
 export const MARKS = { type: "scatter", mode: "markers", hoverinfo: "skip", showlegend: false, cliponaxis: false };
+const BRIEF = 0.012; // of the x axis: a line that is back so soon needs no mark
 const MOST = 8; // marks of one line: those nearest its end
 
-/** Return {x, y, symbols} of the places where the line through (xs, ys) crosses the window's lower or upper edge. */
-export function edgeMarks(xs, ys, window, [from, to]) {
-  const [low, high] = window;
-  const side = (y) => (y > high ? 1 : y < low ? -1 : 0);
-  const found = [];
-  const note = (x, where) => {
-    const before = found.findLast((mark) => mark.where === where);
-    if (!before || x - before.x >= APART * (to - from)) found.push({ x, where });
+/** Return {x, y, symbols}: one mark on the window's edge for each stretch in which the line through (xs, ys) is out of it. */
+export function edgeMarks(xs, ys, window, xWindow) {
+  const brief = BRIEF * (xWindow[1] - xWindow[0]);
+  const shown = stretches(xs, ys, window, xWindow)
+    .filter(({ left, from, to, isBack }) => !left || !isBack || to - from >= brief)
+    .map(({ left, from, to, where }) => ({ x: left ? from : to, where })) // where it leaves, else where it comes in or ends
+    .slice(-MOST);
+  return {
+    x: shown.map(({ x }) => x), y: shown.map(({ where }) => window[where > 0 ? 1 : 0]), symbols: shown.map(({ where }) => (where > 0 ? "triangle-up" : "triangle-down")),
   };
-  let last = -1; // the point before, where it is a number and in sight
+}
+
+/** Return each stretch out of the window as {where (1 above, -1 below), from, to, left (from inside), isBack (in the end)}. */
+function stretches(xs, ys, [low, high], [first, last]) {
+  const found = [];
+  let stretch = null;
+  let before = -1; // the point before, where it is a number and in sight
   for (let index = 0; index < xs.length; index++) {
-    if (ys[index] === null || xs[index] < from || xs[index] > to) {
-      last = -1;
-      continue;
+    const isKnown = ys[index] !== null && xs[index] >= first && xs[index] <= last;
+    const where = !isKnown ? 0 : ys[index] > high ? 1 : ys[index] < low ? -1 : 0;
+    if (stretch && (!isKnown || where !== stretch.where)) {
+      if (isKnown) Object.assign(stretch, { to: crossing(xs, ys, before, index, stretch.edge), isBack: true });
+      stretch = null;
     }
-    if (last >= 0) {
-      const [before, now] = [side(ys[last]), side(ys[index])];
-      for (const where of new Set([before, now])) if (where !== 0 && before !== now) note(crossing(xs, ys, last, index, where > 0 ? high : low), where);
+    if (where !== 0) {
+      const edge = where > 0 ? high : low;
+      const left = before >= 0;
+      if (!stretch) found.push(stretch = { where, edge, left, from: left ? crossing(xs, ys, before, index, edge) : xs[index], isBack: false });
+      stretch.to = xs[index];
     }
-    last = index;
+    before = isKnown ? index : -1;
   }
-  const end = ys.findLastIndex((y, index) => y !== null && xs[index] >= from && xs[index] <= to);
-  if (end >= 0 && side(ys[end]) !== 0 && !found.some(({ where }) => where === side(ys[end]))) note(xs[end], side(ys[end])); // it was never inside
-  const shown = found.sort((a, b) => a.x - b.x).slice(-MOST);
-  return { x: shown.map(({ x }) => x), y: shown.map(({ where }) => (where > 0 ? high : low)), symbols: shown.map(({ where }) => (where > 0 ? "triangle-up" : "triangle-down")) };
+  return found;
 }
 
 function crossing(xs, ys, before, now, edge) {

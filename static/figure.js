@@ -4,7 +4,7 @@ import { AXES } from "./axes.js";
 import { ends, labelEnds } from "./labels.js";
 import { drawMarks } from "./marks.js";
 
-const NARROW_LEGEND = { x: -0.14, yref: "paper", yanchor: "bottom", itemwidth: 30, entrywidth: 98, entrywidthmode: "pixels" }; // two columns on a phone
+const NARROW_LEGEND = { x: -0.14, yref: "paper", yanchor: "bottom", itemwidth: 30, entrywidth: 93, entrywidthmode: "pixels" }; // two columns on a phone
 const LEGEND_PX = { row: 19, narrowRow: 29, line: 46, letter: 7 };
 const GAP = [0, 0.14];
 const DOMAINS = {

@@ -55,8 +55,9 @@ function leadWords({ value, where }) {
  * top, `panels` the top and bottom of each panel, `plot` the plot's height, and `shift` how far right of it they stand.
  */
 export function labelEnds(found, { place, panels, plot, shift, size }, colours) {
-  const columns = Object.groupBy(found, ({ panel }) => panels[panel].join());
-  return Object.values(columns).flatMap((column) => {
+  const areas = new Set(found.map(({ panel }) => panels[panel].join())); // overlaid panels share one
+  return [...areas].flatMap((area) => {
+    const column = found.filter(({ panel }) => panels[panel].join() === area);
     const [top, bottom] = panels[column[0].panel];
     const heights = spread(column.map(({ panel, value }) => place(panel, value)), top + ROW_PX / 2 - 3, bottom - ROW_PX / 2 + 3);
     return column.map(({ text, model }, index) => ({
