@@ -322,14 +322,15 @@ def lead(one: Entrant, two: Entrant, axis: str, quantity: str, images: Mapping[s
     ys1, ys2 = (each.evaluations[quantity] for each in (one, two))
     equal = measures.at_equal_position(xs1, ys1, xs2, ys2) if xs1 and xs2 else None
     if equal is None:
-        return dict.fromkeys(("leader", "gap", "at", one.name, two.name, "within_noise", "text"))
+        return dict.fromkeys(("leader", "gap", "at", one.name, two.name, "noise", "within_noise", "text"))
     at, value1, value2 = equal
     gap = abs(value1 - value2)
     better = one if (value1 > value2) == (quantity == "accuracy") else two
     leader = better.name if gap >= BETTER_FROM[quantity] else None
-    within_noise = None  # not known for a loss
+    noise = within_noise = None  # not known for a loss
     if quantity == "accuracy":
-        within_noise = gap < measures.noise(value1, value2, images["validation"])
+        noise = measures.noise(value1, value2, images["validation"])
+        within_noise = gap < noise
         text = f"{label(leader)} leads by {100 * gap:.1f} points" if leader else "Neither leads"
     else:
         text = f"{label(leader)}'s loss is lower by {gap:.3f}" if leader else "The losses are equal"
@@ -339,6 +340,7 @@ def lead(one: Entrant, two: Entrant, axis: str, quantity: str, images: Mapping[s
         "at": at,
         one.name: value1,
         two.name: value2,
+        "noise": noise,
         "within_noise": within_noise,
         "text": text,
     }

@@ -23,6 +23,10 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from recorded_runs import put  # noqa: E402 - it lies beside the tests
+
 FOLDER = ROOT / "docs" / "screenshots"
 PORT = 8497
 URL = f"http://127.0.0.1:{PORT}"
@@ -34,6 +38,7 @@ DUEL = {"model1": {}, "model2": {"optimizer": "sgd", "learning_rate": 0.01}}  # 
 SPRINT = {"model1": SMALL, "model2": SMALL | {"optimizer": "sgd", "learning_rate": 0.01}}
 TABS = ("mistakes", "classes", "inside", "tryit", "repeats", "history")
 TOUR = ("mistakes", "classes", "inside", "tryit", "repeats")
+ENDS = {"20260101-000000-aaaa": "optimizer", "20260102-000000-aaaa": "dropout"}  # recorded runs, at their end
 BREAK = {"model1": SMALL, "model2": SMALL | {"kernels": [8], "optimizer": "sgd", "learning_rate": 10.0}}
 
 faults: list[str] = []
@@ -117,6 +122,23 @@ def take(browser: Browser, state: str) -> None:
             page.close()
 
 
+def take_ends(browser: Browser) -> None:
+    """Take the ends of recorded runs, opened from the history, at both widths in both themes."""
+    with tempfile.TemporaryDirectory() as runs:
+        for run, name in ENDS.items():
+            put(name, Path(runs), run)
+        with served(Path(runs)):
+            for width in SIZES:
+                for theme in ("light", "dark"):
+                    page = open_page(browser, width, theme)
+                    for run, name in ENDS.items():
+                        show_tab(page, "history")
+                        page.locator(f"tr[data-run='{run}']").get_by_role("button", name="Open").click()
+                        page.wait_for_selector(f"#chart[data-drawn='{run}']")
+                        save(page, FOLDER / f"end-{name}-{theme}-{width}.png")
+                    page.close()
+
+
 def take_tabs(browser: Browser) -> None:
     """Take every tab of the run that the server shows, at both widths in both themes."""
     for width in SIZES:
@@ -149,6 +171,7 @@ def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as runs:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        take_ends(browser)
         with served(Path(runs)):
             take(browser, "empty")
             train(RACE, until_epoch=1.2)

@@ -35,10 +35,10 @@ export const start = (settings) => call("/api/start", settings);
 /** `action` is pause, resume or stop; without a model it is meant for both. */
 export const act = (action, model) => call(`/api/${action}`, model ? { model } : {});
 
-/** Return what is new since the history's cursor, or all of it. */
-export function fetchMetrics({ boot, run, next }) {
-  const cursor = boot === null ? "" : `?${new URLSearchParams({ boot, run: run ?? "", since: next })}`;
-  return call(`/api/metrics${cursor}`);
+/** Return what is new since the history's cursor, or all of it; also where its curves are to be smoothed over another number of images. */
+export function fetchMetrics({ boot, run, next, smoothing: known }, smoothing) {
+  const cursor = boot === null || known !== smoothing ? {} : { boot, run: run ?? "", since: next };
+  return call(`/api/metrics?${new URLSearchParams({ ...cursor, smoothing })}`);
 }
 
 /** Return who leads at equal `axis`, and every figure of both models, of the latest run or of a past one. */
@@ -47,7 +47,7 @@ export const fetchComparison = (axis, run) => call(`/api/comparison?${new URLSea
 /** Return all past runs, newest first. */
 export const fetchRuns = () => call("/api/runs");
 /** Return one past run in the form of fetchMetrics. */
-export const fetchRun = (run) => call(`/api/runs/${encodeURIComponent(run)}`);
+export const fetchRun = (run, smoothing) => call(`/api/runs/${encodeURIComponent(run)}?${new URLSearchParams({ smoothing })}`);
 /** `action` is rename, resume, delete or restore. */
 export const changeRun = (run, action, body = {}) => call(`/api/runs/${encodeURIComponent(run)}/${action}`, body);
 

@@ -1,20 +1,22 @@
 /** Draws the figure. The only module that names Plotly. */
 
-import { layout } from "./figure.js";
+import { curvesOf, gapOf } from "./curves.js";
+import { layout, meanings, measure, rangeOf } from "./figure.js";
+import { fit as fitAxes } from "./fit.js";
 import { colours } from "./theme.js";
-import { traces } from "./traces.js";
+import { LOOKS, traces } from "./traces.js";
 
 const SOURCE = "/vendor/plotly.min.js";
 const NARROW_PX = 600;
+const PAPER_HEIGHT_PX = 480;
+const POINTS = 100; // of accuracy in 1
 // Plotly 4 shows a button that uploads the figure to Plotly's cloud unless told not to.
 const CONFIG = {
   displaylogo: false,
   showSendToCloud: false,
   plotlyServerURL: "",
   responsive: true,
-  modeBarButtons: [["zoom2d", "pan2d", "resetScale2d"]],
 };
-
 // Plotly writes two inline style sheets, which our Content-Security-Policy forbids, unless it finds elements
 // of these ids: the page links plotly.css in place of the first; the second serves maps, of which we draw none.
 const STYLE_OF_MAPS = "9f215cf04c5486422605d13261cb87401f4e7763b6296af81e98efbc0130da53";
@@ -31,18 +33,28 @@ const plotly = new Promise((resolve, reject) => {
   document.head.append(script);
 });
 
-/** Unfolding the forms changes the room for the figure, which Plotly's own `responsive` does not see. */
+/** Unfolding the forms changes the room for a figure, which Plotly's own `responsive` does not see. */
 const resizes = new ResizeObserver(async (entries) => {
-  for (const { target } of entries) if (target.clientHeight > 0) (await plotly).Plots.resize(target);
+  for (const { target } of entries) {
+    if (target.clientHeight === 0) continue;
+    await (await plotly).Plots.resize(target);
+    if (target === shown?.element) await redraw(); // its labels are placed by pixels
+  }
 });
 
 let drawing = Promise.resolve();
+let shown = null; // what the figure shows: {element, history, view}
+let paper = null; // the size of the figure on paper, while it is printed
+let figureConfig = null;
+let listens = false; // to what the user does to the figure
+let zooms = {}; // what the user has chosen by hand: Plotly's axis → {range, meaning}
 
-/** Draw what `compose(palette, page)` returns as {lines, layout}, once Plotly is there and the drawing before has ended. */
-function drawNext(element, compose, config) {
+/** Draw what `compose(palette, page)` returns as {lines, layout}, once Plotly is there and the drawing before has ended; `size` is other than the element's. */
+function drawNext(element, compose, config, size = null) {
   drawing = drawing.catch(() => {}).then(async () => {
-    const palette = colours("model1", "model2", "ink", "soft", "faint", "line", "grid", "surface");
-    const page = { font: getComputedStyle(document.body).fontFamily, narrow: element.clientWidth < NARROW_PX, width: element.clientWidth };
+    const palette = colours("model1", "model2", "model1-text", "model2-text", "ink", "soft", "faint", "line", "grid", "surface");
+    const { width, height } = size ?? { width: element.clientWidth, height: element.clientHeight };
+    const page = { font: getComputedStyle(document.body).fontFamily, narrow: width < NARROW_PX, width, height };
     const Plotly = await plotly;
     const { lines, layout } = compose(palette, page);
     await Plotly.react(element, lines, layout, config);
@@ -51,12 +63,72 @@ function drawNext(element, compose, config) {
   return drawing;
 }
 
+/** Return the zooms, by our names of the axes, that still mean what they meant, and forget the others. */
+function zoomOf(history, view) {
+  const meaning = meanings(history, view);
+  zooms = Object.fromEntries(Object.entries(zooms).filter(([axis, zoom]) => zoom.meaning === meaning[axis]));
+  return Object.fromEntries(Object.entries(zooms).map(([axis, { range }]) => rangeOf(axis, range, view)));
+}
+
+/** Return all that the figure is made of: curves, the windows on them, and the sizes of its parts. */
+function compose({ element, history, view }, page) {
+  const curvesIn = (models) => Object.fromEntries(Object.keys(LOOKS).map((name) => [name, curvesOf(models[name], view)]));
+  const curves = curvesIn(history.models);
+  const overlays = (view.overlays ?? []).map(({ run, title, models }) => ({ run, title, curves: curvesIn(models) }));
+  const gap = gapOf(Object.values(curves));
+  const sizes = measure(history, view, page);
+  const noise = POINTS * (view.noise ?? 0);
+  const windows = fitAxes(Object.values(curves), overlays.flatMap((overlay) => Object.values(overlay.curves)), gap, {
+    whole: view.whole, log: view.log, zoom: zoomOf(history, view), noise, heights: sizes.heights,
+  });
+  const hidden = new Set((element._fullData ?? []).filter(({ visible }) => visible === "legendonly").map(({ uid }) => uid));
+  return { history, curves, overlays, gap, windows, sizes, noise, hidden, narrow: page.narrow };
+}
+
+/** Draw again what is shown: the windows, the size or what is hidden has changed. */
+async function redraw() {
+  if (!shown) return;
+  const now = shown;
+  figureConfig ??= configureFigure(await plotly);
+  await drawNext(now.element, (palette, page) => {
+    const figure = compose(now, page);
+    return { lines: traces(figure, now.view, palette), layout: layout(figure, now.view, palette, { ...page, paper }) };
+  }, figureConfig, paper);
+  listenTo(now.element);
+}
+
+function unzoom() {
+  zooms = {};
+  return redraw();
+}
+
+/** A double click and the house show what matters, not what Plotly takes for the whole. */
+function configureFigure({ Icons }) {
+  const home = { name: "unzoom", title: "Reset axes", icon: Icons.home, click: unzoom };
+  return { ...CONFIG, doubleClick: false, modeBarButtons: [["zoom2d", "pan2d", home]] };
+}
+
+/** Keep what the user has zoomed to, and fit the other axes to it. */
+function noteZoom(event) {
+  const meaning = meanings(shown.history, shown.view);
+  const chosen = Object.keys(meaning).filter((axis) => `${axis}.range[0]` in event);
+  if (!chosen.length) return;
+  for (const axis of chosen) zooms[axis] = { range: [event[`${axis}.range[0]`], event[`${axis}.range[1]`]], meaning: meaning[axis] };
+  redraw();
+}
+
+function listenTo(element) {
+  if (listens) return;
+  listens = true;
+  element.on("plotly_relayout", noteZoom);
+  element.on("plotly_doubleclick", unzoom);
+  element.on("plotly_restyle", redraw); // a line that the legend hides takes its label along
+}
+
 /** Draw the history into `element` as the view asks. */
 export async function draw(element, history, view) {
-  await drawNext(element, (palette, page) => {
-    const lines = traces(history, view, palette);
-    return { lines, layout: layout(history, view, lines, palette, page) };
-  }, CONFIG);
+  shown = { element, history, view };
+  await redraw();
   element.dataset.drawn = history.run;
 }
 
@@ -70,8 +142,7 @@ export async function picture(element) {
 }
 
 /** Fit the figure to a width in pixels, such as that of paper; without one, to the page. */
-export async function fit(element, width) {
-  if (!element.data) return;
-  const size = width ? { autosize: false, width, height: 480 } : { autosize: true, width: null, height: null };
-  await (await plotly).relayout(element, size);
+export async function fit(width) {
+  paper = width ? { width, height: PAPER_HEIGHT_PX } : null;
+  await redraw();
 }

@@ -4,10 +4,12 @@ import { write } from "./dom.js";
 import * as format from "./format.js";
 import { isActive, states } from "./history.js";
 
+const isSmoothed = (model) => "smooth_loss" in model;
+
 const FIGURES = {
   epoch: (model) => `${format.epoch(model.epoch)} / ${format.count(model.config?.epochs)}`,
   step: (model) => `${format.count(model.step)} / ${format.short(model.total_steps)}`,
-  loss: (model) => format.loss(model.loss),
+  loss: (model) => format.loss(isSmoothed(model) ? model.smooth_loss : model.loss),
   accuracy: (model) => format.percent(model.accuracy),
   val_accuracy: (model) => format.percent(model.val_accuracy),
   test_accuracy: (model) => format.percent(model.test_accuracy),
@@ -23,10 +25,19 @@ export function overallState(each) {
   return "idle";
 }
 
-function showModel(name, model) {
+/** Say what the loss is: where the training curve ends, smoothed as it is. */
+function nameLoss(panel, model, smoothing) {
+  const stat = panel.querySelector("[data-figure='loss']").closest(".stat");
+  const images = format.count(smoothing);
+  write(stat.querySelector("dt"), isSmoothed(model) ? "Smoothed loss" : "Batch loss");
+  stat.title = isSmoothed(model) ? `Training loss, a moving average over ${images} images, as its curve shows it` : "Training loss of the latest batch, as its curve shows it while smoothing is off";
+}
+
+function showModel(name, model, smoothing) {
   const card = document.getElementById(name);
   const panel = card.querySelector(".live");
   panel.hidden = model.state === "idle";
+  nameLoss(panel, model, smoothing);
   for (const figure of panel.querySelectorAll("[data-figure]")) write(figure, FIGURES[figure.dataset.figure](model));
   panel.querySelector("progress").value = model.total_steps ? model.step / model.total_steps : 0;
   const badge = card.querySelector(".badge");
@@ -40,7 +51,7 @@ function showModel(name, model) {
 
 /** Show the figures of every model that has left idle. */
 export function showLive(history) {
-  for (const [name, model] of Object.entries(history.models)) showModel(name, model);
+  for (const [name, model] of Object.entries(history.models)) showModel(name, model, history.smoothing);
 }
 
 const SENTENCES = {

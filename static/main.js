@@ -76,17 +76,21 @@ function runAppeared() {
 /** What the figure, the verdict and the table show: a past run where one is open, else the latest. */
 const shown = () => past?.history ?? history;
 
+/** Return how large a gap between the models of a run chance may make, as a fraction of accuracy; null while nobody knows. */
+const noiseOf = ({ run }) => (comparison?.run === run ? (comparison.verdict.accuracy.noise ?? null) : null);
+
 async function drawChart() {
   const run = shown();
   document.getElementById("empty").hidden = hasPoints(run);
   try {
-    if (hasPoints(run)) await draw(chart, run, { ...view(), imagesPerEpoch: server.images.train, overlays });
+    if (hasPoints(run)) await draw(chart, run, { ...view(), imagesPerEpoch: server.images.train, overlays, noise: noiseOf(run) });
   } catch (error) {
     showProblem("chart", `The curves cannot be drawn: ${error.message}.`);
   }
 }
 
 async function refreshComparison() {
+  const before = noiseOf(shown());
   try {
     comparison = await api.fetchComparison(view().axis, past?.history.run);
     showProblem("comparison", "");
@@ -100,6 +104,7 @@ async function refreshComparison() {
   showTable(comparison.rows);
   showNotes(comparison.run, comparison.notes, shown().paired?.text ?? "");
   showSecrets();
+  if (noiseOf(shown()) !== before) await drawChart();
 }
 
 /** Ask who will win before anything tells, where that is wanted; the title tells too. */
@@ -119,11 +124,12 @@ async function refreshConfig() {
 
 async function refresh() {
   if (server.status === "loading" || server.boot !== history.boot) await refreshConfig();
-  const answer = await api.fetchMetrics(history);
+  const { smoothing } = view();
+  const answer = await api.fetchMetrics(history, smoothing);
   const isNews = answer.reset || Object.keys(answer.models).length > 0;
   const isNewRun = answer.run !== history.run;
   const wasActive = anyActive(history) && !isNewRun;
-  history = merge(history, answer);
+  history = { ...merge(history, answer), smoothing };
   showConnected();
   showProblem("saving", answer.problem ?? "");
   showOverall(history, server.status, answer.repeat);
@@ -154,9 +160,30 @@ function closePast() {
   showPast();
 }
 
+/** Return the history of a past run, smoothed as the slider says. */
+async function fetchPast(id) {
+  const { smoothing } = view();
+  return { ...merge(NO_HISTORY, await api.fetchRun(id, smoothing)), smoothing };
+}
+
+/** Ask again for all that is shown, smoothed as the slider says now. */
+async function smoothAnew() {
+  askNow();
+  try {
+    const opened = past;
+    const known = opened && await fetchPast(opened.history.run);
+    if (opened && past === opened) past = { ...opened, history: known };
+    await overlay(overlays.map(({ run, title }) => ({ id: run, title })));
+    showLive(shown());
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    showProblem("chart", `The curves cannot be smoothed anew: ${error.message}.`);
+  }
+}
+
 /** Put a past run in the place of the latest, until the user goes back or another starts. */
 async function openPast({ id, title }) {
-  past = { title, history: merge(NO_HISTORY, await api.fetchRun(id)) };
+  past = { title, history: await fetchPast(id) };
   document.body.classList.add("has-run");
   showPast();
   showSummaries(Object.fromEntries(models.map((model) => [model, past.history.models[model].config])));
@@ -181,8 +208,9 @@ async function backToLatest() {
 
 /** Lay past runs behind the curves. */
 async function overlay(wanted) {
-  const known = Object.fromEntries(overlays.map((one) => [one.run, one]));
-  overlays = await Promise.all(wanted.map(async ({ id, title }) => known[id] ?? { ...(await api.fetchRun(id)), title }));
+  const { smoothing } = view();
+  const known = Object.fromEntries(overlays.filter((one) => one.smoothing === smoothing).map((one) => [one.run, one]));
+  overlays = await Promise.all(wanted.map(async ({ id, title }) => known[id] ?? { ...(await api.fetchRun(id, smoothing)), title, smoothing }));
   await drawChart();
 }
 
@@ -285,10 +313,10 @@ connectNotify();
 connectShareButton(models);
 connectExport(() => history, () => picture(chart));
 connectThemeSwitch(document.getElementsByName("theme"));
-connectView((choice) => (choice === "axis" ? refreshComparison() : drawChart()));
+connectView((choice) => ({ axis: refreshComparison, smoothing: smoothAnew })[choice]?.() ?? drawChart());
 onThemeChange(drawChart);
-window.addEventListener("beforeprint", () => fit(chart, PAPER_PX));
-window.addEventListener("afterprint", () => fit(chart));
+window.addEventListener("beforeprint", () => fit(PAPER_PX));
+window.addEventListener("afterprint", () => fit());
 linked = connectAddress(models, {
   isLocked: () => anyActive(history),
   onLink: () => {

@@ -5,7 +5,8 @@ import { LOOKS } from "./traces.js";
 
 const MARKED = ["paused", "finished", "stopped", "failed", "steered", "forked"];
 const LINE_PX = 14; // a label's height and a letter's width, on the screen
-const LETTER_PX = 6;
+const LETTER_PX = 6.6;
+const MOST_ROWS = 4; // of labels above the figure; a mark for which there is no room has its line only
 const NEAR = 0.015; // of the axis: closer marks of one kind share a label
 
 /** Return each mark as {kind, x, detail, models}, those of both models at about the same place as one. */
@@ -35,35 +36,46 @@ function wording({ kind, detail, models }) {
   return models.length > 1 ? what : `${LOOKS[models[0]].title} ${what}`;
 }
 
-/** Return for each mark the row, 0 the topmost, in which its words run into no others, in a figure of so many pixels. */
-function stack(found, end, width) {
-  const placed = [];
-  for (const mark of found) {
-    const lines = wording(mark).split("<br>");
-    const reach = LETTER_PX * Math.max(...lines.map(({ length }) => length));
-    const x = (width * mark.x) / end;
-    const [from, to] = mark.x > end / 2 ? [x - reach, x] : [x, x + reach];
+/**
+ * Return for each mark its label {row, height, side} above a plot of so many pixels: `row`, 0 the lowest, is one in
+ * which its words run into no others, null where there is none. What was changed comes before what was paused.
+ */
+function stack(found, [from, to], width) {
+  const placed = found.map(() => ({ row: null, height: 0 }));
+  const order = [...found.keys()].sort((a, b) => (found[a].kind === "paused") - (found[b].kind === "paused"));
+  const isFree = ({ left, right, row, height }) => left >= 0 && right <= width
+    && !placed.some((other) => other.row !== null && left < other.right && other.left < right && row < other.row + other.height && other.row < row + height);
+  for (const index of order) {
+    if (found[index].x < from || found[index].x > to) continue;
+    const lines = wording(found[index]).split("<br>");
     const height = lines.length;
-    let row = 0;
-    while (placed.some((other) => from < other.to && other.from < to && row < other.row + other.height && other.row < row + height)) row += 1;
-    placed.push({ from, to, row, height });
+    const reach = LETTER_PX * Math.max(...lines.map(({ length }) => length));
+    const x = (width * (found[index].x - from)) / (to - from);
+    const sides = [{ side: "left", left: x, right: x + reach }, { side: "right", left: x - reach, right: x }];
+    if (x > width / 2) sides.reverse();
+    const rows = [...Array(MOST_ROWS - height + 1).keys()];
+    placed[index] = rows.flatMap((row) => sides.map((side) => ({ ...side, row, height }))).find(isFree) ?? placed[index];
   }
-  return placed.map(({ row }) => row);
+  return placed;
 }
 
-/** Return the marks as Plotly's shapes and annotations, for a figure of so many pixels across. */
-export function drawMarks(history, view, colours, width) {
+/**
+ * Return the marks as Plotly's shapes and annotations, above a plot of so many pixels across that shows `window` of x,
+ * and the height in pixels that their labels take. Without a window it is that of the whole run, as for the height.
+ */
+export function drawMarks(history, view, width, window = null, colours = {}) {
   const found = marks(history, view);
-  const end = Math.max(0, ...furthest(history, view));
-  const rows = stack(found, end, width);
+  const whole = [0, Math.max(0, ...furthest(history, view)) || 1];
+  const placed = stack(found, window ?? whole, width);
+  const shown = [...placed.keys()].filter((index) => placed[index].row !== null);
   return {
+    height: LINE_PX * Math.max(0, ...stack(found, whole, width).filter(({ row }) => row !== null).map(({ row, height }) => row + height)),
     shapes: found.map(({ x }) => ({
       type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", layer: "below", line: { color: colours.faint, width: 1, dash: "1px,3px" },
     })),
-    annotations: found.map(({ x }, index) => ({
-      x, y: 1, yref: "paper", yanchor: "top", yshift: -LINE_PX * rows[index], showarrow: false, bgcolor: colours.surface, borderpad: 0,
-      ...(x > end / 2 ? { xanchor: "right", align: "right", xshift: -3 } : { xanchor: "left", align: "left", xshift: 3 }),
-      text: wording(found[index]), font: { size: 11, color: colours.faint },
+    annotations: shown.map((index) => ({
+      x: found[index].x, y: 1, yref: "paper", yanchor: "bottom", yshift: LINE_PX * placed[index].row, showarrow: false, borderpad: 0,
+      xanchor: placed[index].side, align: placed[index].side, text: wording(found[index]), font: { size: 11, color: colours.faint },
     })),
   };
 }

@@ -1,24 +1,29 @@
 /** Past runs laid behind the curves: thin dotted lines in the models' colours. Pure. */
 
-import { AXES } from "./axes.js";
-import { pick, smooth, thin } from "./series.js";
+import { edges } from "./edges.js";
+import { placeable } from "./fit.js";
+import { pick, thin } from "./series.js";
 
+const NARROW_LETTERS = 15;
 const MOST_POINTS = 300; // a trace: they stand in the background
 const DASHES = ["dot", "dashdot", "longdash", "longdashdot"]; // tells up to four runs apart without colour
 
-function line(model, name, quantity, yaxis, view, look) {
-  const points = model.points;
-  const x = AXES[view.x].of(points, view.imagesPerEpoch);
-  const y = view.smoothing ? smooth(points.epoch, points[quantity], view.smoothing / view.imagesPerEpoch) : points[quantity];
+function lines({ training }, name, quantity, yaxis, windows, look) {
+  const [x, y] = [training.x, training[quantity]];
   const indices = thin(y, MOST_POINTS);
-  return { type: "scatter", mode: "lines", x: pick(x, indices), y: pick(y, indices), yaxis, hoverinfo: "skip", connectgaps: false, ...look, uid: `${look.legendgroup}-${name}-${quantity}` };
+  const uid = `${look.legendgroup}-${name}-${quantity}`;
+  const line = { type: "scatter", mode: "lines", x: pick(x, indices), y: pick(y, indices).map((value) => placeable(value, windows[quantity])), yaxis, hoverinfo: "skip", connectgaps: false, ...look, uid };
+  return [line, { ...edges(line, windows[quantity], windows.x, { color: look.line.color }), opacity: look.opacity, uid: `${uid}-edges` }];
 }
 
-/** Return the lines of `overlays` [{run, title, models}], for the figure's view and colours. */
-export function overlayTraces(overlays, view, colours) {
-  return overlays.flatMap(({ run, title, models }, index) =>
-    Object.entries(models).flatMap(([name, model], which) => {
-      const look = { line: { color: colours[name], width: 1.2, dash: DASHES[index % DASHES.length] }, opacity: 0.65, legendgroup: `overlay-${run}`, name: title };
-      return [line(model, name, "loss", "y", view, { ...look, showlegend: which === 0 }), line(model, name, "accuracy", "y2", view, { ...look, showlegend: false })];
+/** Return a run's title as the legend has room for it. */
+export const legendTitle = (title, narrow) => (narrow && title.length > NARROW_LETTERS ? `${title.slice(0, NARROW_LETTERS - 1)}…` : title);
+
+/** Return the lines of `overlays` [{run, title, curves}] for the windows that the figure shows and the theme's colours. */
+export function overlayTraces(overlays, windows, colours, narrow) {
+  return overlays.flatMap(({ run, title, curves }, index) =>
+    Object.entries(curves).flatMap(([name, curve], which) => {
+      const look = { line: { color: colours[name], width: 1.2, dash: DASHES[index % DASHES.length] }, opacity: 0.65, legendgroup: `overlay-${run}`, name: legendTitle(title, narrow) };
+      return [...lines(curve, name, "loss", "y", windows, { ...look, showlegend: which === 0 }), ...lines(curve, name, "accuracy", "y2", windows, { ...look, showlegend: false })];
     }));
 }

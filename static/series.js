@@ -48,23 +48,3 @@ export function bound(series, name, limit) {
   const values = series[name] ?? [];
   return values.length > limit ? pickAll(series, thin(values, limit / 2)) : series;
 }
-
-/**
- * Return the debiased exponential moving average of `values`, null where they are null.
- *
- * `span` and `positions` share one unit. Given in epochs, that is in images, two batch
- * sizes are smoothed alike, and uneven gaps count for what they are.
- */
-export function smooth(positions, values, span) {
-  let mean = 0;
-  let weight = 0;
-  let previous = 0;
-  return values.map((value, index) => {
-    if (value === null) return null;
-    const kept = Math.exp((previous - positions[index]) / span);
-    previous = positions[index];
-    mean = kept * mean + (1 - kept) * value;
-    weight = kept * weight + (1 - kept);
-    return weight > 0 ? mean / weight : value;
-  });
-}

@@ -4,20 +4,20 @@ import * as format from "./format.js";
 import { recall, remember } from "./memory.js";
 
 const KEY = "view";
-const SMOOTHING_IMAGES = [0, 275, 550, 1375, 2750, 5500, 11000, 27500]; // by the slider's position
 
 const controls = () => [...document.querySelectorAll("[data-view]")];
+const slider = () => document.querySelector("[data-view='smoothing']");
 
 function read(control) {
   if (control.type === "checkbox") return control.checked;
   return control.type === "range" ? Number(control.value) : control.value;
 }
 
-/** Return the choices: {layout, x, log, smoothing (in images), axis}. */
+/** Return the choices: {layout, x, log, whole, smoothing (in images), axis}. */
 export function view() {
   const chosen = controls().filter((control) => control.type !== "radio" || control.checked);
   const choices = Object.fromEntries(chosen.map((control) => [control.dataset.view, read(control)]));
-  return { ...choices, smoothing: SMOOTHING_IMAGES[choices.smoothing] };
+  return { ...choices, smoothing: JSON.parse(slider().dataset.images)[choices.smoothing] };
 }
 
 function restore(control, value) {
@@ -31,7 +31,7 @@ function describeSmoothing() {
   const { smoothing } = view();
   const text = smoothing ? `${format.count(smoothing)} images` : "off";
   document.getElementById("smoothing-images").textContent = text;
-  document.querySelector("[data-view='smoothing']").setAttribute("aria-valuetext", text);
+  slider().setAttribute("aria-valuetext", text);
 }
 
 /** Restore what was chosen last time; from then on `onChange` receives the name of each choice that changes. */

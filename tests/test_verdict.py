@@ -70,6 +70,7 @@ def test_leader_in_accuracy_and_loss_is_told_at_equal_epochs() -> None:
         "at": 2,
         "model1": 0.90,
         "model2": 0.88,
+        "noise": pytest.approx(0.01226, rel=1e-3),
         "within_noise": False,
         "text": "Model 1 leads by 2.0 points",
     }

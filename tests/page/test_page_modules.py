@@ -22,20 +22,11 @@ def test_thinning_keeps_ends_and_every_spike(modules: Page) -> None:
         ("m.append({a: [1]}, {a: [2, 3]})", {"a": [1, 2, 3]}),
         ("m.append({}, {a: [2]})", {"a": [2]}),
         ("m.pick([5, 6, 7], [0, 2])", [5, 7]),
-        ("m.smooth([0.1, 0.2, 0.3], [2, 2, 2], 0.05).map((v) => +v.toFixed(9))", [2, 2, 2]),
-        ("m.smooth([0.1, 0.2], [null, 4], 0.05)", [None, 4]),
         ("m.bound({a: [1, 2, 3, 4, 5, 6, 7, 8, 9]}, 'a', 8).a.length <= 4", True),
     ],
 )
 def test_series_functions_return_what_they_say(modules: Page, expression: str, expected: object) -> None:
     assert run_in(modules, "series", expression) == expected
-
-
-def test_smoothing_is_equal_in_images_for_two_batch_sizes(modules: Page) -> None:
-    curve = "(n) => Array.from({length: n}, (_, i) => (i + 1) / n)"
-    ends = run_in(modules, "series", f"[100, 1000].map((n) => m.smooth(({curve})(n), ({curve})(n), 0.1).at(-1))")
-    assert isinstance(ends, list)
-    assert ends[0] == pytest.approx(ends[1], abs=0.01)
 
 
 def test_a_reset_replaces_the_history_and_a_delta_extends_it(modules: Page) -> None:

@@ -1,0 +1,507 @@
+"""The figure: that its lines are true, that the winner is seen in it, and that nothing lies over anything else."""
+
+import math
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import (
+    COUNT_POINTS,
+    PATIENCE_MS,
+    Faults,
+    Server,
+    ask,
+    choose,
+    lines,
+    run_in,
+    set_quick_models,
+    start,
+    stop_training,
+    train_to_the_end,
+    wait_for,
+)
+from playwright.sync_api import Browser, Page, Route, expect
+from recorded_runs import put
+
+from config import MODEL_NAMES
+
+IMAGES = 55_000
+WINDOW = 2_750
+OPTIMIZER, DROPOUT, EARLY = "20260101-000000-aaaa", "20260102-000000-aaaa", "20260103-000000-aaaa"
+
+
+def look(page: Page, expression: str) -> Any:
+    """Return what an expression about the figure's `data`, `layout` and `full` layout gives."""
+    return page.evaluate(f"(({{data, layout, _fullLayout: full}}) => {expression})(document.querySelector('#chart'))")
+
+
+def look_until(page: Page, condition: str, known: object = None) -> None:
+    """Return once a condition on the figure holds; in it `known` stands for a value."""
+    figure = "document.querySelector('#chart')"
+    page.wait_for_function(
+        f"(known) => {figure}.data && (({{data, layout, _fullLayout: full}}) => {condition})({figure})", arg=known
+    )
+
+
+# The lines are true
+
+
+def losses_of(server: Server, run: str, model: str) -> list[tuple[float, float]]:
+    """Return (epoch, loss) of every step that is on the disk."""
+    database = sqlite3.connect(f"file:{server.runs_dir / 'history.sqlite'}?mode=ro", uri=True)
+    query = "SELECT epoch, loss FROM points WHERE run = ? AND model = ? ORDER BY step"
+    rows = database.execute(query, (run, model)).fetchall()
+    database.close()
+    return rows
+
+
+def averages(points: list[tuple[float, float]], window: int) -> dict[str, float]:
+    """Return the debiased moving average of all losses by its definition, by the epoch as the page knows it."""
+    found, total, before = {}, 0.0, 0.0
+    for epoch, loss in points:
+        share = -math.expm1(-(epoch - before) * IMAGES / window)
+        total += share * (loss - total)
+        found[f"{epoch:.6g}"] = total / -math.expm1(-epoch * IMAGES / window)
+        before = epoch
+    return found
+
+
+def check_lines(page: Page, server: Server, run: str, window: int = WINDOW, least: int = 100) -> None:
+    drawn = lines(page)
+    for model in MODEL_NAMES:
+        expected = averages(losses_of(server, run, model), window)
+        line = drawn[f"{model}-loss"]
+        assert len(line["x"]) > least
+        wrong = [
+            (x, y, expected[f"{x:.6g}"])
+            for x, y in zip(line["x"], line["y"], strict=True)
+            if abs(y / expected[f"{x:.6g}"] - 1) > 0.01
+        ]
+        assert wrong == []
+
+
+def test_the_training_line_is_the_average_of_all_batches_live_after_a_reload_and_of_a_past_run(
+    page: Page, server: Server
+) -> None:
+    configs = {
+        name: {"kernels": [4], "batch_size": size, "epochs": 3}
+        for name, size in zip(MODEL_NAMES, (16, 64), strict=True)
+    }
+    stop_training(page)
+    run = page.request.post("/api/start", data=configs).json()["run"]
+    page.wait_for_function(COUNT_POINTS, arg=200)
+    with page.expect_response(re.compile("api/metrics")):
+        pass  # a delta has been drawn behind the first answer
+    page.wait_for_function(COUNT_POINTS, arg=300)
+    drawn = lines(page)["model1-loss"]["x"][-1]
+    wait_for(lambda: losses_of(server, run, "model1")[-1][0] > drawn, "points on the disk")
+    check_lines(page, server, run)
+    wait_for(
+        lambda: not {"idle", "running"} & {m["state"] for m in ask(page, "metrics")["models"].values()}, "end", 300
+    )
+    page.reload()
+    expect(page.locator("#state")).to_have_text("Finished")
+    page.wait_for_selector("#chart[data-drawn]")
+    check_lines(page, server, run)
+    slider = page.get_by_role("slider", name="Smoothing")
+    before = look(page, "data.find(({uid}) => uid === 'model1-loss').y.at(-1)")
+    slider.fill("7")
+    look_until(page, "data.find(({uid}) => uid === 'model1-loss').y.at(-1) !== known", before)
+    check_lines(page, server, run, 27_500)
+    slider.fill("4")
+    train_to_the_end(page, {name: {"kernels": [4], "batch_size": 4096, "epochs": 1} for name in MODEL_NAMES})
+    page.click("#tab-history")
+    page.locator(f"tr[data-run='{run}']").get_by_role("button", name="Open").click()
+    page.wait_for_selector(f"#chart[data-drawn='{run}']")
+    check_lines(page, server, run)
+
+
+def test_the_card_shows_the_loss_where_its_curve_ends(finished: Page) -> None:
+    for model in MODEL_NAMES:
+        stat = finished.locator(f"#{model} .stat", has=finished.locator("[data-figure='loss']"))
+        expect(stat.locator("dt")).to_have_text("Smoothed loss")
+        expect(stat).to_have_attribute("title", re.compile("moving average over 2,750 images"))
+        expect(stat.locator("dd")).to_have_text(f"{lines(finished)[f'{model}-loss']['y'][-1]:.3f}")
+    finished.get_by_role("slider", name="Smoothing").fill("0")
+    for model in MODEL_NAMES:
+        stat = finished.locator(f"#{model} .stat", has=finished.locator("[data-figure='loss']"))
+        expect(stat.locator("dt")).to_have_text("Batch loss")
+        expect(stat.locator("dd")).to_have_text(f"{ask(finished, 'metrics')['models'][model]['loss']:.3f}")
+
+
+# What is seen, in the figures of recorded runs
+
+
+@pytest.fixture(scope="module")
+def recorded(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose history holds recorded runs."""
+    runs = tmp_path_factory.mktemp("recorded")
+    put("optimizer", runs, OPTIMIZER)
+    put("dropout", runs, DROPOUT)
+    put("optimizer", runs, EARLY, epochs=0.3, state="stopped")
+    server = Server(data_dir, runs)
+    server.start()
+    yield server
+    server.stop()
+
+
+class Shown:
+    """A page on which a recorded run seems to be the latest; `alter` may change what the server says of it."""
+
+    def __init__(self, page: Page, run: str) -> None:
+        self.page = page
+        self.run = run
+        self.alter = lambda answer: None
+
+    def answer_metrics(self, route: Route) -> None:
+        smoothing = re.search(r"smoothing=(\d+)", route.request.url)
+        assert smoothing
+        answer = ask(self.page, f"runs/{self.run}?smoothing={smoothing[1]}") | {"paired": {"text": ""}}
+        self.alter(answer)
+        route.fulfill(json=answer)
+
+    def answer_comparison(self, route: Route) -> None:
+        route.fulfill(json=self.page.request.get(f"{route.request.url}&run={self.run}").json())
+
+    def open(self, width: int = 1280, height: int = 800) -> Page:
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.goto("/")
+        self.page.wait_for_selector("#chart[data-drawn]")
+        look_until(self.page, "layout.shapes.some(({type}) => type === 'rect')")
+        return self.page
+
+
+@pytest.fixture
+def shown(browser: Browser, recorded: Server, faults: Faults) -> Iterator[Shown]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=recorded.url)
+    context.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    page = context.new_page()
+    faults.watch(page, recorded.url)
+    shown = Shown(page, OPTIMIZER)
+    page.route("**/api/metrics*", shown.answer_metrics)
+    page.route("**/api/comparison*", shown.answer_comparison)
+    yield shown
+    page.unroute_all(behavior="ignoreErrors")
+    context.close()
+
+
+def point_px(page: Page) -> float:
+    """Return how many pixels high a tenth of a point of accuracy is."""
+    return float(look(page, "full.yaxis2.l2p(0.8) - full.yaxis2.l2p(0.801)"))
+
+
+def window(page: Page, axis: str) -> list[float]:
+    return list(look(page, f"full.{axis}.range"))
+
+
+@pytest.mark.parametrize("run", [OPTIMIZER, DROPOUT])
+def test_a_tenth_of_a_point_between_the_ends_is_a_pixel(shown: Shown, run: str) -> None:
+    shown.run = run
+    page = shown.open()
+    ends = [model["evaluations"]["accuracy"][-1] for model in ask(page, f"runs/{run}")["models"].values()]
+    place = "data.find(({uid}) => uid === `${name}-validation-accuracy`).y.at(-1)"
+    pixels = look(page, f"['model1', 'model2'].map((name) => full.yaxis2._offset + full.yaxis2.l2p({place}))")
+    panel = look(page, "[full.yaxis2._offset, full.yaxis2._offset + full.yaxis2._length]")
+    assert all(panel[0] <= pixel <= panel[1] for pixel in pixels)
+    assert abs(pixels[0] - pixels[1]) >= 1000 * abs(ends[0] - ends[1])
+
+
+def test_so_it_is_for_a_run_opened_from_the_history(shown: Shown) -> None:
+    page = shown.open()
+    page.click("#tab-history")
+    page.locator(f"tr[data-run='{DROPOUT}']").get_by_role("button", name="Open").click()
+    page.wait_for_selector(f"#chart[data-drawn='{DROPOUT}']")
+    assert point_px(page) >= 1
+
+
+def test_the_first_tenth_leaves_the_window_in_marks_and_the_whole_range_shows_it(shown: Shown) -> None:
+    page = shown.open()
+    assert window(page, "yaxis")[1] < 1
+    drawn = lines(page)
+    for model in MODEL_NAMES:
+        for line in ("loss", "accuracy", "validation-loss"):
+            assert drawn[f"{model}-{line}-edges"]["x"], f"{line} of {model} ends in nothing"
+    high = window(page, "yaxis")[1]
+    assert set(drawn["model1-loss-edges"]["y"]) <= set(window(page, "yaxis"))
+    page.get_by_label("Whole range").check()
+    look_until(page, "full.yaxis.range[1] > 2 * known", high)
+    whole = lines(page)
+    for model in MODEL_NAMES:
+        for axis, names in {
+            "yaxis": ("loss", "raw-loss", "validation-loss"),
+            "yaxis2": ("accuracy", "raw-accuracy"),
+        }.items():
+            low, high = window(page, axis)
+            assert all(low <= y <= high for name in names for y in whole[f"{model}-{name}"]["y"])
+        assert not whole[f"{model}-loss-edges"]["x"]
+
+
+def zoom_x(page: Page, start: float, end: float) -> None:
+    box = page.locator("#chart .nsewdrag").first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * start, box["y"] + box["height"] * 0.5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * end, box["y"] + box["height"] * 0.5, steps=4)
+    page.mouse.up()
+
+
+def visible(page: Page, line: str) -> list[float]:
+    low, high = window(page, "xaxis")
+    found = lines(page)[line]
+    return [y for x, y in zip(found["x"], found["y"], strict=True) if low <= x <= high]
+
+
+def test_a_zoom_along_x_refits_y_unless_y_was_zoomed_by_hand(shown: Shown) -> None:
+    page = shown.open()
+    before = {axis: window(page, axis) for axis in ("yaxis", "yaxis2", "yaxis3")}
+    zoom_x(page, 0.005, 0.06)  # the very start
+    look_until(page, "full.yaxis.range[1] > known", before["yaxis"][1])
+    low, high = window(page, "yaxis")
+    for model in MODEL_NAMES:
+        assert all(low <= y <= high for y in visible(page, f"{model}-loss"))
+    page.locator("#chart .nsewdrag").first.dblclick()
+    look_until(page, "full.yaxis.range[1] === known", before["yaxis"][1])
+    box = page.locator("#chart .nsdrag").first.bounding_box()  # the axis of the loss
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 + 20, steps=4)
+    page.mouse.up()
+    look_until(page, "full.yaxis.range[1] !== known", before["yaxis"][1])
+    chosen = window(page, "yaxis")
+    zoom_x(page, 0.6, 0.9)
+    look_until(page, "full.yaxis2.range[0] !== known", before["yaxis2"][0])
+    assert window(page, "yaxis") == chosen
+    assert window(page, "yaxis2")[0] > before["yaxis2"][0]
+    choose(page, "x", "images")
+    look_until(page, "full.xaxis.range[0] === 0")
+
+
+def break_down(answer: dict[str, Any]) -> None:
+    """Let model 2 diverge after its first epoch, as far as numbers go."""
+    model = answer["models"]["model2"]
+    model["state"] = "failed"
+    count = sum(epoch <= 1.1 for epoch in model["points"]["epoch"])
+    for name, column in model["points"].items():
+        model["points"][name] = column[:count]
+    for name in ("loss", "smooth_loss"):
+        model["points"][name][-5:] = [30.0, 5e6, 4e19, 1e31, None]
+    for name, column in model["evaluations"].items():
+        model["evaluations"][name] = column[:2]
+
+
+def sit_still(answer: dict[str, Any]) -> None:
+    """Let model 2 guess for ever."""
+    model = answer["models"]["model2"]
+    for name, value in (("loss", 2.303), ("accuracy", 0.1), ("smooth_loss", 2.303), ("smooth_accuracy", 0.1)):
+        model["points"][name] = [value] * len(model["points"]["step"])
+    for name, value in (("loss", 2.303), ("accuracy", 0.1)):
+        model["evaluations"][name] = [value] * len(model["evaluations"]["step"])
+
+
+@pytest.mark.parametrize("alter", [break_down, sit_still])
+def test_a_model_that_is_lost_does_not_squeeze_the_other_and_is_marked(shown: Shown, alter: Any) -> None:
+    shown.alter = alter
+    page = shown.open()
+    assert point_px(page) >= 1
+    assert window(page, "yaxis")[1] < 1
+    drawn = lines(page)
+    for line in ("loss", "validation-loss", "validation-accuracy"):
+        assert drawn[f"model2-{line}-edges"]["x"]
+    texts = look(page, "layout.annotations.map(({text}) => text)")
+    assert any(text.startswith("◆") and text.endswith("↓") for text in texts)
+    page.get_by_label("Whole range").check()
+    look_until(page, "full.yaxis.range[1] > 2")
+    page.get_by_label("Log loss").check()
+    look_until(page, "full.yaxis.type === 'log'")
+
+
+def test_an_overlay_is_smoothed_like_a_run_of_its_own(shown: Shown) -> None:
+    page = shown.open()
+    page.click("#tab-history")
+    page.locator(f"tr[data-run='{EARLY}'] input[type=checkbox]").check()
+    for position, smoothing in ((4, WINDOW), (6, 11_000)):
+        page.get_by_role("slider", name="Smoothing").fill(str(position))
+        points = ask(page, f"runs/{EARLY}?smoothing={smoothing}")["models"]["model1"]["points"]
+        end = f"data.find(({{uid}}) => uid === 'overlay-{EARLY}-model1-loss')?.y.at(-1) === known"
+        look_until(page, end, points["smooth_loss"][-1])
+        drawn = lines(page)[f"overlay-{EARLY}-model1-loss"]
+        assert set(zip(drawn["x"], drawn["y"], strict=True)) <= set(
+            zip(points["epoch"], points["smooth_loss"], strict=True)
+        )
+
+
+def test_a_diverged_overlay_leaves_the_window_as_it_is(shown: Shown) -> None:
+    page = shown.open()
+    before = [window(page, axis) for axis in ("yaxis", "yaxis2")]
+
+    def diverge(route: Route) -> None:
+        answer = route.fetch().json()
+        for model in answer["models"].values():
+            model["points"]["smooth_loss"] = [1e31] * len(model["points"]["step"])
+        route.fulfill(json=answer)
+
+    page.route(f"**/api/runs/{EARLY}*", diverge)
+    page.click("#tab-history")
+    page.locator(f"tr[data-run='{EARLY}'] input[type=checkbox]").check()
+    look_until(page, "data.some(({uid}) => uid.startsWith('overlay-'))")
+    assert [window(page, axis) for axis in ("yaxis", "yaxis2")] == before
+    assert lines(page)[f"overlay-{EARLY}-model1-loss-edges"]["x"]
+
+
+# Labels
+
+
+BOXES = """() => {
+    const box = (element) => { const {left, top, right, bottom} = element.getBoundingClientRect(); return {left, top, right, bottom}; };
+    const chart = document.querySelector("#chart");
+    const {l, t, w, h} = chart._fullLayout._size;
+    const whole = box(chart);
+    return {
+        labels: [...chart.querySelectorAll(".annotation-text")].map((element) => ({text: element.textContent, ...box(element)})),
+        plot: {left: whole.left + l, top: whole.top + t, right: whole.left + l + w, bottom: whole.top + t + h}, chart: whole,
+    };
+}"""
+
+
+def overlap(one: dict[str, float], other: dict[str, float]) -> bool:
+    return (
+        one["left"] < other["right"] - 1
+        and other["left"] < one["right"] - 1
+        and one["top"] < other["bottom"] - 2
+        and other["top"] < one["bottom"] - 2
+    )
+
+
+def pause_often(answer: dict[str, Any]) -> None:
+    for number, model in enumerate(answer["models"].values()):
+        for at in (0.4, 0.5, 2.0, 2.1, 3.0):
+            event = {"kind": "paused", "step": 1, "epoch": at + number, "seconds": 100 * at, "detail": None}
+            for name, value in event.items():
+                model["events"][name].append(value)
+    event = {"kind": "forked", "step": 1, "epoch": 2.2, "seconds": 220.0, "detail": "from model 1: dropout 0.5 → 0.2"}
+    for name, value in event.items():
+        answer["models"]["model2"]["events"][name].append(value)
+
+
+def level(answer: dict[str, Any]) -> None:
+    """Let both models end at the same place."""
+    answer["models"]["model2"]["evaluations"] = answer["models"]["model1"]["evaluations"]
+
+
+@pytest.mark.parametrize("layout", ["stacked", "overlaid"])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("alter", [pause_often, level, sit_still])
+def test_labels_cover_no_data_nor_each_other_and_are_whole(shown: Shown, alter: Any, width: int, layout: str) -> None:
+    shown.alter = alter
+    page = shown.open(width, 844 if width < 600 else 800)
+    if layout == "overlaid":
+        choose(page, "layout", layout)
+        look_until(page, "full.yaxis2.overlaying === 'y'")
+    found = page.evaluate(BOXES)
+    texts = [label["text"] for label in found["labels"]]
+    assert sum(text.startswith(("●", "◆")) for text in texts) >= 4
+    for label in found["labels"]:
+        assert not overlap(label, found["plot"]), label
+        assert found["chart"]["left"] <= label["left"], label
+        assert label["right"] <= found["chart"]["right"], label
+        assert found["chart"]["top"] <= label["top"], label
+    for index, label in enumerate(found["labels"]):
+        for other in found["labels"][:index]:
+            assert not overlap(label, other), (label, other)
+
+
+def test_each_validation_curve_is_labelled_at_its_end_and_hidden_with_it(shown: Shown) -> None:
+    page = shown.open()
+    texts = "layout.annotations.map(({text}) => text).join(' ')"
+    for model, sign in zip(ask(page, f"runs/{OPTIMIZER}")["models"].values(), "●◆", strict=True):
+        accuracy, loss = model["evaluations"]["accuracy"][-1], model["evaluations"]["loss"][-1]
+        assert f"{sign} {100 * accuracy:.1f} %" in look(page, texts)
+        assert f"{sign} {loss:.3f}" in look(page, texts)
+    page.locator("#chart .legendtoggle").nth(2).click()  # validation of model 1
+    look_until(page, f"!{texts}.includes('● 0.')")
+    assert "◆ 0." in look(page, texts)
+
+
+def test_the_strip_fits_recent_gaps_and_has_a_band_of_noise(shown: Shown) -> None:
+    page = shown.open()
+    gaps = lines(page)["gap"]["y"]
+    low, high = window(page, "yaxis3")
+    assert high < gaps[0]  # of a quarter of the first epoch
+    assert max(gaps[2:]) <= high
+    noise = 100 * ask(page, f"comparison?axis=epochs&run={OPTIMIZER}")["verdict"]["accuracy"]["noise"]
+    band = look(page, "layout.shapes.find(({type}) => type === 'rect')")
+    assert [band["y0"], band["y1"]] == pytest.approx([-noise, noise])
+    assert low <= -noise
+    assert lines(page)["gap-edges"]["x"]
+    texts = look(page, "layout.annotations.map(({text}) => text)")
+    assert f"● +{gaps[-1]:.1f}" in texts
+
+
+def test_start_of_a_training_shows_all_that_there_is(shown: Shown) -> None:
+    shown.run = EARLY
+    page = shown.open()
+    for axis, line in (("yaxis", "loss"), ("yaxis2", "accuracy")):
+        low, high = window(page, axis)
+        for model in MODEL_NAMES:
+            drawn = lines(page)
+            recent = [y for x, y in zip(*(drawn[f"{model}-{line}"][axis] for axis in "xy"), strict=True) if x > 0.1]
+            assert all(low <= y <= high for y in recent)
+            assert low <= drawn[f"{model}-validation-{line}"]["y"][0] <= high
+
+
+def test_neither_model_is_drawn_wholly_over_the_other(shown: Shown) -> None:
+    page = shown.open()
+    found = look(page, "Object.fromEntries(data.map(({uid, line}, index) => [uid, {index, ...line}]))")
+    assert found["model1-loss"]["width"] > found["model2-loss"]["width"]
+    assert found["model1-validation-loss"]["dash"] != found["model2-validation-loss"]["dash"]
+    assert found["model2-raw-loss"]["index"] < found["model1-loss"]["index"] < found["model1-validation-loss"]["index"]
+
+
+# On the way
+
+
+def test_a_box_zoom_stays_while_points_arrive_and_the_house_ends_it(page: Page) -> None:
+    set_quick_models(page)
+    start(page)
+    page.wait_for_function(COUNT_POINTS, arg=50)
+    zoom_x(page, 0.2, 0.5)
+    zoomed = window(page, "xaxis")
+    end = "data.find(({uid}) => uid === 'model1-loss').x.at(-1)"
+    look_until(page, f"{end} > known", look(page, end))
+    assert window(page, "xaxis") == zoomed
+    page.hover("#chart")
+    page.locator("#chart .modebar-btn[data-title='Reset axes']").click()
+    look_until(page, "full.xaxis.range[0] === 0")
+
+
+# The pure functions
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [([50, 20], [50, 20]), ([20, 20], [20, 34]), ([-5, -9], [14, 0]), ([99, 99, 99], [72, 86, 100]), ([], [])],
+)
+def test_labels_are_spread_and_stay_inside(shown: Shown, wanted: list[int], expected: list[int]) -> None:
+    page = shown.open()
+    assert run_in(page, "labels", f"m.spread({wanted}, 0, 100)") == expected
+
+
+@pytest.mark.parametrize(
+    ("ys", "expected"),
+    [
+        ("[3, 1, 0.5]", [[1], "triangle-up"]),  # comes in from above
+        ("[0.5, 1, -1]", [[1.5], "triangle-down"]),
+        ("[5, 5, 5]", [[2], "triangle-up"]),  # never inside: at its end
+        ("[1, null, 3]", [[2], "triangle-up"]),
+        ("[1, 1, 1]", [[], None]),
+    ],
+)
+def test_a_line_that_leaves_is_marked_where_it_does(shown: Shown, ys: str, expected: list[Any]) -> None:
+    page = shown.open()
+    found = run_in(page, "edges", f"m.edgeMarks([0, 1, 2], {ys}, [0, 1], [0, 2])")
+    assert [found["x"], found["symbols"][0] if found["symbols"] else None] == expected
