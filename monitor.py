@@ -384,7 +384,7 @@ class Monitor:
             finished=finished,
         )
         self.store.record(run, metrics, configs, self._machine.environment(), series)
-        log.info("run %s: %s", run, "started" if checkpoints is None else "resumed")
+        log.info("run %s: %s", run, "started" if checkpoints is None else "goes on from checkpoints")
         comparison.start()
         self._past.clear()  # a resumed run's checkpoints will change
         self._comparison = comparison

@@ -5,7 +5,8 @@ else; every other place shows this statement or a part of it. CASES is the table
 
 What the words promise: "leads" is what was measured so far; "more than chance" stands only where McNemar's test on the
 test images finds it, and speaks of these two networks; "better" and "due to" stand only where repeats claim a winner,
-since one pair never shows a cause. A lead while the models train is looked at many times, so no word calls it settled.
+since one pair never shows a cause. A lead while the models train is looked at many times, so no word calls it settled:
+its gap and the noise of one look stand side by side (benchmarks/claims.py measures how often equal models show one).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -58,8 +59,10 @@ class Case:
     """What is known of two models.
 
     states, epochs: by model; differing: the settings in which they differ, of a fork the one that it changed; steered:
-    the learning rates, in their order, of each model whose rate was changed on the way; forked: what a fork changed,
-    such as "dropout 0.5 → 0.2"; repeats: what repeats.result tells of a series with the same settings, or None.
+    the learning rates, in their order, of each model whose rate was changed on the way; held: how each model went on
+    whose schedule had come to its end, such as "for 1 more epoch: cosine schedule over, learning rate stays 1e-05";
+    forked: what a fork changed, such as "dropout 0.5 → 0.2"; repeats: what repeats.result tells of a series with the
+    same settings, or None.
     """
 
     states: Mapping[str, str]
@@ -68,6 +71,7 @@ class Case:
     tested: McNemar | None = None
     differing: Sequence[str] = ()
     steered: Mapping[str, Sequence[float]] | None = None
+    held: Mapping[str, str] | None = None
     forked: str | None = None
     repeats: Mapping[str, Any] | None = None
 
@@ -82,12 +86,13 @@ class Case:
     @property
     def causes(self) -> int:
         """Return how many things differ, any of which may be why the models do not do alike."""
-        return (1 if self.forked else len(self.differing)) + len(self.steered or {})
+        went_on_alike = len({(self.held or {}).get(model) for model in self.states}) == 1
+        return (1 if self.forked else len(self.differing)) + len(self.steered or {}) + (not went_on_alike)
 
     @property
     def is_as_set(self) -> bool:
         """Return whether both models have trained from the start as they are set, as the pairs of a series do."""
-        return not self.forked and not self.steered
+        return not self.forked and not self.steered and not self.held
 
     @property
     def pairs(self) -> int:
@@ -139,6 +144,7 @@ def say_differences(case: Case) -> str:
     for model, (first, *others) in (case.steered or {}).items():
         rates = ", then to ".join(f"{rate:g}" for rate in others)
         facts.append(f"{label(model)}'s learning rate was changed on the way, from {first:g} to {rates}.")
+    facts += [f"{label(model)} went on {how}." for model, how in (case.held or {}).items()]
     return " ".join(facts)
 
 
@@ -178,10 +184,13 @@ def _say_claim(case: Case) -> Statement:
 
 def _say_pair(case: Case) -> str:
     """Return how the pair that is shown stands beside what the repeats claim."""
-    ahead, gap = (case.tested.ahead, case.tested.gap) if case.tested else (case.lead and case.lead.leader, None)
+    so_far = " so far" if case.is_live else ""
+    if case.tested:
+        ahead, shown = case.tested.leader, f" by {_points(case.tested.gap, 2)}"
+    else:
+        ahead, shown = case.lead.leader if case.lead and not case.lead.is_within_noise else None, so_far
     if ahead is None:
-        return ""
-    shown = f" by {_points(gap, 2)}" if gap is not None else ""
+        return f"This pair is too close to call{so_far}."
     if ahead == case.claim:
         return f"This pair goes the same way{shown}."
     return f"This pair goes the other way{shown}, as single pairs may."
@@ -209,14 +218,15 @@ def _say_lead(case: Case) -> Statement:
     assert lead is not None
     so_far = " so far" if case.is_live else ""
     place = f"at equal {'FLOPs' if lead.axis == 'flops' else lead.axis}"
-    band = f"the noise of the validation images (±{_points(lead.noise)}{'' if lead.known else ' at most'})"
+    size = f"±{_points(lead.noise)}{'' if lead.known else ' at most'}"
     if lead.leader is None:
         first = f"Too close to call{so_far}: neither leads {place}."
     elif lead.is_within_noise:
-        inside = f"within {band}"
+        inside = f"within the noise of the validation images ({size})"
         first = f"Too close to call{so_far}: {_lower(lead.leader)} leads by {_points(lead.gap)} {place}, {inside}."
     else:
-        first = f"{label(lead.leader)} leads by {_points(lead.gap)}{so_far} {place}, more than {band}."
+        noise = f"noise of the validation images {size}"
+        first = f"{label(lead.leader)} leads by {_points(lead.gap)}{so_far} {place} ({noise})."
     leader = None if lead.is_within_noise else lead.leader
     if case.is_live:
         pairs = _say_repeats(case)
