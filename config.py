@@ -310,14 +310,17 @@ def differing_fields(config1: ModelConfig, config2: ModelConfig) -> list[str]:
 def differing_settings(settings1: Mapping[str, Any], settings2: Mapping[str, Any]) -> list[str]:
     """Return the names of the settings, as JSON holds them, in which two models differ, in their order.
 
-    The kernel sizes of layers that only one of them has follow from its kernels: they are no setting of their own.
-    difference.js counts in the same way.
+    The kernel sizes of layers that only one of them has follow from its kernels: they are no setting of their own. Nor
+    is a momentum that neither model's optimizer has. difference.js counts in the same way.
     """
     differing = [name for name in {**settings1, **settings2} if settings1.get(name) != settings2.get(name)]
     sizes1, sizes2 = (settings.get("kernel_sizes") or [] for settings in (settings1, settings2))
     shared = min(len(sizes1), len(sizes2))
     follows = len(sizes1) != len(sizes2) and sizes1[:shared] == sizes2[:shared]
-    return [name for name in differing if not (follows and name == "kernel_sizes")]
+    idle = {"kernel_sizes"} if follows else set()
+    if "sgd" not in (settings1.get("optimizer"), settings2.get("optimizer")):
+        idle.add("momentum")
+    return [name for name in differing if name not in idle]
 
 
 class Preset(BaseModel):

@@ -125,6 +125,7 @@ def result(
         "failed1": failed1,
         "failed2": failed2,
         "p": p,
+        "whole": ended and not stopped and not missing,
         "claim": better if is_clear and ended and not stopped and not missing else None,
     }
     return found | {"text": sentence(found, ended=ended, stopped=stopped, missing=missing)}

@@ -59,10 +59,10 @@ class Case:
     """What is known of two models.
 
     states, epochs: by model; differing: the settings in which they differ, of a fork the one that it changed; steered:
-    the learning rates, in their order, of each model whose rate was changed on the way; held: how each model went on
-    whose schedule had come to its end, such as "for 1 more epoch: cosine schedule over, learning rate stays 1e-05";
-    forked: what a fork changed, such as "dropout 0.5 → 0.2"; repeats: what repeats.result tells of a series with the
-    same settings, or None.
+    the learning rates, in their order, of each model whose rate was changed on the way; forked: what a fork changed,
+    such as "dropout 0.5 → 0.2"; repeats: what repeats.result tells of a series with the same settings, or None; held:
+    how each model went on whose schedule had come to its end, such as "for 1 more epoch: cosine schedule over, learning
+    rate stays 1e-05"; both_evaluated: whether both models have been, be it nowhere at the same place on the axis.
     """
 
     states: Mapping[str, str]
@@ -71,9 +71,10 @@ class Case:
     tested: McNemar | None = None
     differing: Sequence[str] = ()
     steered: Mapping[str, Sequence[float]] | None = None
-    held: Mapping[str, str] | None = None
     forked: str | None = None
     repeats: Mapping[str, Any] | None = None
+    held: Mapping[str, str] | None = None
+    both_evaluated: bool = False
 
     @property
     def is_live(self) -> bool:
@@ -158,12 +159,15 @@ def _say_both_failed(case: Case) -> Statement:
 def _say_one_failed(case: Case) -> Statement:
     [failed] = case.failed
     [other] = [model for model in case.states if model != failed]
-    first = f"{label(failed)} failed at epoch {case.epochs[failed]:.2f}; {_lower(other)} leads because of that."
+    alone = "goes on alone" if case.is_live else "alone has a result"
+    first = f"{label(failed)} failed at epoch {case.epochs[failed]:.2f}; {_lower(other)} {alone}."
     return Statement(first, leader=other)
 
 
 def _say_what_is_awaited(case: Case) -> Statement:
-    if case.is_live:
+    if case.both_evaluated:
+        first = "No comparison yet: the models have been evaluated at no equal place on this axis."
+    elif case.is_live:
         first = "The first comparison comes once both models have been evaluated, a quarter into the first epoch."
     elif set(case.states.values()) == {"idle"}:
         first = "Who will be ahead, by how much, and whether that is more than chance will stand here."
@@ -176,7 +180,7 @@ def _say_claim(case: Case) -> Statement:
     assert case.repeats is not None
     settings = [name.replace("_", " ") for name in case.differing if name != "seed"]  # the models of a pair share one
     if len(settings) == 1:
-        cause = f"The gap is due to {settings[0]}, the one setting that differs in the repeats."
+        cause = f"The difference is due to {settings[0]}, the one setting that differs in the repeats."
     else:
         cause = f"{say_differences(case)} Which of that does it, the repeats cannot tell."
     return Statement(case.repeats["text"], f"{cause} {_say_pair(case)}".strip(), leader=case.claim)
@@ -190,7 +194,7 @@ def _say_pair(case: Case) -> str:
     else:
         ahead, shown = case.lead.leader if case.lead and not case.lead.is_within_noise else None, so_far
     if ahead is None:
-        return f"This pair is too close to call{so_far}."
+        return f"This pair alone does not tell{so_far}."
     if ahead == case.claim:
         return f"This pair goes the same way{shown}."
     return f"This pair goes the other way{shown}, as single pairs may."
@@ -261,8 +265,14 @@ def _say_repeats(case: Case) -> str:
     """Return what a series with the same settings tells where it claims no winner."""
     if not case.pairs:
         return ""
-    pairs = f"{case.pairs} pairs of repeats name" if case.pairs > 1 else "One pair of repeats names"
-    return f"{pairs} no winner of these settings."
+    assert case.repeats is not None
+    pairs = f"{case.pairs} pairs" if case.pairs > 1 else "One pair"
+    if case.pairs < REPEATS:
+        few = "are too few" if case.pairs > 1 else "is too little"
+        return f"{pairs} of repeats {few} to speak of the settings; that takes {REPEATS} at least."
+    if not case.repeats.get("whole", True):
+        return f"{pairs} of repeats have ended, but not the whole series, so they name no winner of these settings."
+    return f"{pairs} of repeats name no winner of these settings."
 
 
 CASES: tuple[tuple[Callable[[Case], bool], Callable[[Case], Statement]], ...] = (

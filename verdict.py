@@ -444,6 +444,7 @@ def make_case(
         held=went_on_after_schedule(one, two),
         forked=forked and forked.removeprefix("from model 1: "),
         repeats=repeats,
+        both_evaluated=bool(one.evaluations["epoch"] and two.evaluations["epoch"]),
     )
 
 
@@ -574,6 +575,11 @@ def rows(
     incomparable = set() if common and not one.smoothed_until and not two.smoothed_until else {"instability"}
     if one.config.get("batch_size") != two.config.get("batch_size"):
         incomparable.add("batches_per_second")
+    states = {each.model["state"] for each in (one, two)}
+    if states != {"running"}:  # whoever trains alone, at the end, has more of the machine
+        incomparable |= {"batches_per_second", "images_per_second", "achieved_flops"}
+    if "failed" in states:
+        incomparable.add("instability")
     ahead = {"best_accuracy": ahead_at_best(one, two, images["validation"]), "test_accuracy": tested and tested.leader}
     marks = {key: model if model == statement.leader else None for key, model in ahead.items()}
     return [

@@ -14,7 +14,9 @@ function followFromKernels(sizes1 = [], sizes2 = []) {
 /** Return those of `keys` whose values differ, counted as config.differing_settings does. Pure. */
 export function differing(settings1, settings2, keys = Object.keys(settings1)) {
   const follow = followFromKernels(settings1.kernel_sizes, settings2.kernel_sizes);
-  return keys.filter((key) => differs(settings1[key], settings2[key]) && !(follow && key === "kernel_sizes"));
+  const hasMomentum = [settings1.optimizer, settings2.optimizer].includes("sgd");
+  const isIdle = (key) => (follow && key === "kernel_sizes") || (!hasMomentum && key === "momentum");
+  return keys.filter((key) => differs(settings1[key], settings2[key]) && !isIdle(key));
 }
 
 /** Return the sentence for the settings, by their titles, that differ. Pure. */

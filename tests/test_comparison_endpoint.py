@@ -166,7 +166,9 @@ def test_run_with_the_settings_of_a_series_says_what_the_series_tells(client: Fl
     body = {name: config.model_dump(mode="json") for name, config in settings.items()}
     assert client.post("/api/repeats", json={"runs": 3} | body).status_code == 202
     wait_for(lambda: client.get("/api/repeats").get_json()["state"] == "finished", "end of the series")
-    said = "One setting differs (dropout). 3 pairs of repeats name no winner of these settings."
+    said = (
+        "One setting differs (dropout). 3 pairs of repeats are too few to speak of the settings; that takes 5 at least."
+    )
     assert said in ask(client)["verdict"]["text"]  # the last pair itself
     run_to_the_end(client, quick(seed=77), quick(seed=77, dropout=0))
     assert said in ask(client)["verdict"]["text"]
@@ -244,6 +246,6 @@ def test_a_run_that_broke_is_explained_first(client: FlaskClient) -> None:
     assert answer["state"] == "failed"
     first = answer["notes"][0]
     assert (first["id"], first["model"]) == ("failure-model1", "model1")
-    assert answer["verdict"]["text"].endswith("model 2 leads because of that.")
+    assert answer["verdict"]["text"].endswith("model 2 alone has a result.")
     assert (answer["verdict"]["leader"], answer["verdict"]["gap"]) == ("model2", None)
     assert "no longer a number" in first["text"]

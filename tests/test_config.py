@@ -376,3 +376,9 @@ def test_whatever_json_is_given_only_bad_fields_are_named(given: dict[str, Any],
     else:
         kept = config.model_dump(mode="json")
         assert {field: kept[field] for field in given} == given
+
+
+def test_momentum_that_no_optimizer_has_is_no_differing_setting() -> None:
+    adam = ModelConfig().model_dump(mode="json")
+    assert differing_settings(adam, adam | {"momentum": 0.5}) == []
+    assert differing_settings(adam, adam | {"momentum": 0.5, "optimizer": "sgd"}) == ["optimizer", "momentum"]

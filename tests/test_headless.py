@@ -57,7 +57,7 @@ def test_a_failed_model_gives_exit_code_1_and_the_other_still_finishes(data_dir:
     assert re.search(r"model1 failed: The loss became (NaN|infinite) at step \d+", done.stderr)
     assert re.search(r"state +failed +finished", done.stdout)
     assert "test images" not in done.stdout
-    assert re.search(r"Model 1 failed at epoch \d\.\d\d; model 2 leads because of that\.", done.stdout)
+    assert re.search(r"Model 1 failed at epoch \d\.\d\d; model 2 alone has a result\.", done.stdout)
     rows = list(csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines()))
     assert {row["split"] for row in rows} == {"training", "validation"}
     assert {row["model"] for row in rows} == {"model1", "model2"}

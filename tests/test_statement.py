@@ -89,7 +89,7 @@ def case(**news: Any) -> Case:
         ),
         (
             {"states": {"model1": "failed", "model2": "running"}, "lead": CLEAR},
-            "Model 1 failed at epoch 0.52; model 2 leads because of that.",
+            "Model 1 failed at epoch 0.52; model 2 goes on alone.",
         ),
         (
             {"states": {"model1": "failed", "model2": "failed"}, "lead": CLEAR},
@@ -115,18 +115,18 @@ def case(**news: Any) -> Case:
         ),
         (
             {"tested": REAL, "lead": CLEAR, "repeats": CLAIM},
-            f"{CLAIMED} The gap is due to dropout, the one setting that differs in the repeats. "
+            f"{CLAIMED} The difference is due to dropout, the one setting that differs in the repeats. "
             "This pair goes the same way by 1.20 points.",
         ),
         (
             {"tested": McNemar("model2", 0.002, 0.8), "lead": CLEAR, "repeats": CLAIM},
-            f"{CLAIMED} The gap is due to dropout, the one setting that differs in the repeats. "
-            "This pair goes the other way by 0.20 points, as single pairs may.",
+            f"{CLAIMED} The difference is due to dropout, the one setting that differs in the repeats. "
+            "This pair alone does not tell.",
         ),
         (
             {"states": LIVE, "lead": CLEAR, "repeats": CLAIM, "differing": ["dropout", "epochs"]},
             f"{CLAIMED} 2 settings differ (dropout, epochs). Which of that does it, the repeats cannot tell. "
-            "This pair goes the same way.",
+            "This pair goes the same way so far.",
         ),
         (
             {"states": LIVE},

@@ -4,12 +4,13 @@ import json
 import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
+import measures
 import verdict
 from config import ModelConfig
 from measures import AXES, TARGETS
@@ -87,7 +88,7 @@ def test_leader_in_accuracy_and_loss_is_told_at_equal_epochs() -> None:
     }
     assert result["verdict"]["loss"]["leader"] == "model1"
     assert result["verdict"]["loss"]["text"] == "Loss 0.100 against 0.120"
-    assert result["verdict"]["first"].startswith("Model 1 leads by 2.0 points so far at equal epochs, more than")
+    assert result["verdict"]["first"].startswith("Model 1 leads by 2.0 points so far at equal epochs (noise of")
     assert result["verdict"]["text"] == f"{result['verdict']['first']} {result['verdict']['second']}"
     assert (result["verdict"]["leader"], result["verdict"]["gap"]) == ("model1", pytest.approx(0.02))
     assert result["verdict"]["axis_text"] == "at equal epochs (2.00)"
@@ -265,7 +266,7 @@ def test_claim_of_the_repeats_leads_the_statement_and_a_pair_that_differs_marks_
     two |= {"settings": {"dropout": 0.3}}
     result = compared(entrant(**one), entrant(**two), significance=test, repeats=repeats)
     assert result["verdict"]["text"].startswith(
-        "Model 2's settings are better: by 0.4 points. The gap is due to dropout"
+        "Model 2's settings are better: by 0.4 points. The difference is due to dropout"
     )
     assert "This pair goes the other way" in result["verdict"]["text"]
     assert [row(result, key)["better"] for key in ("best_accuracy", "test_accuracy")] == [None, None]
@@ -527,7 +528,8 @@ def test_ordinary_models_at_the_start_get_no_notes() -> None:
 
 
 @pytest.mark.parametrize("batch_sizes", [(64, 64), (1, 1), (1, 64), (100, 8192)])
-def test_comparison_takes_under_20_ms(batch_sizes: tuple[int, int]) -> None:
+def test_comparison_takes_less_than_smoothing_an_epoch_of_single_images(batch_sizes: tuple[int, int]) -> None:
+    """About 15 ms where that takes 45: each poll waits for it."""
     noisy = random.Random(0)
     accuracies = [0.9 + noisy.uniform(-0.01, 0.01) for _ in range(500)]
     one, two = (entrant(accuracies, settings={"batch_size": size}) for size in batch_sizes)
@@ -535,9 +537,12 @@ def test_comparison_takes_under_20_ms(batch_sizes: tuple[int, int]) -> None:
         name: Recent(10**6, [noisy.random() for _ in range(-(-55_000 // size))])
         for name, size in zip(("model1", "model2"), batch_sizes, strict=True)
     }
-    took = []
-    for _ in range(5):
+    losses = [noisy.random() for _ in range(110_000)]
+
+    def thread_time(work: Callable[[], object]) -> float:
         start = time.thread_time()
-        compared(one, two, recent=recent)
-        took.append(time.thread_time() - start)
-    assert min(took) < 0.02
+        work()
+        return time.thread_time() - start
+
+    took = [thread_time(lambda: compared(one, two, recent=recent)) for _ in range(5)]
+    assert min(took) < min(thread_time(lambda: measures.smooth(losses, 1)) for _ in range(5))
