@@ -19,7 +19,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +55,7 @@ TAKEN_OVER = {  # what a model of a branch takes over of the one that it goes on
     "predictions": "number, step, epoch, probabilities",
 }
 ENDS = ("finished", "stopped")
+HALF_MADE = 2  # as `deleted`: a branch that is being written; it cannot be restored, and the next start purges it
 DELETED_PAIRS = (  # series and seed of those that were deleted since the start
     "SELECT DISTINCT series, json_extract(config, '$.seed') FROM runs JOIN models ON run = id"
     " WHERE deleted AND series IS NOT NULL"
@@ -427,17 +428,17 @@ class RunStore:
     ) -> MetricsLog:
         """Enter a new run that goes on from another, and return its log to go on with.
 
-        kind: "forked" or "continued". The run is entered as a deleted one, which the next start would purge, and shown
-        once its checkpoints are on the disk: so a process that is killed leaves no such run, or one that can be
-        resumed. Raises UnknownRun or NotSaved.
+        kind: "forked" or "continued". The run is entered as HALF_MADE, and shown once its checkpoints are on the disk:
+        so a process that is killed, or a disk that is full, leaves no such run, or one that can be resumed. Raises
+        UnknownRun or NotSaved.
         """
         self.save()
         begun = {name: self._begin_branch(parent, kind, origin) for name, origin in origins.items()}
         try:
             with self._lock, self._database as database:
                 database.execute(
-                    "INSERT INTO runs (id, started, environment, parent, branch, deleted) VALUES (?, ?, ?, ?, ?, 1)",
-                    (new, datetime.now(UTC).isoformat(), json.dumps(environment), parent, kind),
+                    "INSERT INTO runs (id, started, environment, parent, branch, deleted) VALUES (?, ?, ?, ?, ?, ?)",
+                    (new, datetime.now(UTC).isoformat(), json.dumps(environment), parent, kind, HALF_MADE),
                 )
                 for name, origin in origins.items():
                     status, events = begun[name]
@@ -449,10 +450,21 @@ class RunStore:
                     )
             for name, origin in origins.items():
                 self._write_checkpoint(new, name, origin.checkpoint)
-        except (sqlite3.Error, OSError) as error:
-            raise NotSaved(f"The history could not be changed: {error}") from error
-        self._change("UPDATE runs SET deleted = 0 WHERE id = ?", new)
+            self._change("UPDATE runs SET deleted = 0 WHERE id = ?", new)
+        except (sqlite3.Error, OSError, NotSaved) as error:
+            self._drop_half_made(new, origins)
+            raise (
+                error if isinstance(error, NotSaved) else NotSaved(f"The history could not be changed: {error}")
+            ) from error
         return self.resume(new, {name: origin.step for name, origin in origins.items()}, base=base)
+
+    def _drop_half_made(self, run: str, models: Iterable[str]) -> None:
+        """Take what there is of a branch off the disk; what cannot be taken off now is purged by the next start."""
+        with contextlib.suppress(sqlite3.Error, OSError):
+            for model in models:
+                self._checkpoint_path(run, model).unlink(missing_ok=True)
+            with self._lock, self._database:
+                self._database.execute("DELETE FROM runs WHERE id = ? AND deleted = ?", (run, HALF_MADE))
 
     def _begin_branch(self, parent: str, kind: str, origin: Origin) -> tuple[Status, list[Event]]:
         """Return the status with which a model of a branch begins, and what happened to it until then."""
@@ -710,7 +722,7 @@ class RunStore:
 
     def restore(self, run: str) -> None:
         """Put a deleted run back; do nothing where it is not deleted. Raises UnknownRun or NotSaved."""
-        self._change("UPDATE runs SET deleted = 0 WHERE id = ?", run)
+        self._change(f"UPDATE runs SET deleted = 0 WHERE id = ? AND deleted != {HALF_MADE}", run)  # noqa: S608 - ours
 
     def _change(self, statement: str, *values: str) -> None:
         self.save()  # it may not be entered yet

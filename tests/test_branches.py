@@ -275,13 +275,26 @@ def test_branch_that_cannot_be_written_is_not_there(
     wait_until(client, "finished")
     monitor.store.save()
 
+    asked: list[str] = []
+
     def full(path: Path, content: bytes) -> None:
-        raise OSError(28, "No space left on device")
+        if path.stem.endswith("model2"):
+            new = path.stem.split(".")[0]
+            asked.append(new)
+            assert monitor.store.runs(deleted=True) == []  # nor while it is being written
+            error_of(client.post(f"/api/runs/{new}/restore", json={}), 404, "unknown_run")
+            raise OSError(28, "No space left on device")
+        path.write_bytes(content)
 
     with monkeypatch.context() as patched:
         patched.setattr("store.replace_file", full)
         error_of(client.post(f"/api/runs/{run}/resume", json={"more_epochs": 1}), 503, "not_saved")
         assert [entry["id"] for entry in strict(client.get("/api/runs"))["runs"]] == [run]
+    [new] = asked
+    assert monitor.store.runs(deleted=True) == []
+    error_of(client.post(f"/api/runs/{new}/restore", json={}), 404, "unknown_run")
+    rows, files = all_of(monitor, new)
+    assert (list(filter(None, rows.values())), files) == ([], {})
     assert metrics_of(client)["run"] == run
     go_on(client, run, 1)
     wait_until(client, "finished")
