@@ -150,7 +150,7 @@ class Monitor:
 
         Return the id under which it goes on: its own, or that of a new run where a model has finished and is to be
         trained further, as that one's result stays. Raises UnknownRun, NotReady, NotSaved, Conflict while one is
-        running or where nothing is left to train, and TooManyEpochs.
+        running, where nothing is left to train or for an unfinished pair of a series, and TooManyEpochs.
         """
         self._retry_loading()
         self._check_ready()
@@ -160,8 +160,10 @@ class Monitor:
     def _resume(self, run: str, more_epochs: int = 0, series: str | None = None) -> str:
         configs = self._configs(run)
         self._check_free("stop it before you resume one")
-        longer = {name: add_epochs(config, more_epochs) for name, config in configs.items()}
         finished = {name for name, state in self.store.states(run).items() if state == "finished"}
+        if series is None and finished != set(configs) and self.store.series_of(run):
+            raise Conflict(f"Run {run} cannot be resumed by itself, it is a pair of repeats: continue the series")
+        longer = {name: add_epochs(config, more_epochs) for name, config in configs.items()}
         if finished and more_epochs:
             return self._branch(run, "continued", self._continued(run, configs, longer, finished))
         if finished == set(configs):

@@ -689,6 +689,12 @@ class RunStore:
             plans = self._database.execute("SELECT plan FROM series").fetchall()
         return {seed for (plan,) in plans for seed in json.loads(plan).get("seeds", [])}
 
+    def series_of(self, run: str) -> str | None:
+        """Return the series that a run is a pair of, None where it is of none."""
+        with self._lock:
+            row = self._database.execute("SELECT series FROM runs WHERE id = ?", (run,)).fetchone()
+        return row[0] if row else None
+
     def series_like(self, run: str) -> str | None:
         """Return the series that a run is a pair of, else the latest with the run's settings apart from the seed.
 
@@ -698,10 +704,10 @@ class RunStore:
             plans = self._database.execute("SELECT id, plan FROM series ORDER BY id DESC").fetchall()
             if not plans:
                 return None
-            own = self._database.execute("SELECT series FROM runs WHERE id = ?", (run,)).fetchone()
             configs = self._database.execute("SELECT model, config FROM models WHERE run = ?", (run,)).fetchall()
-        if own and own[0] in dict(plans):
-            return str(own[0])
+        own = self.series_of(run)
+        if own in dict(plans):
+            return own
         wanted = {model: _without_seed(json.loads(config)) for model, config in configs}
         alike = (
             series

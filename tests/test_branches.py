@@ -211,9 +211,7 @@ def test_stopped_run_with_more_epochs_keeps_its_id_and_says_what_becomes_of_its_
     assert [entry["parent"] for entry in strict(client.get("/api/runs"))["runs"]] == [None]
 
 
-def test_stopped_pair_of_a_series_goes_on_under_its_id_and_a_finished_one_leaves_the_series_alone(
-    client: FlaskClient, monitor: Monitor
-) -> None:
+def test_finished_pair_goes_on_as_a_new_run_and_leaves_the_series_alone(client: FlaskClient, monitor: Monitor) -> None:
     body = as_json({name: quick(batch_size=256, hidden_units=8 + place) for place, name in enumerate(MODEL_NAMES)})
     client.post("/api/repeats", json={"runs": 3} | body)
     assert monitor._conductor is not None
