@@ -169,7 +169,8 @@ class Monitor:
         if finished == set(configs):
             raise Conflict(f"Run {run} is finished: give more_epochs to train it further")
         checkpoints, steps = self._read_checkpoints(run, configs.keys() - finished)
-        metrics = self.store.resume(run, steps, base=self._latest.metrics.newest + 1)
+        rates = {name: self._rate(configs[name], checkpoints.get(name)) for name in steps}
+        metrics = self.store.resume(run, steps, rates, base=self._latest.metrics.newest + 1)
         if more_epochs:
             for name, config in configs.items():
                 metrics.note(name, "continued", say_more(config, longer[name]))
@@ -410,6 +411,11 @@ class Monitor:
         return checkpoints, dict.fromkeys(models, 0) | {
             name: self._train.checkpoint_step(data) for name, data in checkpoints.items()
         }
+
+    def _rate(self, config: ModelConfig, checkpoint: bytes | None) -> float:
+        """Return the learning rate, before the schedule, with which a model goes on from a checkpoint or its start."""
+        rate = None if checkpoint is None else self._train.checkpoint_rate(checkpoint)
+        return config.learning_rate if rate is None else float(rate)
 
     def _steps_per_epoch(self, config: ModelConfig) -> int:
         return config.batches(len(self._dataset.train)).steps

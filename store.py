@@ -55,6 +55,7 @@ TAKEN_OVER = {  # what a model of a branch takes over of the one that it goes on
     "predictions": "number, step, epoch, probabilities",
 }
 ENDS = ("finished", "stopped")
+BRANCHINGS = ("forked", "continued")
 HALF_MADE = 2  # as `deleted`: a branch that is being written; it cannot be restored, and the next start purges it
 DELETED_PAIRS = (  # series and seed of those that were deleted since the start
     "SELECT DISTINCT series, json_extract(config, '$.seed') FROM runs JOIN models ON run = id"
@@ -488,10 +489,12 @@ class RunStore:
                 (new, name, parent, origin.model, origin.step),
             )
 
-    def resume(self, run: str, steps: Mapping[str, int], *, base: int = 0) -> MetricsLog:
+    def resume(
+        self, run: str, steps: Mapping[str, int], rates: Mapping[str, float] | None = None, *, base: int = 0
+    ) -> MetricsLog:
         """Return the log of a run as it was when each model had taken so many steps, to go on with.
 
-        A model that `steps` does not name stays as it is.
+        A model that `steps` does not name stays as it is. rates: the learning rate that each model goes on with.
         What was measured beyond stays in the file, hidden, until the same steps are taken again: they
         are the same, since everything random in a run follows from its settings. Raises UnknownRun.
         """
@@ -506,10 +509,29 @@ class RunStore:
                     "UPDATE events SET kind = 'undone' WHERE run = ? AND model = ? AND kind = 'steered' AND step > ?",
                     (run, model, step),
                 )
+                if rates is not None:
+                    self._undo_unseen(run, model, step, rates[model])
         metrics = MetricsLog(statuses, keep_unsaved=True, base=base)
         self._fill(metrics, run, statuses)
         metrics.take_news()  # it is on disk
         return metrics
+
+    def _undo_unseen(self, run: str, model: str, step: int, rate: float) -> None:
+        """Undo the changes of the learning rate at a checkpoint's own step that came after it: they do not end at its.
+
+        Those before the latest branching were the parent's, or seen by the checkpoint of the stop before it.
+        """
+        events = self._database.execute(
+            "SELECT number, kind, detail FROM events WHERE run = ? AND model = ? AND step = ? ORDER BY number DESC",
+            (run, model, step),
+        ).fetchall()
+        for number, kind, detail in events:
+            if kind in BRANCHINGS or (kind == "steered" and str(detail).endswith(f" → {rate:g}")):
+                return
+            if kind == "steered":
+                self._database.execute(
+                    "UPDATE events SET kind = 'undone' WHERE run = ? AND model = ? AND number = ?", (run, model, number)
+                )
 
     def configs(self, run: str) -> dict[str, ModelConfig]:
         """Return the settings of a run's models. Raises UnknownRun, or pydantic's error where they are not ours."""
