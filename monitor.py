@@ -494,6 +494,7 @@ class Monitor:
             right_images={name: [each.right_images for each in metrics.evaluations(name)] for name in models},
             events={name: metrics.events(name) for name in models},
             repeats=self._repeats_of(shown),
+            is_loaded=ready,
         )
 
     def _repeats_of(self, run: str | None) -> Any:
