@@ -150,7 +150,7 @@ class Monitor:
 
         Return the id under which it goes on: its own, or that of a new run where a model has finished and is to be
         trained further, as that one's result stays. Raises UnknownRun, NotReady, NotSaved, Conflict while one is
-        running or where nothing is left to train, and TooManyEpochs.
+        running, where nothing is left to train or for an unfinished pair of a series, and TooManyEpochs.
         """
         self._retry_loading()
         self._check_ready()
@@ -160,14 +160,17 @@ class Monitor:
     def _resume(self, run: str, more_epochs: int = 0, series: str | None = None) -> str:
         configs = self._configs(run)
         self._check_free("stop it before you resume one")
-        longer = {name: add_epochs(config, more_epochs) for name, config in configs.items()}
         finished = {name for name, state in self.store.states(run).items() if state == "finished"}
+        if series is None and finished != set(configs) and self.store.series_of(run):
+            raise Conflict(f"Run {run} cannot be resumed by itself, it is a pair of repeats: continue the series")
+        longer = {name: add_epochs(config, more_epochs) for name, config in configs.items()}
         if finished and more_epochs:
             return self._branch(run, "continued", self._continued(run, configs, longer, finished))
         if finished == set(configs):
             raise Conflict(f"Run {run} is finished: give more_epochs to train it further")
         checkpoints, steps = self._read_checkpoints(run, configs.keys() - finished)
-        metrics = self.store.resume(run, steps, base=self._latest.metrics.newest + 1)
+        rates = {name: self._rate(configs[name], checkpoints.get(name)) for name in steps}
+        metrics = self.store.resume(run, steps, rates, base=self._latest.metrics.newest + 1)
         if more_epochs:
             for name, config in configs.items():
                 metrics.note(name, "continued", say_more(config, longer[name]))
@@ -409,6 +412,11 @@ class Monitor:
             name: self._train.checkpoint_step(data) for name, data in checkpoints.items()
         }
 
+    def _rate(self, config: ModelConfig, checkpoint: bytes | None) -> float:
+        """Return the learning rate, before the schedule, with which a model goes on from a checkpoint or its start."""
+        rate = None if checkpoint is None else self._train.checkpoint_rate(checkpoint)
+        return config.learning_rate if rate is None else float(rate)
+
     def _steps_per_epoch(self, config: ModelConfig) -> int:
         return config.batches(len(self._dataset.train)).steps
 
@@ -486,6 +494,7 @@ class Monitor:
             right_images={name: [each.right_images for each in metrics.evaluations(name)] for name in models},
             events={name: metrics.events(name) for name in models},
             repeats=self._repeats_of(shown),
+            is_loaded=ready,
         )
 
     def _repeats_of(self, run: str | None) -> Any:

@@ -62,7 +62,9 @@ class Case:
     the learning rates, in their order, of each model whose rate was changed on the way; forked: what a fork changed,
     such as "dropout 0.5 → 0.2"; repeats: what repeats.result tells of a series with the same settings, or None; held:
     how each model went on whose schedule had come to its end, such as "for 1 more epoch: cosine schedule over, learning
-    rate stays 1e-05"; both_evaluated: whether both models have been, be it nowhere at the same place on the axis.
+    rate stays 1e-05"; both_evaluated: whether both models have been, be it nowhere at the same place on the axis;
+    tests_pending, work_pending: whether the answers to the test images, or the work per image that the lead's axis
+    needs, can only be told once PyTorch has loaded.
     """
 
     states: Mapping[str, str]
@@ -75,6 +77,8 @@ class Case:
     repeats: Mapping[str, Any] | None = None
     held: Mapping[str, str] | None = None
     both_evaluated: bool = False
+    tests_pending: bool = False
+    work_pending: bool = False
 
     @property
     def is_live(self) -> bool:
@@ -171,6 +175,8 @@ def _say_what_is_awaited(case: Case) -> Statement:
         first = "The first comparison comes once both models have been evaluated, a quarter into the first epoch."
     elif set(case.states.values()) == {"idle"}:
         first = "Who will be ahead, by how much, and whether that is more than chance will stand here."
+    elif case.work_pending:
+        first = "The work per image is not known yet."
     else:
         first = "No comparison: the models have no evaluation in common."
     return Statement(first, is_verdict=False)
@@ -239,6 +245,8 @@ def _say_lead(case: Case) -> Statement:
         second, repeats = _say_cause(case, told=leader is not None)
         finished = set(case.states.values()) == {"finished"}
         why = "The answers to the test images were not kept." if finished else "Not both finished, so no test decides."
+        if finished and case.tests_pending:
+            why = "The answers to the test images are read once PyTorch has loaded."
         second = f"{why} {second}"
     return Statement(first, second, leader=leader, gap=lead.gap if leader else None, repeats=repeats)
 

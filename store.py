@@ -19,7 +19,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +55,8 @@ TAKEN_OVER = {  # what a model of a branch takes over of the one that it goes on
     "predictions": "number, step, epoch, probabilities",
 }
 ENDS = ("finished", "stopped")
+BRANCHINGS = ("forked", "continued")
+HALF_MADE = 2  # as `deleted`: a branch that is being written; it cannot be restored, and the next start purges it
 DELETED_PAIRS = (  # series and seed of those that were deleted since the start
     "SELECT DISTINCT series, json_extract(config, '$.seed') FROM runs JOIN models ON run = id"
     " WHERE deleted AND series IS NOT NULL"
@@ -427,17 +429,17 @@ class RunStore:
     ) -> MetricsLog:
         """Enter a new run that goes on from another, and return its log to go on with.
 
-        kind: "forked" or "continued". The run is entered as a deleted one, which the next start would purge, and shown
-        once its checkpoints are on the disk: so a process that is killed leaves no such run, or one that can be
-        resumed. Raises UnknownRun or NotSaved.
+        kind: "forked" or "continued". The run is entered as HALF_MADE, and shown once its checkpoints are on the disk:
+        so a process that is killed, or a disk that is full, leaves no such run, or one that can be resumed. Raises
+        UnknownRun or NotSaved.
         """
         self.save()
         begun = {name: self._begin_branch(parent, kind, origin) for name, origin in origins.items()}
         try:
             with self._lock, self._database as database:
                 database.execute(
-                    "INSERT INTO runs (id, started, environment, parent, branch, deleted) VALUES (?, ?, ?, ?, ?, 1)",
-                    (new, datetime.now(UTC).isoformat(), json.dumps(environment), parent, kind),
+                    "INSERT INTO runs (id, started, environment, parent, branch, deleted) VALUES (?, ?, ?, ?, ?, ?)",
+                    (new, datetime.now(UTC).isoformat(), json.dumps(environment), parent, kind, HALF_MADE),
                 )
                 for name, origin in origins.items():
                     status, events = begun[name]
@@ -449,10 +451,21 @@ class RunStore:
                     )
             for name, origin in origins.items():
                 self._write_checkpoint(new, name, origin.checkpoint)
-        except (sqlite3.Error, OSError) as error:
-            raise NotSaved(f"The history could not be changed: {error}") from error
-        self._change("UPDATE runs SET deleted = 0 WHERE id = ?", new)
+            self._change("UPDATE runs SET deleted = 0 WHERE id = ?", new)
+        except (sqlite3.Error, OSError, NotSaved) as error:
+            self._drop_half_made(new, origins)
+            raise (
+                error if isinstance(error, NotSaved) else NotSaved(f"The history could not be changed: {error}")
+            ) from error
         return self.resume(new, {name: origin.step for name, origin in origins.items()}, base=base)
+
+    def _drop_half_made(self, run: str, models: Iterable[str]) -> None:
+        """Take what there is of a branch off the disk; what cannot be taken off now is purged by the next start."""
+        with contextlib.suppress(sqlite3.Error, OSError):
+            for model in models:
+                self._checkpoint_path(run, model).unlink(missing_ok=True)
+            with self._lock, self._database:
+                self._database.execute("DELETE FROM runs WHERE id = ? AND deleted = ?", (run, HALF_MADE))
 
     def _begin_branch(self, parent: str, kind: str, origin: Origin) -> tuple[Status, list[Event]]:
         """Return the status with which a model of a branch begins, and what happened to it until then."""
@@ -476,10 +489,12 @@ class RunStore:
                 (new, name, parent, origin.model, origin.step),
             )
 
-    def resume(self, run: str, steps: Mapping[str, int], *, base: int = 0) -> MetricsLog:
+    def resume(
+        self, run: str, steps: Mapping[str, int], rates: Mapping[str, float] | None = None, *, base: int = 0
+    ) -> MetricsLog:
         """Return the log of a run as it was when each model had taken so many steps, to go on with.
 
-        A model that `steps` does not name stays as it is.
+        A model that `steps` does not name stays as it is. rates: the learning rate that each model goes on with.
         What was measured beyond stays in the file, hidden, until the same steps are taken again: they
         are the same, since everything random in a run follows from its settings. Raises UnknownRun.
         """
@@ -494,10 +509,29 @@ class RunStore:
                     "UPDATE events SET kind = 'undone' WHERE run = ? AND model = ? AND kind = 'steered' AND step > ?",
                     (run, model, step),
                 )
+                if rates is not None:
+                    self._undo_unseen(run, model, step, rates[model])
         metrics = MetricsLog(statuses, keep_unsaved=True, base=base)
         self._fill(metrics, run, statuses)
         metrics.take_news()  # it is on disk
         return metrics
+
+    def _undo_unseen(self, run: str, model: str, step: int, rate: float) -> None:
+        """Undo the changes of the learning rate at a checkpoint's own step that came after it: they do not end at its.
+
+        Those before the latest branching were the parent's, or seen by the checkpoint of the stop before it.
+        """
+        events = self._database.execute(
+            "SELECT number, kind, detail FROM events WHERE run = ? AND model = ? AND step = ? ORDER BY number DESC",
+            (run, model, step),
+        ).fetchall()
+        for number, kind, detail in events:
+            if kind in BRANCHINGS or (kind == "steered" and str(detail).endswith(f" → {rate:g}")):
+                return
+            if kind == "steered":
+                self._database.execute(
+                    "UPDATE events SET kind = 'undone' WHERE run = ? AND model = ? AND number = ?", (run, model, number)
+                )
 
     def configs(self, run: str) -> dict[str, ModelConfig]:
         """Return the settings of a run's models. Raises UnknownRun, or pydantic's error where they are not ours."""
@@ -677,6 +711,12 @@ class RunStore:
             plans = self._database.execute("SELECT plan FROM series").fetchall()
         return {seed for (plan,) in plans for seed in json.loads(plan).get("seeds", [])}
 
+    def series_of(self, run: str) -> str | None:
+        """Return the series that a run is a pair of, None where it is of none."""
+        with self._lock:
+            row = self._database.execute("SELECT series FROM runs WHERE id = ?", (run,)).fetchone()
+        return row[0] if row else None
+
     def series_like(self, run: str) -> str | None:
         """Return the series that a run is a pair of, else the latest with the run's settings apart from the seed.
 
@@ -686,10 +726,10 @@ class RunStore:
             plans = self._database.execute("SELECT id, plan FROM series ORDER BY id DESC").fetchall()
             if not plans:
                 return None
-            own = self._database.execute("SELECT series FROM runs WHERE id = ?", (run,)).fetchone()
             configs = self._database.execute("SELECT model, config FROM models WHERE run = ?", (run,)).fetchall()
-        if own and own[0] in dict(plans):
-            return str(own[0])
+        own = self.series_of(run)
+        if own in dict(plans):
+            return own
         wanted = {model: _without_seed(json.loads(config)) for model, config in configs}
         alike = (
             series
@@ -710,7 +750,7 @@ class RunStore:
 
     def restore(self, run: str) -> None:
         """Put a deleted run back; do nothing where it is not deleted. Raises UnknownRun or NotSaved."""
-        self._change("UPDATE runs SET deleted = 0 WHERE id = ?", run)
+        self._change(f"UPDATE runs SET deleted = 0 WHERE id = ? AND deleted != {HALF_MADE}", run)  # noqa: S608 - ours
 
     def _change(self, statement: str, *values: str) -> None:
         self.save()  # it may not be entered yet

@@ -431,6 +431,13 @@ def checkpoint_step(checkpoint: bytes) -> int:
     return int(torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)["engine"]["step"])
 
 
+def checkpoint_rate(checkpoint: bytes) -> float | None:
+    """Return the learning rate, before the schedule, that a checkpoint goes on with; None for that of the settings."""
+    engine = torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)["engine"]
+    rate: float | None = engine.get("learning_rate")
+    return rate
+
+
 def last_learning_rate(checkpoint: bytes) -> float:
     """Return the rate at which the step before a checkpoint was taken, by whatever schedule."""
     state = torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)["engine"]

@@ -318,6 +318,8 @@ def compare(
     right_images: Mapping[str, Sequence[bytes | None]] | None = None,
     events: Mapping[str, Sequence[Event]] | None = None,
     repeats: Mapping[str, Any] | None = None,
+    *,
+    is_loaded: bool = True,
 ) -> dict[str, Any]:
     """Return the comparison of two models as `/api/comparison` answers it.
 
@@ -325,7 +327,8 @@ def compare(
     losses at full resolution; descriptions: what they cost; images: how many each split has; gpu_use:
     a fraction, None where there is no GPU; significance: what the test images said, once both have finished;
     right_images: of each evaluation, where it is known; events: of each model; repeats: what repeats.result tells
-    of a series with the same settings.
+    of a series with the same settings; is_loaded: whether PyTorch has, which work and test
+    answers need.
     """
     one, two = (
         Entrant(
@@ -340,6 +343,7 @@ def compare(
     )
     leads = {each: lead(one, two, each, "accuracy", images) for each in ("epochs", "seconds", axis)}
     case = make_case(one, two, leads[axis], axis, significance, repeats, images)
+    case = replace(case, tests_pending=not is_loaded, work_pending=not is_loaded and axis == "flops")
     statement = make_statement(case)
     pair = make_statement(replace(case, repeats=None))  # what this one pair tells, whatever repeats do
     return {

@@ -211,9 +211,7 @@ def test_stopped_run_with_more_epochs_keeps_its_id_and_says_what_becomes_of_its_
     assert [entry["parent"] for entry in strict(client.get("/api/runs"))["runs"]] == [None]
 
 
-def test_stopped_pair_of_a_series_goes_on_under_its_id_and_a_finished_one_leaves_the_series_alone(
-    client: FlaskClient, monitor: Monitor
-) -> None:
+def test_finished_pair_goes_on_as_a_new_run_and_leaves_the_series_alone(client: FlaskClient, monitor: Monitor) -> None:
     body = as_json({name: quick(batch_size=256, hidden_units=8 + place) for place, name in enumerate(MODEL_NAMES)})
     client.post("/api/repeats", json={"runs": 3} | body)
     assert monitor._conductor is not None
@@ -275,13 +273,26 @@ def test_branch_that_cannot_be_written_is_not_there(
     wait_until(client, "finished")
     monitor.store.save()
 
+    asked: list[str] = []
+
     def full(path: Path, content: bytes) -> None:
-        raise OSError(28, "No space left on device")
+        if path.stem.endswith("model2"):
+            new = path.stem.split(".")[0]
+            asked.append(new)
+            assert monitor.store.runs(deleted=True) == []  # nor while it is being written
+            error_of(client.post(f"/api/runs/{new}/restore", json={}), 404, "unknown_run")
+            raise OSError(28, "No space left on device")
+        path.write_bytes(content)
 
     with monkeypatch.context() as patched:
         patched.setattr("store.replace_file", full)
         error_of(client.post(f"/api/runs/{run}/resume", json={"more_epochs": 1}), 503, "not_saved")
         assert [entry["id"] for entry in strict(client.get("/api/runs"))["runs"]] == [run]
+    [new] = asked
+    assert monitor.store.runs(deleted=True) == []
+    error_of(client.post(f"/api/runs/{new}/restore", json={}), 404, "unknown_run")
+    rows, files = all_of(monitor, new)
+    assert (list(filter(None, rows.values())), files) == ([], {})
     assert metrics_of(client)["run"] == run
     go_on(client, run, 1)
     wait_until(client, "finished")

@@ -17,6 +17,7 @@ from config import MODEL_NAMES, ModelConfig
 from data import FashionMNIST
 from measures import AXES
 from monitor import Monitor
+from server import create_app
 
 KEYS = {
     *("run", "axis", "state", "verdict", "test", "attribution", "targets", "interval", "rows", "notes", "significance"),
@@ -64,6 +65,7 @@ def test_the_endpoint_answers_before_torch_has_loaded(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from monitor import Monitor
+from server import create_app
 from server import create_app
 from store import RunStore
 monitor = Monitor(Path("nowhere"), RunStore(Path(sys.argv[1])))
@@ -238,6 +240,21 @@ def test_loss_reduction_rate_is_that_of_whole_epochs_live_resumed_forked_and_pas
     assert monitor._comparison.join(60)
     check(str(response.get_json()["run"]))
     check(run, f"?run={run}")
+
+
+def test_what_only_pytorch_can_tell_is_awaited_and_not_denied(client: FlaskClient, monitor: Monitor) -> None:
+    run = run_to_the_end(client, quick(epochs=2), quick(epochs=2, dropout=0.1))
+    assert monitor._comparison.join(60)
+    restarted = Monitor(monitor._data_dir, monitor.store)  # its loading has not begun
+    early = create_app(restarted).test_client()
+    assert (
+        "The answers to the test images are read once PyTorch has loaded."
+        in ask(early, f"?run={run}")["verdict"]["text"]
+    )
+    found = ask(early, f"?axis=flops&run={run}")["verdict"]
+    assert (found["first"], found["text"]) == ("The work per image is not known yet.", None)
+    loaded = [ask(client, f"?axis={axis}&run={run}")["verdict"]["first"] for axis in ("epochs", "flops")]
+    assert all("on the test images" in each for each in loaded)
 
 
 def test_a_run_that_broke_is_explained_first(client: FlaskClient) -> None:

@@ -224,13 +224,23 @@ def test_series_stopped_midway_keeps_what_it_has_and_goes_on_later(client: Flask
     assert [pair["state"] for pair in done["pairs"]] == ["finished"] * 3
 
 
-def test_stop_button_ends_the_series_too(client: FlaskClient, monitor: Monitor) -> None:
+def test_stop_button_ends_the_series_too_and_only_the_series_goes_on_with_its_pair(
+    client: FlaskClient, monitor: Monitor
+) -> None:
     client.post("/api/repeats", json={"runs": 3} | ENDLESS)
     wait_until(client, "running")
     assert client.post("/api/stop", json={}).status_code == 200
     found = wait_for_series(client, "stopped")
     assert [pair["state"] for pair in found["pairs"]] == ["stopped", "waiting", "waiting"]
     assert found["result"] is None
+    run = found["pairs"][0]["run"]
+    for body in ({}, {"more_epochs": 1}):  # by itself it could be trained longer, and steered, and would still count
+        error = error_of(client.post(f"/api/runs/{run}/resume", json=body), 409, "conflict")
+        assert "it is a pair of repeats: continue the series" in error["message"]
+    assert client.post("/api/repeats/continue", json={"series": found["series"]}).status_code == 202
+    wait_until(client, "running")
+    client.post("/api/repeats/stop", json={})
+    assert wait_for_series(client, "stopped")["pairs"][0]["run"] == run
 
 
 def test_pair_whose_training_fails_is_lost_and_the_series_goes_on(client: FlaskClient, monitor: Monitor) -> None:

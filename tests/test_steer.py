@@ -94,6 +94,36 @@ def test_resumed_run_stays_steered(client: FlaskClient, monitor: Monitor) -> Non
     wait_for(lambda: metrics_of(client)["models"]["model2"]["learning_rate"] == 0.25, "steered rate")
 
 
+def test_change_at_the_step_of_a_checkpoint_that_has_not_seen_it_is_undone(
+    client: FlaskClient, monitor: Monitor
+) -> None:
+    """As a kill leaves it between the event, which was saved, and its checkpoint, which was not."""
+    run = start(client, ENDLESS)
+    wait_for_steps(client, "model2", 5)
+    steer(client, 0.25, "model2")
+    client.post("/api/stop", json={})
+    assert monitor._comparison.join(60)
+    monitor.store.save()
+    steps = {name: metrics_of(client)["models"][name]["step"] for name in MODEL_NAMES}
+    changes = {"model1": ["0.001 → 0.5"], "model2": ["0.125 → 0.25", "0.25 → 0.5", "0.5 → 0.75"]}
+    with monitor.store._lock, monitor.store._database as database:
+        for model, said in changes.items():
+            rows = [
+                (run, model, 90 + number, "steered", steps[model], 1.0, 1.0, f"learning rate {what}")
+                for number, what in enumerate(said)
+            ]
+            database.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    client.post(f"/api/runs/{run}/resume", json={})
+    wait_until(client, "running")
+    seen = {
+        name: [event["detail"] for event in events_of(client, name) if event["kind"] == "steered"]
+        for name in MODEL_NAMES
+    }
+    assert seen == {"model1": [], "model2": ["learning rate 0.001 → 0.25", "learning rate 0.125 → 0.25"]}
+    wait_for(lambda: metrics_of(client)["models"]["model2"]["learning_rate"] == 0.25, "rate of the checkpoint")
+    assert metrics_of(client)["models"]["model1"]["learning_rate"] == 0.001
+
+
 @pytest.mark.parametrize("rate", [0, -1, 11, "fast", None, True, [0.1]])
 def test_rate_that_no_run_may_have_is_refused(client: FlaskClient, monitor: Monitor, rate: Any) -> None:
     start(client, ENDLESS)
