@@ -77,15 +77,21 @@ function runAppeared() {
   const running = settingsOf(latestRun());
   const isOther = models.some((model) => differing(readSettings(model), running[model]).length > 0);
   const typed = draft.isTyped() && isOther && !starting;
+  const back = "What you had set comes back into the forms when this run has ended.";
   if (typed && !isTraining()) return;
-  if (typed) draft.keep(typedSettings(), "What you had set comes back into the forms when this run has ended.");
+  if (draft.isHeld()) draft.letGo(back);
+  else if (typed) draft.keep(typedSettings(), back);
   fill(running);
   fold(true);
 }
 
 /** Put back what was kept while a run trained. */
 function restoreDraft() {
-  const settings = isTraining() ? null : draft.takeBack();
+  if (!isTraining() && !draft.isHeld()) putBack();
+}
+
+function putBack() {
+  const settings = draft.takeBack();
   if (!settings) return;
   fill(settings);
   showInAddress(models);
@@ -425,7 +431,10 @@ const refreshRepeats = connectRepeats({
 connectSignificance();
 connectRepeat((pairs) => {
   if (!isTraining()) {
-    fill(settingsOf(shownRun()));
+    const [typed, shown] = [typedSettings(), settingsOf(shownRun())];
+    const isOther = models.some((model) => differing(typed[model], shown[model]).length > 0);
+    if (draft.isTyped() && isOther && !draft.isHeld()) draft.hold(typed, "The forms show what is repeated. What you had set comes back when that has trained.");
+    fill(shown);
     filled();
   }
   openRepeats(pairs);
@@ -437,6 +446,7 @@ connectSteering(() => {
 connectFork({ model: () => latestRun().models[models[0]], forkable: () => server.forkable ?? [], onForked: () => askNow() });
 connectGuess({ run: () => shownRun().run, onAnswer: showSecrets });
 document.getElementById("back").addEventListener("click", backToLatest);
+document.getElementById("put-back").addEventListener("click", putBack);
 document.getElementById("go-on").addEventListener("click", goOn);
 document.getElementById("tab-history").addEventListener("click", () => refreshRuns());
 connectKeys();
