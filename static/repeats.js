@@ -37,6 +37,9 @@ export function settingsOf(configs, titles) {
 /** Return a gap in points with its sign, as text. Pure. */
 export const points = (delta) => (delta === null || delta === undefined ? "–" : `${delta < 0 ? "−" : "+"}${Math.abs(100 * delta).toFixed(2)}`);
 
+/** Return the gap of a pair as its winner's mark stands before it: how far that one is ahead. Pure. */
+export const lead = (pair) => (winner(pair) ? Math.abs(pair.delta) : pair.delta);
+
 /** Return who won how many as a sentence; "" where a training failed: then the result says it. Pure. */
 export function score({ pairs, wins1, wins2, ties, mean }) {
   if (mean === null) return "";
@@ -64,7 +67,7 @@ export function connectRepeats({ settings, titles, isActive, onFaults, onOpen, o
   /** What stands in the last column but one: the gap, who won by the other's failure, or why there is neither. */
   function outcome(pair) {
     if (!hasEnded(pair)) return [pair.state];
-    if (pair.state !== "failed") return [points(pair.delta)];
+    if (pair.state !== "failed") return [points(lead(pair))];
     const who = winner(pair);
     return who ? [make("span", { class: "unseen", text: `${who.replace("model", "model ")} ` }), "won"] : ["tie"];
   }

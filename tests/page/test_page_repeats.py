@@ -170,6 +170,7 @@ GONE = "[{delta: 0.1}, {state: 'failed', delta: null}, {state: 'deleted', delta:
         ("m.score({pairs: 3, wins1: 0, wins2: 3, ties: 0, mean: null})", ""),
         ("m.score({pairs: 3, wins1: 2, wins2: 0, ties: 1})", "Model 1 won 2, model 2 won 0 of 3, 1 tie."),
         ("[0.0123, -0.004, null].map(m.points)", ["+1.23", "−0.40", "–"]),
+        ("[0.0123, -0.004, 0].map((delta) => m.points(m.lead({delta, failed: []})))", ["+1.23", "+0.40", "+0.00"]),
         ("m.settingsOf({model1: {a: 1, seed: 1}, model2: {a: 1, seed: 2}}, {})", "Both models are set alike, and have the same seeds: they train alike."),
     ],
 )  # fmt: skip
