@@ -23,7 +23,7 @@ import { connectNotify, notifyEnd } from "./notify.js";
 import { poll } from "./poller.js";
 import { connectPresets } from "./presets.js";
 import { connectAddress, connectShareButton, showInAddress } from "./share.js";
-import { connectRepeats, openRepeats } from "./repeats.js";
+import { connectRepeats, openRepeats, showPlan } from "./repeats.js";
 import { connectRuns, describePast, fileOf, isInterrupted, isUnfinished } from "./runs.js";
 import { connectSignificance, showSignificance } from "./significance.js";
 import { refreshSize } from "./size.js";
@@ -54,10 +54,12 @@ const owed = { figure: false, verdict: false, runs: false, leftBehind: null }; /
 
 const typedSettings = () => Object.fromEntries(models.map((model) => [model, readSettings(model)]));
 const settingsOf = (run) => Object.fromEntries(models.map((model) => [model, run.models[model].config]));
+const titles = () => Object.fromEntries(Object.entries(server.schema?.properties ?? {}).map(([key, { title }]) => [key, title]));
 const isTraining = () => anyActive(latestRun());
 
 function showSettings() {
   showDifference(typedSettings());
+  showPlan(typedSettings(), titles());
   if (!shownRun().run) showSummaries(typedSettings());
 }
 
@@ -399,7 +401,6 @@ connectCopying(models, filled);
 connectFolds();
 connectBanner();
 connectTabs();
-const titles = () => Object.fromEntries(Object.entries(server.schema?.properties ?? {}).map(([key, { title }]) => [key, title]));
 const refreshHistory = connectRuns({
   titles,
   onListed: runsListed,
