@@ -147,7 +147,7 @@ def sentence(found: Mapping[str, Any], *, ended: bool, stopped: bool, missing: i
     if not ended:
         return f"{pairs} so far: {what}. A claim takes at least {ENOUGH} pairs, and the end of the series."
     if count < ENOUGH:
-        return f"Only {pairs}: at least {ENOUGH} are needed to speak of the settings; so far, {what}."
+        return f"Only {pairs}: at least {ENOUGH} are needed to speak of the settings; here, {what}."
     return f"Too close to call: over {pairs} of seeds, {what}, and that could be chance."
 
 

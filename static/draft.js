@@ -4,6 +4,7 @@ import { write } from "./dom.js";
 
 let typed = false; // the forms hold what no run of this page is set to
 let kept = null;
+let held = false; // what is kept waits for a run that has not begun
 
 export const isTyped = () => typed;
 
@@ -17,18 +18,36 @@ export function noteStarted() {
   typed = false;
 }
 
+function say(sentence) {
+  write(document.getElementById("kept"), sentence);
+  document.getElementById("put-back").hidden = !held;
+}
+
 /** Keep settings for the end of the run that trains, and say so in a sentence. */
 export function keep(settings, sentence) {
   kept = settings;
-  typed = false;
-  write(document.getElementById("kept"), sentence);
+  typed = held = false;
+  say(sentence);
 }
+
+/** Keep settings for the end of a run that is yet to begin, unless they are put back before, and say so in a sentence. */
+export function hold(settings, sentence) {
+  kept = settings;
+  held = true;
+  say(sentence);
+}
+
+export const isHeld = () => held;
+
+/** The run has begun that what is held waits for. */
+export const letGo = (sentence) => keep(kept, sentence);
 
 /** Return the settings that were kept, null where none were, and keep them no longer. */
 export function takeBack() {
   const settings = kept;
   kept = null;
+  held = false;
   if (settings) typed = true;
-  write(document.getElementById("kept"), "");
+  say("");
   return settings;
 }

@@ -48,3 +48,6 @@ export function setting(value) {
 /** A place on one of the axes that two models are compared along. */
 export const position = (axis, value) =>
   ({ epochs: epoch, seconds: clock, images: short, flops: short })[axis](value);
+
+/** A moment by the reader's clock. */
+export const moment = known((iso) => new Date(iso).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }));

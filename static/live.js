@@ -6,9 +6,9 @@ import { isActive, states } from "./history.js";
 
 const isSmoothed = (model) => "smooth_loss" in model;
 
-const FIGURES = {
+export const FIGURES = {
   epoch: (model) => `${format.epoch(model.epoch)} / ${format.count(model.config?.epochs)}`,
-  step: (model) => `${format.count(model.step)} / ${format.short(model.total_steps)}`,
+  step: (model) => `${format.count(model.step)} / ${format.count(model.total_steps)}`,
   loss: (model) => format.loss(isSmoothed(model) ? model.smooth_loss : model.loss),
   accuracy: (model) => format.percent(model.accuracy),
   val_accuracy: (model) => format.percent(model.val_accuracy),
@@ -68,6 +68,10 @@ const SENTENCES = {
 
 const ELSEWHERE = { running: "Training another run", paused: "Another run is paused" };
 
+/** Return what is going on in words: how a run ended only where that is the run below. Pure. */
+export const sentenceOf = (state, isShown) =>
+  isShown || ["loading", "unable"].includes(state) ? SENTENCES[state] : (ELSEWHERE[state] ?? SENTENCES.idle);
+
 /**
  * Say in the top bar what is going on, in which pair of a series, and how long the slower model has yet to go;
  * `isShown` says whether that is the run below.
@@ -77,7 +81,6 @@ export function showOverall(history, serverStatus, repeat, isShown) {
   const left = Object.values(history.models).filter((model) => isActive(model.state)).map((model) => model.eta_seconds);
   const known = left.filter((seconds) => seconds !== null);
   const pair = repeat && state === "running" ? ` pair ${repeat.pair} of ${repeat.of}` : "";
-  const sentence = (!isShown && ELSEWHERE[state]) || SENTENCES[state];
-  write(document.getElementById("state"), `${sentence}${pair}`);
+  write(document.getElementById("state"), `${sentenceOf(state, isShown)}${pair}`);
   write(document.getElementById("remaining"), known.length ? `${format.duration(Math.max(...known))} left` : "");
 }

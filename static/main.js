@@ -23,7 +23,7 @@ import { connectNotify, notifyEnd } from "./notify.js";
 import { poll } from "./poller.js";
 import { connectPresets } from "./presets.js";
 import { connectAddress, connectShareButton, showInAddress } from "./share.js";
-import { connectRepeats, openRepeats } from "./repeats.js";
+import { connectRepeats, openRepeats, showPlan } from "./repeats.js";
 import { connectRuns, describePast, fileOf, isInterrupted, isUnfinished } from "./runs.js";
 import { connectSignificance, showSignificance } from "./significance.js";
 import { refreshSize } from "./size.js";
@@ -54,10 +54,12 @@ const owed = { figure: false, verdict: false, runs: false, leftBehind: null }; /
 
 const typedSettings = () => Object.fromEntries(models.map((model) => [model, readSettings(model)]));
 const settingsOf = (run) => Object.fromEntries(models.map((model) => [model, run.models[model].config]));
+const titles = () => Object.fromEntries(Object.entries(server.schema?.properties ?? {}).map(([key, { title }]) => [key, title]));
 const isTraining = () => anyActive(latestRun());
 
 function showSettings() {
   showDifference(typedSettings());
+  showPlan(typedSettings(), titles());
   if (!shownRun().run) showSummaries(typedSettings());
 }
 
@@ -77,15 +79,21 @@ function runAppeared() {
   const running = settingsOf(latestRun());
   const isOther = models.some((model) => differing(readSettings(model), running[model]).length > 0);
   const typed = draft.isTyped() && isOther && !starting;
+  const back = "What you had set comes back into the forms when this run has ended.";
   if (typed && !isTraining()) return;
-  if (typed) draft.keep(typedSettings(), "What you had set comes back into the forms when this run has ended.");
+  if (draft.isHeld()) draft.letGo(back);
+  else if (typed) draft.keep(typedSettings(), back);
   fill(running);
   fold(true);
 }
 
 /** Put back what was kept while a run trained. */
 function restoreDraft() {
-  const settings = isTraining() ? null : draft.takeBack();
+  if (!isTraining() && !draft.isHeld()) putBack();
+}
+
+function putBack() {
+  const settings = draft.takeBack();
   if (!settings) return;
   fill(settings);
   showInAddress(models);
@@ -393,7 +401,6 @@ connectCopying(models, filled);
 connectFolds();
 connectBanner();
 connectTabs();
-const titles = () => Object.fromEntries(Object.entries(server.schema?.properties ?? {}).map(([key, { title }]) => [key, title]));
 const refreshHistory = connectRuns({
   titles,
   onListed: runsListed,
@@ -425,7 +432,10 @@ const refreshRepeats = connectRepeats({
 connectSignificance();
 connectRepeat((pairs) => {
   if (!isTraining()) {
-    fill(settingsOf(shownRun()));
+    const [typed, shown] = [typedSettings(), settingsOf(shownRun())];
+    const isOther = models.some((model) => differing(typed[model], shown[model]).length > 0);
+    if (draft.isTyped() && isOther && !draft.isHeld()) draft.hold(typed, "The forms show what is repeated. What you had set comes back when that has trained.");
+    fill(shown);
     filled();
   }
   openRepeats(pairs);
@@ -437,6 +447,7 @@ connectSteering(() => {
 connectFork({ model: () => latestRun().models[models[0]], forkable: () => server.forkable ?? [], onForked: () => askNow() });
 connectGuess({ run: () => shownRun().run, onAnswer: showSecrets });
 document.getElementById("back").addEventListener("click", backToLatest);
+document.getElementById("put-back").addEventListener("click", putBack);
 document.getElementById("go-on").addEventListener("click", goOn);
 document.getElementById("tab-history").addEventListener("click", () => refreshRuns());
 connectKeys();

@@ -34,8 +34,21 @@ export function settingsOf(configs, titles) {
   return `${each.join("; ")}.`;
 }
 
+/** Return what a series with these settings trains as a sentence. Pure. */
+export function plan(configs, titles) {
+  const { epochs, batch_size: batch } = configs.model1;
+  const shared = [epochs === configs.model2.epochs && `${epochs} ${epochs === 1 ? "epoch" : "epochs"}`, batch === configs.model2.batch_size && `batch size ${batch}`].filter(Boolean);
+  return `The next series trains: ${settingsOf(configs, titles)}${shared.length ? ` Both: ${shared.join(", ")}.` : ""}`;
+}
+
+/** Say beside the button what the next series trains. */
+export const showPlan = (configs, titles) => write(byId("plan"), plan(configs, titles));
+
 /** Return a gap in points with its sign, as text. Pure. */
 export const points = (delta) => (delta === null || delta === undefined ? "–" : `${delta < 0 ? "−" : "+"}${Math.abs(100 * delta).toFixed(2)}`);
+
+/** Return the gap of a pair as its winner's mark stands before it: how far that one is ahead. Pure. */
+export const lead = (pair) => (winner(pair) ? Math.abs(pair.delta) : pair.delta);
 
 /** Return who won how many as a sentence; "" where a training failed: then the result says it. Pure. */
 export function score({ pairs, wins1, wins2, ties, mean }) {
@@ -64,7 +77,7 @@ export function connectRepeats({ settings, titles, isActive, onFaults, onOpen, o
   /** What stands in the last column but one: the gap, who won by the other's failure, or why there is neither. */
   function outcome(pair) {
     if (!hasEnded(pair)) return [pair.state];
-    if (pair.state !== "failed") return [points(pair.delta)];
+    if (pair.state !== "failed") return [points(lead(pair))];
     const who = winner(pair);
     return who ? [make("span", { class: "unseen", text: `${who.replace("model", "model ")} ` }), "won"] : ["tie"];
   }
@@ -94,7 +107,7 @@ export function connectRepeats({ settings, titles, isActive, onFaults, onOpen, o
     const running = series?.state === "running";
     byId("stop").hidden = !running;
     byId("continue").hidden = !["interrupted", "stopped"].includes(series?.state);
-    byId("start").hidden = byId("count").parentElement.hidden = running;
+    byId("start").hidden = byId("plan").hidden = byId("count").parentElement.hidden = running;
     for (const name of ["start", "continue"]) byId(name).disabled = isActive();
     byId("start").title = isActive() ? "Something trains: stop it first" : "";
   }
@@ -117,6 +130,7 @@ export function connectRepeats({ settings, titles, isActive, onFaults, onOpen, o
     said = news;
     byId("found").hidden = !series.series;
     if (!series.series) return;
+    write(byId("heading"), `Latest series, started ${format.moment(series.started)}:`);
     write(byId("state"), stateOf(series));
     write(byId("settings"), settingsOf(series.configs, titles()));
     showResult(series);
@@ -126,6 +140,7 @@ export function connectRepeats({ settings, titles, isActive, onFaults, onOpen, o
 
   async function refresh(isNews = true) {
     if (!inSight()) return;
+    showPlan(settings(), titles());
     if (series) showButtons();
     if (series && !isNews && series.state !== "running") return;
     try {

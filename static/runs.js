@@ -47,7 +47,7 @@ export function describePast({ title, history }) {
 /** Return what the files of a run are called, without their ending. */
 export const fileOf = (id) => shown.find((run) => run.id === id)?.file ?? `fashionmnist-${id}`;
 
-const when = (started) => new Date(started).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+const when = format.moment;
 const anyFinished = (run) => Object.values(run.models).some(({ state }) => state === "finished");
 const allFinished = (run) => Object.values(run.models).every(({ state }) => state === "finished");
 const isOn = (run) => Object.values(run.models).some(({ state }) => state === "running" || state === "paused");

@@ -122,6 +122,11 @@ def test_only_a_whole_series_that_has_ended_as_planned_claims_something(
     assert found["high"] < 0  # the interval is shown all the same
 
 
+def test_so_far_is_said_only_of_a_series_that_goes_on() -> None:
+    assert "so far" in told(CLEAR[:3], ended=False)["text"]
+    assert "so far" not in told(CLEAR[:3], ended=True)["text"]
+
+
 LOST1, LOST2, BOTH = -math.inf, math.inf, math.nan
 
 

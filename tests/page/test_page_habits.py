@@ -299,3 +299,20 @@ def test_an_hour_of_polling_does_not_grow_memory(blank: Page) -> None:
     early = used(150)
     late = used(1950)
     assert late - early < 3e6, f"{(late - early) / 1e6:.1f} MB more after 1,800 polls"
+
+
+@pytest.mark.parametrize("state", ["Training another run", "Training pair 3 of 5"])
+def test_the_top_bar_cuts_no_value(page: Page, state: str) -> None:
+    page.evaluate(
+        """(state) => {
+            document.querySelector("#state").textContent = state;
+            document.querySelector("#remaining").textContent = "8 min 05 s left";
+            document.querySelector("#device").textContent = "CPU, 2 cores, 2 threads, a long name";
+            document.querySelector("#connection").textContent = "no connection";
+        }""",
+        state,
+    )
+    cut = """() => { const around = document.querySelector(".overall").getBoundingClientRect();
+        return ["#state", "#remaining"].filter((name) => { const one = document.querySelector(name).getBoundingClientRect();
+            return one.right > around.right + 0.5 || (one.top < around.bottom - 0.5 && one.bottom > around.bottom + 0.5); }); }"""
+    assert page.evaluate(cut) == []

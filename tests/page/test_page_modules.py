@@ -148,3 +148,16 @@ def test_a_fork_is_one_mark_on_every_axis(modules: Page) -> None:
     for axis in ("epochs", "seconds"):
         marks = run_in(modules, "marks", f"m.marks({{models: {models}}}, {{x: '{axis}', imagesPerEpoch: 9}})")
         assert [mark["kind"] for mark in marks] == ["forked"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("['finished', 'failed', 'stopped'].map((state) => m.sentenceOf(state, false))", ["Ready"] * 3),
+        ("['failed', 'running'].map((state) => m.sentenceOf(state, true))", ["Failed", "Training"]),
+        ("['running', 'unable'].map((state) => m.sentenceOf(state, false))", ["Training another run", "Cannot train"]),
+        ("m.FIGURES.step({step: 2580, total_steps: 2580})", "2,580 / 2,580"),
+    ],
+)
+def test_what_is_said_of_a_run_as_a_whole(modules: Page, expression: str, expected: object) -> None:
+    assert run_in(modules, "live", expression) == expected

@@ -79,6 +79,10 @@ def test_a_series_shows_each_pair_and_what_all_of_them_say(repeats: Page) -> Non
         expect(row).to_contain_text(f"{abs(100 * pair['delta']):.2f}")
     expect(repeats.locator("#repeats-result")).to_contain_text(answer["result"]["text"])
     expect(repeats.locator("#repeats-settings")).to_contain_text("Kernels 4 (model 1) against 8 (model 2)")
+    expect(repeats.locator("#repeats-heading")).to_contain_text("Latest series, started")
+    show_settings(repeats)
+    repeats.locator("[name='model1.dropout']").fill("0.375")
+    expect(repeats.locator("#repeats-plan")).to_contain_text("Dropout 0.375 (model 1)")
     dots = repeats.evaluate("[...document.querySelector('#repeats-gaps').data[0].x]")
     assert dots == pytest.approx([100 * pair["delta"] for pair in answer["pairs"]])
     means = repeats.evaluate("[...document.querySelector('#repeats-curves').data[2].y]")
@@ -170,6 +174,9 @@ GONE = "[{delta: 0.1}, {state: 'failed', delta: null}, {state: 'deleted', delta:
         ("m.score({pairs: 3, wins1: 0, wins2: 3, ties: 0, mean: null})", ""),
         ("m.score({pairs: 3, wins1: 2, wins2: 0, ties: 1})", "Model 1 won 2, model 2 won 0 of 3, 1 tie."),
         ("[0.0123, -0.004, null].map(m.points)", ["+1.23", "−0.40", "–"]),
+        ("[0.0123, -0.004, 0].map((delta) => m.points(m.lead({delta, failed: []})))", ["+1.23", "+0.40", "+0.00"]),
+        ("m.plan({model1: {k: 1, epochs: 3, batch_size: 64}, model2: {k: 2, epochs: 3, batch_size: 64}}, {k: 'K'})", "The next series trains: K 1 (model 1) against 2 (model 2). Both: 3 epochs, batch size 64."),
+        ("m.plan({model1: {epochs: 3, batch_size: 64}, model2: {epochs: 2, batch_size: 64}}, {epochs: 'Epochs'})", "The next series trains: Epochs 3 (model 1) against 2 (model 2). Both: batch size 64."),
         ("m.settingsOf({model1: {a: 1, seed: 1}, model2: {a: 1, seed: 2}}, {})", "Both models are set alike, and have the same seeds: they train alike."),
     ],
 )  # fmt: skip

@@ -96,6 +96,13 @@ def test_repeat_opens_the_repeats_with_what_is_shown_ready_for_five(page: Page) 
     expect(page.locator("#repeats-start")).to_be_focused()
     expect(page.locator("[name='model2.dropout']")).to_have_value("0.25")
     expect(page.locator("#difference")).to_have_text("One setting differs: Dropout")
+    expect(page.locator("#kept")).to_contain_text("What you had set comes back")
+    page.wait_for_timeout(2500)  # a poll must not put it back over what is to be repeated
+    expect(page.locator("[name='model2.dropout']")).to_have_value("0.25")
+    page.click("#put-back")
+    expect(page.locator("[name='model1.epochs']")).to_have_value("100")
+    expect(page.locator("#kept")).to_have_text("")
+    expect(page.locator("#put-back")).to_be_hidden()
 
 
 # The table and the notes
