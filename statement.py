@@ -169,14 +169,14 @@ def _say_one_failed(case: Case) -> Statement:
 
 
 def _say_what_is_awaited(case: Case) -> Statement:
-    if case.work_pending:
+    if set(case.states.values()) == {"idle"}:
+        first = "Who will be ahead, by how much, and whether that is more than chance will stand here."
+    elif case.work_pending:
         first = "The work per image is not known yet."
     elif case.both_evaluated:
         first = "No comparison yet: the models have been evaluated at no equal place on this axis."
     elif case.is_live:
         first = "The first comparison comes once both models have been evaluated, a quarter into the first epoch."
-    elif set(case.states.values()) == {"idle"}:
-        first = "Who will be ahead, by how much, and whether that is more than chance will stand here."
     else:
         first = "No comparison: the models have no evaluation in common."
     return Statement(first, is_verdict=False)
