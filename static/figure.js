@@ -108,7 +108,7 @@ export function layout({ history, curves, gap, windows, sizes, noise, hidden }, 
       ...(view.log ? { type: "log", range: logarithmic(windows.loss), dtick: decadeTicks(windows.loss), tickformat: "~g" } : { type: "linear", range: windows.loss, nticks: 5 }),
     },
     yaxis2: {
-      ...axis, title: named("accuracy"), domain: domain.accuracy, range: windows.accuracy, tickformat: ".1~%",
+      ...axis, title: named(overlaid ? "" : "accuracy"), domain: domain.accuracy, range: windows.accuracy, tickformat: ".1~%",
       ...(overlaid ? { overlaying: "y", side: "right", showgrid: false, tickmode: "auto" } : {}),
     },
     yaxis3: {

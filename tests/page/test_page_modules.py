@@ -161,3 +161,12 @@ def test_a_fork_is_one_mark_on_every_axis(modules: Page) -> None:
 )
 def test_what_is_said_of_a_run_as_a_whole(modules: Page, expression: str, expected: object) -> None:
     assert run_in(modules, "live", expression) == expected
+
+
+@pytest.mark.parametrize(("layout", "title"), [("stacked", "accuracy"), ("overlaid", "")])
+def test_the_axis_on_the_right_has_no_title_to_run_into_the_labels(modules: Page, layout: str, title: str) -> None:
+    view = f"{{layout: '{layout}', x: 'epochs'}}"
+    windows = "{x: [0, 1], loss: [0, 1], accuracy: [0, 1], gap: [-1, 1]}"
+    sizes = f"m.measure({{models: {{}}}}, {view}, {{narrow: false, width: 900, height: 500}})"
+    shown = f"{{history: {{models: {{}}}}, curves: {{}}, gap: {{x: [], y: []}}, windows: {windows}, sizes: {sizes}, hidden: new Set()}}"
+    assert run_in(modules, "figure", f"m.layout({shown}, {view}, {{}}, {{}}).yaxis2.title.text") == title
