@@ -31,8 +31,10 @@ function legendHeight(history, view, { narrow, width, columns }) {
   titles.push(...(view.overlays ?? []).map(({ title }) => title));
   titles.push(...Object.values(history.models).filter(({ points }) => points?.loss?.includes(null)).map(() => "Model 1 loss is not a number"));
   if (narrow) return 6 + LEGEND_PX.narrowRow * Math.ceil(titles.length / columns);
-  const across = titles.reduce((sum, { length }) => sum + LEGEND_PX.line + LEGEND_PX.letter * length, 0);
-  return 9 + LEGEND_PX.row * Math.ceil(across / width);
+  const widths = titles.map(({ length }) => LEGEND_PX.line + LEGEND_PX.letter * length);
+  const across = widths.reduce((sum, each) => sum + each, 0);
+  const inColumns = Math.ceil(titles.length / Math.max(1, Math.floor(width / Math.max(...widths)))); // each as wide as the widest
+  return 9 + LEGEND_PX.row * (across <= width ? 1 : inColumns);
 }
 
 /** Return the sizes of the figure's parts in pixels: margins, the plot's width and height, and each panel's top and bottom. */
