@@ -70,8 +70,11 @@ def hold_rate(config: ModelConfig, learning_rate: float) -> ModelConfig:
     return config.model_copy(update={"schedule": "constant", "learning_rate": learning_rate})
 
 
-def say_more(config: ModelConfig, longer: ModelConfig) -> str:
-    """Return in words by what a model goes on, and what becomes of its schedule."""
+def say_more(config: ModelConfig, longer: ModelConfig, rates: tuple[float, float] | None = None) -> str:
+    """Return in words by what a model goes on, and what becomes of its schedule.
+
+    rates: the learning rate of its next step by the schedule as it was, and as it is now.
+    """
     more = longer.epochs - config.epochs
     said = f"for {more} more epoch{'s' * (more > 1)}"
     if config.schedule == "constant":
@@ -79,4 +82,6 @@ def say_more(config: ModelConfig, longer: ModelConfig) -> str:
     title = config.schedule.replace("_", "-")
     if longer.schedule == "constant":
         return f"{said}: {title} schedule over, learning rate stays {longer.learning_rate:.3g}"
-    return f"{said}: {title} schedule now over {longer.epochs} epochs"
+    before, now = (f"{rate:.3g}" for rate in rates or (0.0, 0.0))
+    jump = f", learning rate {before} → {now}" if before != now else ""
+    return f"{said}: {title} schedule now over {longer.epochs} epochs{jump}"

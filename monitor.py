@@ -173,7 +173,8 @@ class Monitor:
         metrics = self.store.resume(run, steps, rates, base=self._latest.metrics.newest + 1)
         if more_epochs:
             for name, config in configs.items():
-                metrics.note(name, "continued", say_more(config, longer[name]))
+                jump = self._jump(config, longer[name], steps[name], rates[name])
+                metrics.note(name, "continued", say_more(config, longer[name], jump))
         return self._begin(run, longer, metrics, checkpoints, series, finished)
 
     def _continued(
@@ -187,7 +188,8 @@ class Monitor:
                 with_more = hold_rate(with_more, self._train.last_learning_rate(checkpoint))
                 checkpoint = self._train.fork_checkpoint(checkpoint, "learning_rate")
             step = self._train.checkpoint_step(checkpoint)
-            origins[name] = Origin(name, step, checkpoint, with_more, say_more(config, with_more))
+            jump = self._jump(config, with_more, step, self._rate(config, checkpoint))
+            origins[name] = Origin(name, step, checkpoint, with_more, say_more(config, with_more, jump))
         return origins
 
     def _branch(self, parent: str, kind: str, origins: dict[str, Origin]) -> str:
@@ -416,6 +418,11 @@ class Monitor:
         """Return the learning rate, before the schedule, with which a model goes on from a checkpoint or its start."""
         rate = None if checkpoint is None else self._train.checkpoint_rate(checkpoint)
         return config.learning_rate if rate is None else float(rate)
+
+    def _jump(self, config: ModelConfig, longer: ModelConfig, step: int, peak: float) -> tuple[float, float]:
+        """Return the learning rate of a model's next step before and after its schedule was stretched."""
+        before = self._train.next_learning_rate(config, step, self._steps_per_epoch(config), peak)
+        return before, self._train.next_learning_rate(longer, step, self._steps_per_epoch(longer), peak)
 
     def _steps_per_epoch(self, config: ModelConfig) -> int:
         return config.batches(len(self._dataset.train)).steps

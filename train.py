@@ -22,7 +22,7 @@ import torch
 
 from config import ModelConfig
 from data import FashionMNIST
-from engine import Engine, StepResult, best_device
+from engine import Engine, StepResult, best_device, scheduled_learning_rate
 from gauges import RunningAccuracy, Speedometer, Stopwatch
 from insight import Insight
 from machine import available_cores
@@ -442,6 +442,11 @@ def last_learning_rate(checkpoint: bytes) -> float:
     """Return the rate at which the step before a checkpoint was taken, by whatever schedule."""
     state = torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)["engine"]
     return float(state["optimizer"]["param_groups"][0]["lr"])
+
+
+def next_learning_rate(config: ModelConfig, step: int, steps_per_epoch: int, peak: float) -> float:
+    """Return the rate at which a model takes the step after so many, by its schedule."""
+    return scheduled_learning_rate(config, step, steps_per_epoch * config.epochs, peak)
 
 
 def fork_checkpoint(checkpoint: bytes, changed: str) -> bytes:

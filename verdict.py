@@ -27,6 +27,7 @@ PRECEDENCE = ("running", "paused", "failed", "interrupted", "stopped", "finished
 PROGRESS = {"epochs_to_target": "epoch", "seconds_to_target": "seconds"}  # the column that each is read from
 RATES = ("loss_reduction_rate", "half_life")
 BETTER_FROM = {"accuracy": 0.0005, "loss": 0.0005}  # half of the last digit shown
+JUMP = re.compile(r", learning rate \S+ → \S+$")  # of a stretched schedule: it depends on where a model was stopped
 CHANGED_RATE = re.compile(r"learning rate (\S+) → (\S+)")  # an event's detail
 
 
@@ -470,7 +471,7 @@ def went_on_after_schedule(one: Entrant, two: Entrant) -> dict[str, str]:
     for each, other in ((one, two), (two, one)):
         for event in each.events:
             if event.kind == "continued" and event.detail and "schedule" in event.detail and event not in other.events:
-                held[each.name] = event.detail
+                held[each.name] = JUMP.sub("", event.detail)
     return held
 
 

@@ -105,6 +105,8 @@ def test_what_becomes_of_a_schedule_is_said() -> None:
     config = quick(epochs=2, schedule="cosine")
     longer = config.model_copy(update={"epochs": 4})
     assert say_more(config, longer) == "for 2 more epochs: cosine schedule now over 4 epochs"
+    jumped = "for 2 more epochs: cosine schedule now over 4 epochs, learning rate 0.0005 → 0.000854"
+    assert say_more(config, longer, (0.0005, 0.00085355)) == jumped
     held = hold_rate(longer, 1.25e-9)
     assert say_more(config, held) == "for 2 more epochs: cosine schedule over, learning rate stays 1.25e-09"
 
@@ -194,13 +196,22 @@ def test_more_epochs_for_a_half_finished_run_make_a_new_one(client: FlaskClient,
 def test_stopped_run_with_more_epochs_keeps_its_id_and_says_what_becomes_of_its_schedule(
     client: FlaskClient, monitor: Monitor
 ) -> None:
-    config = quick(batch_size=16, epochs=400, schedule="cosine")
+    config = quick(batch_size=16, epochs=400, schedule="one_cycle")
     run = start(client, as_json(dict.fromkeys(MODEL_NAMES, config)))
-    wait_for_steps(client, "model1", 20)
+    wait_for_steps(client, "model1", 200)
     client.post("/api/stop", json={})
     assert monitor._comparison.join(60)
+    monitor.store.save()
+    step = monitor.store.run_status(run, "model1").step
+    longer = config.model_copy(update={"epochs": 450})
+    before = scheduled_learning_rate(config, step, 64 * 400)
+    now = scheduled_learning_rate(longer, step, 64 * 450)
+    assert f"{before:.3g}" != f"{now:.3g}"
     assert go_on(client, run, 50) == run
-    assert details(client, "continued") == ["for 50 more epochs: cosine schedule now over 450 epochs"]
+    said = f"for 50 more epochs: one-cycle schedule now over 450 epochs, learning rate {before:.3g} → {now:.3g}"
+    assert details(client, "continued") == [said]
+    attribution = strict(client.get("/api/comparison"))["attribution"]["text"]  # where each was stopped is no cause
+    assert "Model 1 went on for 50 more epochs: one-cycle schedule now over 450 epochs." in attribution
     client.post("/api/stop", json={})
     assert monitor._comparison.join(60)
     monitor.store.save()
