@@ -145,7 +145,7 @@ def test_marks_of_different_changes_are_not_joined(modules: Page) -> None:
 
 
 def test_the_stop_that_a_fork_needs_is_not_marked(modules: Page) -> None:
-    one = "{events: {kind: ['stopped', 'stopped'], epoch: [1, 2], seconds: [1, 2]}}"
-    two = "{events: {kind: ['stopped', 'forked', 'stopped'], epoch: [1, 1, 2], seconds: [1, 1, 2]}}"
+    one = "{events: {kind: ['stopped', 'stopped'], step: [9, 18], epoch: [1, 2], seconds: [1, 2]}}"
+    two = "{events: {kind: ['stopped', 'forked', 'stopped'], step: [9, 9, 18], epoch: [1, 1, 2], seconds: [1, 1, 2]}}"
     found = run_in(modules, "marks", f"m.marks({{models: {{model1: {one}, model2: {two}}}}}, {{x: 'epochs'}})")
     assert [(mark["kind"], mark["x"], len(mark["models"])) for mark in found] == [("forked", 1, 1), ("stopped", 2, 2)]
