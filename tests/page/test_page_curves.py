@@ -164,7 +164,9 @@ class Shown:
         route.fulfill(json=answer)
 
     def answer_comparison(self, route: Route) -> None:
-        route.fulfill(json=self.page.request.get(f"{route.request.url}&run={self.run}").json())
+        answer = self.page.request.get(f"{route.request.url}&run={self.run}").json()
+        answer["verdict"]["accuracy"]["noise"] = 0.008  # the recordings do not tell which images were right
+        route.fulfill(json=answer)
 
     def open(self, width: int = 1280, height: int = 800) -> Page:
         self.page.set_viewport_size({"width": width, "height": height})
