@@ -5,7 +5,7 @@ What such a run's models are set to, and what is said of the change. No torch he
 
 from typing import Any
 
-from config import SCHEMA, ModelConfig, differing_fields, parse_config
+from config import SCHEMA, ModelConfig, parse_config
 
 MAX_EPOCHS: int = SCHEMA["properties"]["epochs"]["maximum"]
 FORKABLE = (  # what a copy of a model can differ in and still take over its weights and its place in the epoch
@@ -44,7 +44,8 @@ def change_one(source: ModelConfig, settings: dict[str, Any]) -> tuple[str, Mode
     Raises InvalidSettings, and BadFork where not exactly one setting differs, or one that may not.
     """
     config = parse_config(source.model_dump(mode="json") | settings, "settings")
-    changed = differing_fields(source, config)
+    # all that was changed, be it without effect for this optimizer
+    changed = [name for name in ModelConfig.model_fields if getattr(source, name) != getattr(config, name)]
     if len(changed) != 1 or changed[0] not in FORKABLE:
         raise BadFork(changed)
     return changed[0], config
