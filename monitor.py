@@ -76,12 +76,7 @@ class Monitor:
         self._comparison: Any = None
         self._conductor: repeats.Conductor | None = None
         self._closed = False
-        self._latest: Latest
-        self._show_nothing()
-
-    def _show_nothing(self, base: int = 0) -> None:
-        """Put no run in the place of the latest; changes are counted from `base` on."""
-        self._comparison, self._latest = None, no_run(base)
+        self._latest = no_run()
 
     def load(self) -> None:
         """Import torch and read the data set; from then on training can start. Called in a thread."""
@@ -441,7 +436,7 @@ class Monitor:
                 return
             self._check_free("stop it before you delete it")
             self.store.delete(run)
-            self._show_nothing(self._latest.metrics.newest + 1)
+            self._comparison, self._latest = None, no_run(self._latest.metrics.newest + 1)
 
     def command(self, command: str, model: str | None = None) -> None:
         """Pause, resume or stop one model or both. Raises Conflict where the state forbids it."""
@@ -507,7 +502,7 @@ class Monitor:
     def _repeats_of(self, run: str | None) -> Any:
         """Return the result of the series that a run belongs to or whose settings it has, None where there is none."""
         series = self.store.series_like(run) if run else None
-        return self.repeats(series)["result"] if series else None
+        return repeats.pairs_and_result(self.store.series(series))[1] if series else None
 
     def _significance(self, run: str | None, models: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
         """Return whether the difference on the test images is real; None until both models have answered them."""

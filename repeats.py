@@ -242,6 +242,22 @@ def pair_state(states: Iterable[str]) -> str:
 
 def describe(series: Mapping[str, Any], evaluations: Callable[[str], Mapping[str, Curve]]) -> dict[str, Any]:
     """Return a series as `/api/repeats` answers it; series: as the store has it; evaluations(run): of its models."""
+    pairs, found = pairs_and_result(series)
+    curves = [evaluations(pair["run"]) for pair in pairs if pair["delta"] is not None]
+    return {
+        "series": series["id"],
+        "state": series["state"],
+        "started": series["started"],
+        "wanted": len(pairs),
+        "configs": series["plan"]["configs"],
+        "pairs": pairs,
+        "curves": {model: mean_curves([curve[model] for curve in curves]) for model in MODEL_NAMES},
+        "result": found,
+    }
+
+
+def pairs_and_result(series: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """Return the pairs of a series as `/api/repeats` lists them, and what `result` tells of them."""
     complete = {run: statuses for run, statuses in series["runs"].items() if set(statuses) == set(MODEL_NAMES)}
     by_seed = {statuses[MODEL_NAMES[0]].config["seed"]: (run, statuses) for run, statuses in complete.items()}
     ended = series["state"] == "finished"
@@ -263,18 +279,9 @@ def describe(series: Mapping[str, Any], evaluations: Callable[[str], Mapping[str
             }
             | {name: statuses[name].test_accuracy if statuses else None for name in MODEL_NAMES}
         )
-    curves = [evaluations(pair["run"]) for pair in pairs if pair["delta"] is not None]
     gone = len(pairs) - len(differences) if ended else sum(pair["state"] == "deleted" for pair in pairs)
-    return {
-        "series": series["id"],
-        "state": series["state"],
-        "started": series["started"],
-        "wanted": len(pairs),
-        "configs": series["plan"]["configs"],
-        "pairs": pairs,
-        "curves": {model: mean_curves([curve[model] for curve in curves]) for model in MODEL_NAMES},
-        "result": result(differences, ended, stopped=series["state"] in ("stopped", "interrupted"), missing=gone),
-    }
+    stopped = series["state"] in ("stopped", "interrupted")
+    return pairs, result(differences, ended, stopped=stopped, missing=gone)
 
 
 def difference_of(statuses: Mapping[str, Status]) -> float | None:
