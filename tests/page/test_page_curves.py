@@ -31,6 +31,7 @@ from config import MODEL_NAMES
 IMAGES = 55_000
 WINDOW = 2_750
 OPTIMIZER, DROPOUT, EARLY = "20260101-000000-aaaa", "20260102-000000-aaaa", "20260103-000000-aaaa"
+NOISE = 0.008  # of a gap, a fraction: the recordings do not tell which images were right
 
 
 def look(page: Page, expression: str) -> Any:
@@ -165,7 +166,7 @@ class Shown:
 
     def answer_comparison(self, route: Route) -> None:
         answer = self.page.request.get(f"{route.request.url}&run={self.run}").json()
-        answer["verdict"]["accuracy"]["noise"] = 0.008  # the recordings do not tell which images were right
+        answer["verdict"]["accuracy"]["noise"] = NOISE
         route.fulfill(json=answer)
 
     def open(self, width: int = 1280, height: int = 800) -> Page:
@@ -435,7 +436,7 @@ def test_the_strip_fits_recent_gaps_and_has_a_band_of_noise(shown: Shown) -> Non
     low, high = window(page, "yaxis3")
     assert high < gaps[0]  # of a quarter of the first epoch
     assert max(gaps[2:]) <= high
-    noise = 100 * ask(page, f"comparison?axis=epochs&run={OPTIMIZER}")["verdict"]["accuracy"]["noise"]
+    noise = 100 * NOISE
     band = look(page, "layout.shapes.find(({type}) => type === 'rect')")
     assert [band["y0"], band["y1"]] == pytest.approx([-noise, noise])
     assert low <= -noise
