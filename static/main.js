@@ -117,19 +117,20 @@ async function drawChart() {
 /** Ask who is ahead; what the server does not answer now is asked again at the next poll. */
 async function refreshComparison() {
   const [run, { axis }] = [shownRun().run, view()];
-  owed.verdict = true;
+  const isStillAsked = () => run === shownRun().run && axis === view().axis; // and no other question in the meantime
   const noiseBefore = noiseOf(shownRun());
+  owed.verdict = false;
   let answer;
   try {
     answer = await api.fetchComparison(axis, pastRun()?.id);
-    if (run === shownRun().run && axis === view().axis) showProblem("comparison", "");
+    if (isStillAsked()) showProblem("comparison", "");
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
+    owed.verdict ||= isStillAsked();
     if (error.status) showProblem("comparison", `The models cannot be compared: ${error.message}.`);
     return; // what stands there still holds; a server that is gone, polling tells
   }
-  if (run !== shownRun().run || axis !== view().axis) return; // another question has been asked in the meantime
-  owed.verdict = false;
+  if (!isStillAsked()) return;
   comparison = answer;
   showVerdict(comparison);
   showSignificance(comparison.significance);

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Page, Response, expect
+from playwright.sync_api import BrowserContext, Page, Response, expect
 
 from config import MODEL_NAMES
 
@@ -24,6 +25,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+Launch = Callable[[str], BrowserContext]  # starts a Chromium for the pages of a server
 PATIENCE_MS = 60_000  # for a busy machine; nothing waits that long in the ordinary
 
 COUNT_POINTS = """(wanted) => {
@@ -106,6 +108,19 @@ class Faults(list[str]):
     def _check_origin(self, url: str, origin: str) -> None:
         if url.startswith("http") and urlsplit(url)[:2] != urlsplit(origin)[:2]:
             self.append(f"left the origin: {url}")
+
+
+@contextmanager
+def fresh_page(context: BrowserContext, origin: str, faults: Faults) -> Iterator[Page]:
+    """Give a page that remembers nothing of the one before."""
+    page = context.new_page()
+    page.goto("/static/icon.svg")
+    page.evaluate("localStorage.clear()")
+    faults.watch(page, origin)
+    yield page
+    page.unroute_all(behavior="ignoreErrors")
+    page.close()
+    context.clear_permissions()
 
 
 # What one asks of the server beside the page

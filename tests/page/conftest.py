@@ -4,8 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, FLAGS, PATIENCE_MS, TWO_SMALL, Faults, Server, stop_training, train_to_the_end, wait_for
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from browser import (
+    CHROMIUM,
+    FLAGS,
+    PATIENCE_MS,
+    TWO_SMALL,
+    Faults,
+    Launch,
+    Server,
+    fresh_page,
+    stop_training,
+    train_to_the_end,
+    wait_for,
+)
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 
 @pytest.fixture(scope="session")
@@ -18,12 +30,30 @@ def server(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launch]:
+    """Start a Chromium for the pages of a server.
+
+    It has a cache on the disk, where Plotly stays compiled: else that takes two seconds for every test.
+    """
     assert CHROMIUM, "no Chromium found: install one or name it in the environment variable CHROMIUM"
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+
+        def launch(url: str) -> BrowserContext:
+            profile = tmp_path_factory.mktemp("profile")
+            context = playwright.chromium.launch_persistent_context(
+                profile, executable_path=CHROMIUM, args=FLAGS, base_url=url, viewport={"width": 1280, "height": 800}
+            )
+            context.set_default_timeout(PATIENCE_MS)
+            return context
+
+        yield launch
+
+
+@pytest.fixture(scope="session")
+def context(launch: Launch, server: Server) -> Iterator[BrowserContext]:
+    with launch(server.url) as context:
+        yield context
 
 
 @pytest.fixture
@@ -35,16 +65,11 @@ def faults() -> Iterator[Faults]:
 
 
 @pytest.fixture
-def blank(browser: Browser, server: Server, faults: Faults) -> Iterator[Page]:
+def blank(context: BrowserContext, server: Server, faults: Faults) -> Iterator[Page]:
     """A page that has not been opened yet."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=server.url)
-    context.set_default_timeout(PATIENCE_MS)
-    expect.set_options(timeout=PATIENCE_MS)
-    page = context.new_page()
-    faults.watch(page, server.url)
-    yield page
-    stop_training(page)
-    context.close()
+    with fresh_page(context, server.url, faults) as page:
+        yield page
+        stop_training(page)
 
 
 @pytest.fixture
@@ -75,10 +100,9 @@ def finished(blank: Page, run_to_look_at: dict[str, str]) -> Page:
 
 
 @pytest.fixture(scope="session")
-def modules(browser: Browser, server: Server) -> Iterator[Page]:
+def modules(context: BrowserContext) -> Iterator[Page]:
     """A page to import modules of pure functions in, loaded once."""
-    context = browser.new_context()
     page = context.new_page()
-    page.goto(server.url)
+    page.goto("/")
     yield page
-    context.close()
+    page.close()

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from browser import (
     COUNT_POINTS,
-    PATIENCE_MS,
     Faults,
+    Launch,
     Server,
     ask,
     choose,
+    fresh_page,
     lines,
     run_in,
     set_quick_models,
@@ -23,7 +24,7 @@ from browser import (
     train_to_the_end,
     wait_for,
 )
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 from recorded_runs import put
 
 from config import MODEL_NAMES
@@ -178,18 +179,12 @@ class Shown:
 
 
 @pytest.fixture
-def shown(browser: Browser, recorded: Server, faults: Faults) -> Iterator[Shown]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=recorded.url)
-    context.set_default_timeout(PATIENCE_MS)
-    expect.set_options(timeout=PATIENCE_MS)
-    page = context.new_page()
-    faults.watch(page, recorded.url)
-    shown = Shown(page, OPTIMIZER)
-    page.route("**/api/metrics*", shown.answer_metrics)
-    page.route("**/api/comparison*", shown.answer_comparison)
-    yield shown
-    page.unroute_all(behavior="ignoreErrors")
-    context.close()
+def shown(launch: Launch, recorded: Server, faults: Faults) -> Iterator[Shown]:
+    with launch(recorded.url) as context, fresh_page(context, recorded.url, faults) as page:
+        shown = Shown(page, OPTIMIZER)
+        page.route("**/api/metrics*", shown.answer_metrics)
+        page.route("**/api/comparison*", shown.answer_comparison)
+        yield shown
 
 
 def point_px(page: Page) -> float:

@@ -9,9 +9,11 @@ from browser import (
     COUNT_POINTS,
     SMALL,
     Faults,
+    Launch,
     Server,
     ask,
     badges,
+    fresh_page,
     is_wider_than_screen,
     lines,
     set_quick_models,
@@ -20,7 +22,7 @@ from browser import (
     stop_training,
     train_to_the_end,
 )
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from config import MODEL_NAMES
 
@@ -264,20 +266,19 @@ def test_on_paper_the_figure_fits_and_the_controls_are_gone(finished: Page) -> N
 
 
 def test_before_the_first_run_the_page_shows_what_will_appear(
-    browser: Browser, faults: Faults, data_dir: Path, tmp_path: Path
+    launch: Launch, faults: Faults, data_dir: Path, tmp_path: Path
 ) -> None:
     server = Server(data_dir, tmp_path)  # one that has no history yet
     server.start()
     try:
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        faults.watch(page, server.url)
-        page.goto(server.url)
-        expect(page.locator("#start")).to_be_enabled()
-        expect(page.locator("#empty")).to_contain_text("learning curves will appear here")
-        expect(page.locator("[data-verdict='first']")).to_contain_text("Who will be ahead")
-        expect(page.locator("[role='tablist']")).to_be_hidden()
-        assert page.locator("#empty").evaluate("empty => empty.getBoundingClientRect().bottom <= window.innerHeight")
-        page.close()
+        with launch(server.url) as context, fresh_page(context, server.url, faults) as page:
+            page.goto("/")
+            expect(page.locator("#start")).to_be_enabled()
+            expect(page.locator("#empty")).to_contain_text("learning curves will appear here")
+            expect(page.locator("[data-verdict='first']")).to_contain_text("Who will be ahead")
+            expect(page.locator("[role='tablist']")).to_be_hidden()
+            in_sight = "empty => empty.getBoundingClientRect().bottom <= window.innerHeight"
+            assert page.locator("#empty").evaluate(in_sight)
     finally:
         server.stop()
 

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browser import ask, badges, set_quick_models, start
+from browser import ask, badges, run_in, set_quick_models, start
 from playwright.sync_api import Locator, Page, expect
 
 
@@ -36,7 +36,7 @@ def test_a_run_is_opened_as_it_was_and_left_again(history: Page) -> None:
 
 def test_a_run_is_laid_behind_the_curves_and_taken_away(history: Page) -> None:
     box = newest(history).get_by_role("checkbox")
-    count = "() => document.querySelector('#chart').data.filter((line) => line.uid.startsWith('overlay-')).length"
+    count = "() => document.querySelector('#chart').data.filter((line) => /^overlay-.*(loss|accuracy)$/.test(line.uid)).length"
     box.check()
     history.wait_for_function(f"() => ({count})() === 4")
     newest(history).get_by_role("checkbox").uncheck()
@@ -87,7 +87,7 @@ def test_a_finished_run_goes_on_for_another_epoch_as_a_new_one(history: Page, ru
     expect(about).to_contain_text(re.compile("validation images, model 1 after 1.00 epochs|test images.*2.00"))
     expect(history.locator("#state")).to_have_text("Finished")
     expect(about).to_contain_text("test images, model 1 after 2.00 epochs, model 2 after 2.00")
-    expect(history.locator("#significance")).to_contain_text("on the 10,000 test images, after 2.00 epochs")
+    expect(history.locator("#significance")).to_contain_text("McNemar, after 2.00 epochs")
     for model in ask(history, "metrics")["models"].values():
         assert model["epoch"] == 2
         assert model["evaluations"]["epoch"] == pytest.approx([0.25, 1, 2], abs=0.01)
@@ -99,10 +99,11 @@ def test_a_finished_run_goes_on_for_another_epoch_as_a_new_one(history: Page, ru
         f"{100 * before['models']['model1']['test_accuracy']:.1f} % on the test images"
     )
     history.locator(f"#runs tr[data-run='{old}']").get_by_role("button", name="Delete").click()
-    expect(newest(history).locator(".run-origin")).to_have_text(f"continues {title}")  # it can still be undone
     history.reload()
     history.click("#tab-history")
-    expect(newest(history).locator(".run-origin")).to_have_text("continues a run that is no longer here")
+    expect(newest(history).locator(".run-origin")).to_have_text(f"continues {title}")  # it can still be undone
+    origin = "m.originOf({parent: {run: 'gone', kind: 'continued'}}, [], {})"
+    assert run_in(history, "runs", origin) == "continues a run that is no longer here"
 
 
 def test_a_stopped_run_is_resumed_under_its_own_name(page: Page) -> None:

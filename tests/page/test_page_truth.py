@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from browser import (
     COUNT_POINTS,
-    PATIENCE_MS,
     TWO_SMALL,
     Faults,
+    Launch,
     Server,
     ask,
     badges,
+    fresh_page,
     set_quick_models,
     start,
     states,
@@ -23,7 +24,7 @@ from browser import (
     tell,
     wait_for,
 )
-from playwright.sync_api import Browser, Page, Request, Response, Route, expect
+from playwright.sync_api import Page, Request, Response, Route, expect
 
 from config import MODEL_NAMES
 
@@ -53,11 +54,10 @@ def train_beside(page: Page) -> str:
 def open_newest(page: Page, nth: int = 0) -> str:
     """Open a run of the history tab and return its id."""
     page.click("#tab-history")
-    row = page.locator("#runs tbody tr").nth(nth)
-    run = row.get_attribute("data-run")
-    row.get_by_role("button", name="Open").click()
+    run = str(ask(page, "runs")["runs"][nth]["id"])
+    page.locator(f"#runs tr[data-run='{run}']").get_by_role("button", name="Open").click()
     expect(page.locator("#past")).to_be_visible()
-    return str(run)
+    return run
 
 
 def saved(page: Page, kind: str) -> tuple[str, bytes]:
@@ -161,7 +161,7 @@ def test_deleting_the_latest_run_leaves_the_page_as_before_the_first(finished: P
     expect(finished.locator("#past")).to_be_hidden()
     expect(finished.locator("#empty")).to_be_visible()
     expect(finished.locator("#chart")).to_be_hidden()
-    expect(finished.locator("[data-verdict='accuracy']")).to_have_text("Who is ahead?")
+    expect(finished.locator("[data-verdict='first']")).to_contain_text("Who will be ahead")
     expect(finished.locator("#model1 .live")).to_be_hidden()
     expect(finished.locator("#significance")).to_be_hidden()
     expect(finished).to_have_title("FashionMNIST CNN Training Monitor")
@@ -194,17 +194,25 @@ def test_the_final_verdict_comes_although_the_server_refused_it_at_the_end(page:
 # Hidden
 
 
-def test_a_hidden_page_asks_every_10_s_while_a_run_is_on_and_tells_its_end(blank: Page) -> None:
-    blank.add_init_script(
+@pytest.fixture
+def timed(launch: Launch, server: Server, faults: Faults) -> Iterator[Page]:
+    """A page in a Chromium of its own, whose clock can be set."""
+    with launch(server.url) as context, fresh_page(context, server.url, faults) as page:
+        yield page
+        stop_training(page)
+
+
+def test_a_hidden_page_asks_every_10_s_while_a_run_is_on_and_tells_its_end(timed: Page) -> None:
+    timed.add_init_script(
         "window.told = []; window.Notification = class { constructor(title, {body}) { told.push(title + body); }"
         " static permission = 'granted'; static async requestPermission() { return 'granted'; } };"
     )
-    blank.clock.install()
-    blank.goto("/")
-    expect(blank.locator("#start")).to_be_enabled()
-    blank.click("#notify")
-    train_beside(blank)
-    blank.wait_for_function(COUNT_POINTS, arg=2)
+    timed.clock.install()
+    timed.goto("/")
+    expect(timed.locator("#start")).to_be_enabled()
+    timed.click("#notify")
+    train_beside(timed)
+    timed.wait_for_function(COUNT_POINTS, arg=2)
     asked: list[str] = []
 
     def note(request: Request) -> None:
@@ -217,33 +225,33 @@ def test_a_hidden_page_asks_every_10_s_while_a_run_is_on_and_tells_its_end(blank
 
         def is_so_a_second_later() -> bool:
             nonlocal seconds
-            blank.clock.fast_forward(1_000)
+            timed.clock.fast_forward(1_000)
             seconds += 1
             return is_so()
 
         wait_for(is_so_a_second_later, what)
         return seconds
 
-    blank.clock.pause_at(blank.evaluate("Date.now() / 1000 + 5"))
-    blank.evaluate(HIDE, True)
-    blank.wait_for_load_state("networkidle")  # a poll may have been under way
-    blank.on("request", note)
-    blank.clock.fast_forward(9_000)
-    assert blank.evaluate("document.hidden")
+    timed.clock.pause_at(timed.evaluate("Date.now() / 1000 + 5"))
+    timed.evaluate(HIDE, True)
+    timed.wait_for_load_state("networkidle")  # a poll may have been under way
+    timed.on("request", note)
+    timed.clock.fast_forward(9_000)
+    assert timed.evaluate("document.hidden")
     assert asked == []
     seconds_until(lambda: len(asked) == 1, "poll of the hidden page")
     assert seconds_until(lambda: len(asked) == 2, "second poll of the hidden page") >= 10
-    stop_training(blank)
-    seconds_until(lambda: blank.title().startswith("stopped · "), "title")
-    blank.wait_for_function("() => told.length === 1")
-    assert "both models have ended" in blank.evaluate("told[0]")
+    stop_training(timed)
+    seconds_until(lambda: timed.title().startswith("stopped · "), "title")
+    timed.wait_for_function("() => told.length === 1")
+    assert "both models have ended" in timed.evaluate("told[0]")
     many = len(asked)
-    blank.clock.fast_forward(60_000)
-    assert blank.evaluate("document.hidden")
+    timed.clock.fast_forward(60_000)
+    assert timed.evaluate("document.hidden")
     assert len(asked) == many  # nothing is on
-    blank.evaluate(HIDE, False)
-    badges(blank, "stopped")
-    blank.wait_for_function(
+    timed.evaluate(HIDE, False)
+    badges(timed, "stopped")
+    timed.wait_for_function(
         "() => document.querySelector('#chart').layout.annotations.some(({text}) => text.includes('stopped'))"
     )
     assert len(asked) > many
@@ -263,18 +271,13 @@ def own_server(data_dir: Path, tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def own_page(browser: Browser, own_server: Server, faults: Faults) -> Iterator[Page]:
+def own_page(launch: Launch, own_server: Server, faults: Faults) -> Iterator[Page]:
     faults.expected = re.compile("ERR_|503")
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=own_server.url)
-    context.set_default_timeout(PATIENCE_MS)
-    expect.set_options(timeout=PATIENCE_MS)
-    page = context.new_page()
-    faults.watch(page, own_server.url)
-    page.goto("/")
-    expect(page.locator("#start")).to_be_enabled()
-    yield page
-    stop_training(page)
-    context.close()
+    with launch(own_server.url) as context, fresh_page(context, own_server.url, faults) as page:
+        page.goto("/")
+        expect(page.locator("#start")).to_be_enabled()
+        yield page
+        stop_training(page)
 
 
 def test_a_page_left_open_over_a_crash_shows_the_run_and_offers_to_go_on(own_page: Page, own_server: Server) -> None:
@@ -291,7 +294,7 @@ def test_a_page_left_open_over_a_crash_shows_the_run_and_offers_to_go_on(own_pag
     badges(own_page, "interrupted")
     expect(own_page.locator("#empty")).to_be_hidden()
     expect(own_page.locator("#chart")).to_be_visible()
-    expect(own_page.locator("[data-verdict='attribution']")).to_contain_text("kernels")
+    expect(own_page.locator("#verdict")).to_contain_text("kernels")
     expect(own_page.locator("#model2 .summary .differs")).to_have_text("Kernels 8")
     expect(own_page).to_have_title(re.compile("^interrupted · "))
     expect(own_page.locator("#banner")).to_be_hidden()
@@ -343,12 +346,13 @@ def test_what_was_typed_comes_back_when_another_windows_run_has_ended(page: Page
 def test_settings_used_again_wait_until_the_run_that_trains_has_ended(page: Page) -> None:
     other = {name: config | {"dropout": 0.125} for name, config in LONG.items()}
     tell(page, "start", other)
+    run = latest(page)
     stop_training(page)
     badges(page, "stopped")
     train_beside(page)
     expect(page.locator("[name='model1.dropout']")).to_have_value("0.5")
     page.click("#tab-history")
-    page.locator("#runs tbody tr").nth(1).get_by_role("button", name="Use settings").click()
+    page.locator(f"#runs tr[data-run='{run}']").get_by_role("button", name="Use settings").click()
     expect(page.locator("#kept")).to_have_text("The settings of “Kernels” come into the forms when this run has ended.")
     expect(page.locator("[name='model1.dropout']")).to_have_value("0.5")
     stop_training(page)
