@@ -12,12 +12,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from batches import Batches
+from data import Batches
 
 MODEL_NAMES = ("model1", "model2")
 DEFAULT_KERNEL_SIZE = 3
 IMAGE_SIDE = 28  # pixels
-
 Channels = Annotated[int, Field(ge=1, le=1024)]
 KernelSize = Annotated[int, Field(json_schema_extra={"enum": [1, 3, 5, 7]})]
 
@@ -321,64 +320,6 @@ def differing_settings(settings1: Mapping[str, Any], settings2: Mapping[str, Any
     if "sgd" not in (settings1.get("optimizer"), settings2.get("optimizer")):
         idle.add("momentum")
     return [name for name in differing if name not in idle]
-
-
-class Preset(BaseModel):
-    """A ready comparison: a question, and the two configurations that answer it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    description: str
-    model1: ModelConfig
-    model2: ModelConfig
-
-
-PRESETS = (
-    Preset(
-        name="Deep vs Shallow",
-        description="Twice as many kernels in every layer: does the larger model earn its time?",
-        model1=DEFAULTS,
-        model2=ModelConfig(kernels=(16, 32, 64, 128)),
-    ),
-    Preset(
-        name="Optimizer Impact",
-        description="Adam at 0.001 against SGD at 0.01.",
-        model1=DEFAULTS,
-        model2=ModelConfig(optimizer="sgd", learning_rate=0.01),
-    ),
-    Preset(
-        name="Regularization Effect",
-        description="Dropout 0.5 against 0.3, all else equal.",
-        model1=DEFAULTS,
-        model2=ModelConfig(dropout=0.3),
-    ),
-    Preset(
-        name="Kernel Size",
-        description="3×3 kernels against 5×5 kernels in every layer.",
-        model1=DEFAULTS,
-        model2=ModelConfig(kernel_sizes=(5, 5, 5, 5)),
-    ),
-    Preset(
-        name="Strong baseline",
-        description="What good habits bring: the default model against twice its time spent on the advanced settings.",
-        model1=ModelConfig(epochs=15),
-        model2=ModelConfig(
-            kernels=(16, 24, 40, 64, 96, 128),
-            pool_every=2,
-            batch_norm=True,
-            batch_size=128,
-            epochs=15,
-            optimizer="sgd",
-            learning_rate=0.1,
-            schedule="one_cycle",
-            weight_decay=0.0005,
-            dropout=0.3,
-            label_smoothing=0.1,
-            augment="flip_erase",
-        ),
-    ),
-)
 
 
 if __name__ == "__main__":

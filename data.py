@@ -1,7 +1,6 @@
-"""FashionMNIST: find it, fetch it, verify it, hold it as tensors, cut batches from it.
+"""FashionMNIST: its names and sizes; its files, found, fetched and verified.
 
-The images are kept as bytes (47 MB for the whole set) and normalised a batch at a
-time on the device, so both trainers share one copy and nothing is decoded twice.
+Not here: the images as tensors (training/images.py).
 """
 
 import argparse
@@ -14,23 +13,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 IMAGE_SIDE = 28
 TRAIN_IMAGES, VALIDATION_IMAGES, TEST_IMAGES = 55_000, 5_000, 10_000
-SPLIT_SEED = 0
-PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530  # of the 60,000 training images, pixels scaled to 0–1
-MAX_SHIFT = 2  # pixels
-ERASED_SIDE = 8  # pixels
-
 SYSTEM_DIRECTORY = Path("/usr/share/datasets/fashion-mnist")
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
-
 # MD5 of the unpacked IDX data. The files published by the authors and those of Debian's
 # package hold the same compressed stream behind different gzip headers, so the MD5 of
 # the .gz would tell apart what is the same.
@@ -46,51 +39,14 @@ class DatasetError(Exception):
     """The data set is missing or damaged; the message names the file and the way out."""
 
 
-@dataclass(frozen=True)
-class Split:
-    """Images (N, 28, 28) uint8 and labels (N,) int64, on one device."""
+def read_files(data_dir: Path, system_dir: Path = SYSTEM_DIRECTORY) -> list[NDArray[np.uint8]]:
+    """Return training images and labels, then test images and labels, whole and verified.
 
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def first(self, count: int) -> "Split":
-        """Return the first images, at most `count`: a fixed sample, since the order is."""
-        return Split(self.images[:count], self.labels[:count])
-
-    def to(self, device: torch.device) -> "Split":
-        return Split(self.images.to(device), self.labels.to(device))
-
-
-@dataclass(frozen=True)
-class FashionMNIST:
-    """55,000 training, 5,000 validation and 10,000 test images; the same split in every run."""
-
-    train: Split
-    validation: Split
-    test: Split
-
-    def to(self, device: torch.device) -> "FashionMNIST":
-        return FashionMNIST(self.train.to(device), self.validation.to(device), self.test.to(device))
-
-
-def load_fashion_mnist(data_dir: Path, *, system_dir: Path = SYSTEM_DIRECTORY) -> FashionMNIST:
-    """Return the data set from data_dir, else from the system's copy, else fetched into data_dir.
-
+    They are taken from data_dir, else from the system's copy, else fetched into data_dir.
     Raises DatasetError when a file is damaged, or missing and nowhere to be had.
     """
     directory = find_files(data_dir, system_dir) or fetch_files(data_dir)
-    arrays = {name: read_idx(directory / name) for name in CHECKSUMS}
-    images, labels, test_images, test_labels = arrays.values()
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(SPLIT_SEED))
-    train, validation = order[:TRAIN_IMAGES], order[TRAIN_IMAGES:]
-    return FashionMNIST(
-        train=Split(images[train], labels[train].long()),
-        validation=Split(images[validation], labels[validation].long()),
-        test=Split(test_images, test_labels.long()),
-    )
+    return [read_idx(directory / name) for name in CHECKSUMS]
 
 
 def find_files(*directories: Path) -> Path | None:
@@ -98,7 +54,7 @@ def find_files(*directories: Path) -> Path | None:
     return next((d for d in directories if all((d / name).is_file() for name in CHECKSUMS)), None)
 
 
-def read_idx(path: Path) -> Tensor:
+def read_idx(path: Path) -> NDArray[np.uint8]:
     """Return the bytes of a gzipped IDX file, shaped as its header says, uint8.
 
     Raises DatasetError where the file cannot be read or is not the one that was published.
@@ -111,7 +67,7 @@ def read_idx(path: Path) -> Tensor:
         raise DatasetError(_damaged(path, "its checksum is not that of the published file"))
     dimensions = raw[3]
     sizes = [int.from_bytes(raw[4 + 4 * i : 8 + 4 * i], "big") for i in range(dimensions)]
-    return torch.frombuffer(bytearray(raw), dtype=torch.uint8, offset=4 + 4 * dimensions).view(sizes)
+    return np.frombuffer(bytearray(raw), dtype=np.uint8, offset=4 + 4 * dimensions).reshape(sizes)
 
 
 def _damaged(path: Path, reason: str) -> str:
@@ -193,54 +149,13 @@ def _run(command: list[str], folder: Path) -> None:
     subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=600)
 
 
-def shuffled_order(count: int, seed: int) -> Tensor:
-    """Return the numbers 0 to count-1 in a random order (count,) int64 that depends on seed alone."""
-    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-
-
-def normalise(images: Tensor) -> Tensor:
-    """Return images (B, 28, 28) uint8 as (B, 1, 28, 28) float32 with mean 0 and standard deviation 1."""
-    return images.unsqueeze(1).float().sub_(255 * PIXEL_MEAN).div_(255 * PIXEL_STD)
-
-
-def augment(images: Tensor, kind: str, generator: torch.Generator) -> Tensor:
-    """Return images (B, 28, 28) uint8, each mirrored with probability 1/2 and moved or partly erased.
-
-    "flip_shift" moves by up to MAX_SHIFT pixels along each axis; what comes in from outside is background.
-    "flip_erase" fills, with probability 1/2, a square of ERASED_SIDE pixels with the mean grey (random
-    erasing: Zhong et al. 2020, with a square of one size as in cutout: DeVries and Taylor 2017).
-    """
-    if kind == "none":
-        return images
-    count, device = len(images), images.device
-
-    def draw(low: int, high: int) -> Tensor:
-        return torch.randint(low, high, (count, 1), generator=generator, device=device)
-
-    pixels = torch.arange(IMAGE_SIDE, device=device)
-    columns = torch.where(draw(0, 2).bool(), pixels.flip(0), pixels)  # (B, 28)
-    rows = pixels.expand(count, -1)  # (B, 28)
-    if kind == "flip_shift":
-        images = torch.nn.functional.pad(images, (MAX_SHIFT,) * 4)
-        columns = columns + draw(0, 2 * MAX_SHIFT + 1)
-        rows = rows + draw(0, 2 * MAX_SHIFT + 1)
-    image = torch.arange(count, device=device)
-    images = images[image[:, None, None], rows[:, :, None], columns[:, None, :]]
-    if kind == "flip_erase":
-        top, left = (draw(0, IMAGE_SIDE - ERASED_SIDE + 1) for _ in range(2))
-        in_rows = (pixels >= top) & (pixels < top + ERASED_SIDE) & draw(0, 2).bool()  # (B, 28)
-        in_columns = (pixels >= left) & (pixels < left + ERASED_SIDE)
-        images.masked_fill_(in_rows[:, :, None] & in_columns[:, None, :], round(255 * PIXEL_MEAN))
-    return images
-
-
 def main() -> int:
     """Make sure that the data set is at hand: `python data.py --data-dir data`."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     arguments = parser.parse_args()
     try:
-        load_fashion_mnist(arguments.data_dir)
+        read_files(arguments.data_dir)
     except DatasetError as error:
         print(error, file=sys.stderr)
         return 1
@@ -250,3 +165,61 @@ def main() -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+TRAINING_IMAGES = 55_000
+VALIDATION_IMAGES = 5_000
+TEST_IMAGES = 10_000
+CLASS_NAMES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+CLASSES = len(CLASS_NAMES)
+
+
+class Batches(NamedTuple):
+    """Steps of `size` images each (at most `images`, those of an epoch); an epoch's last step takes what is left.
+
+    Where fewer than `smallest` are left, they join the batch before. Steps are counted from 1, through all epochs.
+    """
+
+    images: int
+    size: int
+    smallest: int = 1
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        whole, rest = divmod(self.images, self.size)
+        return max(1, whole + (rest >= self.smallest))
+
+    @property
+    def whole_steps(self) -> int:
+        """How many of an epoch's steps, the first ones, take `size` images."""
+        return self.steps - (self.images != self.steps * self.size)
+
+    @property
+    def last(self) -> int:
+        """Images of an epoch's last step."""
+        return self.images - (self.steps - 1) * self.size
+
+    def cut(self, position: int) -> slice:
+        """Return which of an epoch's images, in their order, its step number `position`, counted from 0, takes."""
+        start = position * self.size
+        return slice(start, self.images if position == self.steps - 1 else start + self.size)
+
+    def seen(self, step: int) -> int:
+        """Return how many images have been trained on after `step` steps."""
+        epochs, position = divmod(step, self.steps)
+        return epochs * self.images + position * self.size
+
+    def epoch(self, step: int) -> float:
+        """Return how many epochs, fractional, have been trained after `step` steps."""
+        return self.seen(step) / self.images
+
+    def counts(self, first: int, last: int) -> list[int]:
+        """Return how many images each of the steps from `first` to `last` takes."""
+        counts = [self.size] * (last - first + 1)
+        for end in range(first + -first % self.steps, last + 1, self.steps):
+            counts[end - first] = self.last
+        return counts

@@ -4,64 +4,54 @@
 """
 
 import argparse
-import importlib.util
-import json
 import logging
-import math
 import select
 import signal
 import sys
 import threading
 from pathlib import Path
 from typing import Any, NoReturn
-from unicodedata import category
 
-import orjson
 from flask import Flask, Response, render_template, request, send_from_directory
-from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
-import export
-from branches import MAX_EPOCHS, BadFork, TooManyEpochs
-from config import DEFAULTS, MODEL_NAMES, PRESETS, SCHEMA, InvalidSettings, ModelConfig, parse_config, say
-from guard import MAX_BODY, Guard
-from inside import NothingThere
-from measures import AXES, SMOOTHING_IMAGES
-from monitor import COMMANDS, Conflict, Monitor, NotReady
-from pictures import MOST as MOST_PICTURES
-from polls import Polls, PollServer, pack
-from predictions import CLASSES, SHOWS, SORTS, SPLITS, Filter
-from repeats import FEWEST, MOST, NothingToRepeat
-from smoothing import WINDOWS
-from store import NotSaved, RunStore, StoreError, UnknownRun
+from analysis.measures import AXES
+from analysis.mistakes import SHOWS, SORTS, Filter
+from config import DEFAULTS, MODEL_NAMES, SCHEMA, InvalidSettings, parse_config, say
+from data import CLASSES
+from exports import runs as export
+from history.records import SPLITS
+from history.smoothing import WINDOWS
+from history.store import NotSaved, RunStore, StoreError, UnknownRun
+from studies.branches import MAX_EPOCHS, BadFork, TooManyEpochs
+from studies.control import COMMANDS, Conflict, NotReady
+from studies.plan import FEWEST, MOST, NothingToRepeat
+from studies.presets import PRESETS
+from web.answers import ONE_DAY, FastJSON, error_body, plotly_directory
+from web.guard import MAX_BODY, Guard
+from web.inside import NothingThere
+from web.monitor import Monitor
+from web.pictures import MOST as MOST_PICTURES
+from web.polls import Polls, PollServer, pack
+from web.requests import (
+    MAX_NAME,
+    BadRequest,
+    choice,
+    identifier,
+    is_title,
+    is_whole,
+    parse_both,
+    picture_of,
+    query_number,
+    read_json,
+    read_object,
+    smoothing_asked_for,
+    whole_number,
+)
 
 DEFAULT_PORT = 8080
-MAX_NAME = 100  # characters of a run's name
-ONE_DAY = 24 * 60 * 60  # seconds
-PIXELS = 28 * 28  # of an image
 HAS_POLL = hasattr(select, "poll")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class BadRequest(Exception):
-    """The request is not one that this server understands; `fields` names what was at fault in its body."""
-
-    def __init__(self, message: str, fields: dict[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.fields = fields or {}
-
-
-class FastJSON(DefaultJSONProvider):
-    """Answers written by orjson: a whole history in a tenth of the time; NaN and Inf become null."""
-
-    sort_keys = False
-
-    def response(self, *args: Any, **kwargs: Any) -> Response:
-        answer = self._prepare_response_obj(args, kwargs)
-        try:
-            return Response(orjson.dumps(answer), mimetype="application/json")
-        except TypeError:  # text that UTF-8 cannot hold, sent by whoever asks and named in an error
-            return Response(self.dumps(answer), mimetype="application/json")
 
 
 def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
@@ -310,148 +300,6 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1") -> Flask:
         return request.args.get("run") or monitor.run
 
     return app
-
-
-def parse_both(given: dict[str, Any]) -> dict[str, ModelConfig]:
-    """Return the settings of both models in a body. Raises InvalidSettings that names every bad field of either."""
-    configs: dict[str, ModelConfig] = {}
-    fields: dict[str, str] = {}
-    for name in MODEL_NAMES:
-        try:
-            configs[name] = parse_config(given.get(name, {}), name)
-        except InvalidSettings as error:
-            fields |= error.fields
-    if fields:
-        raise InvalidSettings(fields)
-    return configs
-
-
-def choice(name: str, value: object, options: tuple[str, ...]) -> str:
-    """Return a value that must be one of some words. Raises BadRequest."""
-    if not isinstance(value, str) or value not in options:
-        expected = f"{name} must be {', '.join(options[:-1])} or {options[-1]}, got {say(value)}"
-        raise BadRequest(f"Unknown {name}", {name: expected})
-    return value
-
-
-def identifier(name: str, value: object) -> str:
-    """Return the id of a run or a series. Raises BadRequest where it cannot be one."""
-    if not isinstance(value, str) or not value.isascii():
-        raise BadRequest(f"Bad {name}", {name: f"{name} must be the id of one, got {say(value)}"})
-    return value
-
-
-def whole_number(name: str, value: object, least: int, most: int) -> int:
-    """Return a number of a body that must be whole and between two others. Raises BadRequest."""
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        expected = f"{name} must be a whole number from {least} to {most}, got {say(value)}"
-        raise BadRequest("A number that cannot be used", {name: expected})
-    return value
-
-
-def is_whole(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 20
-
-
-def query_number(name: str, most: int) -> int | None:
-    """Return a whole number of the query, None where it is not there. Raises BadRequest."""
-    text = request.args.get(name) or None
-    return None if text is None else whole_number(name, int(text) if is_whole(text) else text, 0, most)
-
-
-def smoothing_asked_for() -> int:
-    """Return over how many images the curves are to be smoothed, 0 for not at all. Raises BadRequest."""
-    text = request.args.get("smoothing", str(SMOOTHING_IMAGES))
-    return int(choice("smoothing", text, ("0", *map(str, WINDOWS))))
-
-
-def picture_of(given: dict[str, Any]) -> list[int] | tuple[str, int]:
-    """Return the pixels in a body, or the split and number of an image that it names. Raises BadRequest."""
-    if "pixels" not in given:
-        return choice("split", given.get("split"), SPLITS), whole_number("image", given.get("image"), 0, 10**6)
-    pixels = given["pixels"]
-    if "split" in given or "image" in given:
-        raise BadRequest("Two pictures", {"pixels": "give either pixels, or split and image"})
-    sound = isinstance(pixels, list) and len(pixels) == PIXELS
-    if not sound or not all(type(pixel) is int and 0 <= pixel <= 255 for pixel in pixels):
-        expected = f"pixels must be {PIXELS} whole numbers from 0 to 255, got {say(pixels)}"
-        raise BadRequest("A picture that cannot be used", {"pixels": expected})
-    return pixels
-
-
-def plotly_directory() -> Path:
-    """Return the folder of the plotly package's data, without importing the package (0.5 s)."""
-    spec = importlib.util.find_spec("plotly")
-    assert spec is not None and spec.origin is not None, "plotly is in requirements.txt"
-    return Path(spec.origin).parent / "package_data"
-
-
-def error_body(code: str, message: str, fields: dict[str, str] | None = None) -> dict[str, Any]:
-    return {"error": {"code": code, "message": message} | ({"fields": fields} if fields else {})}
-
-
-def is_title(text: str) -> bool:
-    """Return whether a text can stand as a run's name: something to see, on one line, that UTF-8 can hold."""
-    return 1 <= len(text) <= MAX_NAME and not text.isspace() and all(category(one)[0] != "C" for one in text)
-
-
-def read_object(known: tuple[str, ...], *, optional: bool = False) -> dict[str, Any]:
-    """Return the request's JSON object, empty where an optional one is not there.
-
-    Raises BadRequest where it is none or holds an unknown key.
-    """
-    given = read_json({} if optional else None)
-    if not isinstance(given, dict):
-        raise BadRequest("The body must be a JSON object")
-    unknown = {key[:80]: f"unknown key; expected {', '.join(known) or 'none'}" for key in given if key not in known}
-    if unknown:
-        raise BadRequest("The body has unknown keys", unknown)
-    return given
-
-
-class Unusable:
-    """What stands in a body and is no JSON value. Nothing takes it, so that whoever looks at its field names it."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __repr__(self) -> str:
-        return self._text
-
-
-def read_json(otherwise: Any = None) -> Any:
-    """Return the request's JSON, with an Unusable for NaN, infinities and the values of a key that stands there twice.
-
-    An empty body is taken for `otherwise`. Raises BadRequest where that is None, or the body no JSON at all.
-    """
-    body = request.get_data(cache=False)
-    if not body and otherwise is not None:
-        return otherwise
-    if not body:
-        raise BadRequest("The body is empty: send {} to leave everything at its default")
-    try:
-        return json.loads(
-            body.decode("utf-8"),
-            parse_constant=Unusable,
-            parse_float=_finite_float,
-            object_pairs_hook=_members,
-        )
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise BadRequest(f"The body is not JSON: {reason[:200]}") from None
-
-
-def _finite_float(text: str) -> float | Unusable:
-    number = float(text)
-    return number if math.isfinite(number) else Unusable(text[:40])
-
-
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members: dict[str, Any] = {}
-    for key, value in pairs:
-        twice = key in members
-        members[key] = Unusable(f"{say(members[key])} and {say(value)}: it stands there twice") if twice else value
-    return members
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:

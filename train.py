@@ -4,63 +4,36 @@
 """
 
 import contextlib
-import gc
 import io
 import logging
 import math
-import secrets
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
 import torch
 
 from config import ModelConfig
-from data import FashionMNIST
-from engine import Engine, StepResult, best_device, scheduled_learning_rate
-from gauges import RunningAccuracy, Speedometer, Stopwatch
-from insight import Insight
-from machine import available_cores
-from metrics import Evaluation, Event, MetricsLog, Point
-from predictions import Predictions
+from history.log import MetricsLog
+from history.records import Evaluation, Event, Insight, Point, Predictions, new_run_id
+from history.states import ACTIVE_STATES, LEGAL_MOVES, IllegalTransition
+from training.engine import Engine, StepResult
+from training.failures import TrainingFailed, explain_failure, give_memory_back, is_out_of_memory
+from training.gauges import RunningAccuracy, Speedometer, Stopwatch
+from training.images import FashionMNIST
+from training.machine import available_cores, best_device
 
 log = logging.getLogger(__name__)
-
-LEGAL_MOVES: dict[str, frozenset[str]] = {
-    "idle": frozenset({"running"}),
-    "running": frozenset({"paused", "finished", "stopped", "failed"}),
-    "paused": frozenset({"running", "finished", "stopped", "failed"}),
-    "finished": frozenset(),
-    "stopped": frozenset(),
-    "failed": frozenset(),
-}
-ACTIVE_STATES = frozenset({"running", "paused"})
-
 READ_INTERVAL = 0.1  # seconds between two looks at the losses: each makes a GPU wait
 FIRST_LOOK = 0.25  # of the first epoch: a verdict within seconds, before the one at its end
 TRAINING_SAMPLE = 1_000  # training images looked at beside the 5,000 of the validation: each look costs time
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "alloc_failed")
-
-
-class IllegalTransition(Exception):
-    """A trainer was asked for a move that its state does not admit."""
-
-    def __init__(self, trainer: str, state: str, wanted: str, source: str | None = None) -> None:
-        sources = source or " or ".join(source for source, moves in LEGAL_MOVES.items() if wanted in moves)
-        super().__init__(f"{trainer} is {state} and cannot become {wanted}: only one that is {sources} can")
 
 
 class Stopped(Exception):
     """A stop has come: the run ends where it is."""
-
-
-class TrainingFailed(Exception):
-    """A run cannot go on; the message says why and what to do about it."""
 
 
 def evaluation_steps(steps_per_epoch: int, epochs: int) -> frozenset[int]:
@@ -394,77 +367,12 @@ class ModelTrainer(threading.Thread):
             give_memory_back(error)
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Return whether a failure is for want of memory, the GPU's or the computer's."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sign in text for sign in OUT_OF_MEMORY)
-
-
-def give_memory_back(error: BaseException) -> None:
-    """Let go of what a failed run still holds: the frames of its error, and blocks that PyTorch keeps for later."""
-    traceback.clear_frames(error.__traceback__)
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-def explain_failure(error: Exception) -> str:
-    """Return what went wrong in words that a student understands, with what to do next."""
-    if isinstance(error, TrainingFailed):
-        return str(error)
-    text = str(error)
-    if is_out_of_memory(error):
-        return "Out of memory. Start again with a smaller batch size or fewer kernels."
-    return f"{type(error).__name__}: {text.strip().splitlines()[0] if text else 'no message'}"
-
-
 def warm_up(dataset: FashionMNIST) -> None:
     """Take one throw-away step, so that the first run does not wait for what PyTorch loads lazily."""
     engine = Engine(ModelConfig(), dataset, best_device())
     with engine.in_its_stream():
         engine.train_step()
         engine.read()
-
-
-def checkpoint_step(checkpoint: bytes) -> int:
-    """Return after how many steps a checkpoint was taken."""
-    return int(torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)["engine"]["step"])
-
-
-def checkpoint_rate(checkpoint: bytes) -> float | None:
-    """Return the learning rate, before the schedule, that a checkpoint goes on with; None for that of the settings."""
-    engine = torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)["engine"]
-    rate: float | None = engine.get("learning_rate")
-    return rate
-
-
-def last_learning_rate(checkpoint: bytes) -> float:
-    """Return the rate at which the step before a checkpoint was taken, by whatever schedule."""
-    state = torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)["engine"]
-    return float(state["optimizer"]["param_groups"][0]["lr"])
-
-
-def next_learning_rate(config: ModelConfig, step: int, steps_per_epoch: int, peak: float) -> float:
-    """Return the rate at which a model takes the step after so many, by its schedule."""
-    return scheduled_learning_rate(config, step, steps_per_epoch * config.epochs, peak)
-
-
-def fork_checkpoint(checkpoint: bytes, changed: str) -> bytes:
-    """Return a checkpoint for a copy of its model that goes on with one setting changed.
-
-    Another optimizer has no use for the memory of the old one, and a changed learning rate none for the rate before.
-    """
-    state = torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)
-    if changed in ("optimizer", "learning_rate"):
-        state["engine"].pop(changed, None)
-    file = io.BytesIO()
-    torch.save(state, file)
-    return file.getvalue()
-
-
-def new_run_id() -> str:
-    """Return a name for a run that sorts by the time of its start."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
 
 
 class Comparison:
@@ -560,6 +468,6 @@ class Comparison:
 
 
 if __name__ == "__main__":
-    from headless import main
+    from terminal import main
 
     sys.exit(main())

@@ -15,11 +15,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from config import DEFAULTS, PRESETS, ModelConfig  # noqa: E402
-from data import FashionMNIST, load_fashion_mnist  # noqa: E402
-from engine import best_device  # noqa: E402
-from metrics import Status  # noqa: E402
+from config import DEFAULTS, ModelConfig  # noqa: E402
+from history.records import Status  # noqa: E402
+from studies.presets import PRESETS  # noqa: E402
 from train import Comparison  # noqa: E402
+from training.images import FashionMNIST, load_fashion_mnist  # noqa: E402
+from training.machine import best_device  # noqa: E402
 
 PRECISION_EPOCHS = 3
 

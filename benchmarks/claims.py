@@ -25,12 +25,13 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import repeats  # noqa: E402
+from analysis import repeats as repeats_module  # noqa: E402
+from analysis.entrant import IMAGES, Entrant  # noqa: E402
+from analysis.significance import significance  # noqa: E402
+from analysis.statement import Case, make_statement  # noqa: E402
+from analysis.verdict import compare, read_test  # noqa: E402
 from config import DEFAULTS, MODEL_NAMES  # noqa: E402
-from metrics import Recent  # noqa: E402
-from predictions import significance  # noqa: E402
-from statement import Case, make_statement  # noqa: E402
-from verdict import IMAGES, Entrant, compare, read_test  # noqa: E402
+from history.records import Recent  # noqa: E402
 
 TRIALS, QUICK_TRIALS = 5000, 200
 SPREAD = 0.003  # standard deviation of a pair's difference; a fraction
@@ -84,7 +85,7 @@ def truly_different(rng: np.random.Generator, pairs: int) -> Numbers:
 
 
 def repeats_name_a_winner(differences: Numbers) -> bool:
-    found = repeats.result(differences.tolist(), ended=True)
+    found = repeats_module.result(differences.tolist(), ended=True)
     return found is not None and "better" in found["text"]
 
 

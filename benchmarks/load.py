@@ -32,8 +32,9 @@ from serving import ROOT, Progress, Server, percentile, resident_megabytes, runn
 sys.path.insert(0, str(ROOT))
 
 from config import MODEL_NAMES, ModelConfig
-from metrics import Event, MetricsLog, Point, Status
-from store import RunStore
+from history.log import MetricsLog
+from history.records import Event, Point, Status
+from history.store import RunStore
 
 POLLS_PER_SECOND = 10_000 / 60
 PAGES = 20
@@ -49,8 +50,8 @@ def make_history(runs: Path, points: int) -> None:
     """Write a run of so many points, half of them of each model, that has checkpoints at its end."""
     import torch
 
-    from data import load_fashion_mnist
-    from engine import Engine
+    from training.engine import Engine
+    from training.images import load_fashion_mnist
 
     engine = Engine(CONFIG, load_fashion_mnist(ROOT / "data"), torch.device("cpu"))
     steps = max(1, points // 2 // engine.steps_per_epoch) * engine.steps_per_epoch

@@ -22,7 +22,8 @@ from serving import ROOT, Progress, Server, percentile, running_server, spread
 sys.path.insert(0, str(ROOT))
 
 from config import MODEL_NAMES
-from metrics import MetricsLog, Point, Status
+from history.log import MetricsLog
+from history.records import Point, Status
 
 PAGES = 2
 POLL_SECONDS = 2.0

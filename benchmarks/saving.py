@@ -24,12 +24,17 @@ sys.path.insert(0, str(ROOT))
 
 import train  # noqa: E402
 from config import MODEL_NAMES, ModelConfig  # noqa: E402
-from data import FashionMNIST, load_fashion_mnist  # noqa: E402
-from engine import Engine, best_device  # noqa: E402
-from machine import available_cores, environment  # noqa: E402
-from metrics import MetricsLog  # noqa: E402
-from store import RunKeeper, RunStore  # noqa: E402
+from history import records  # noqa: E402
+from history.log import MetricsLog  # noqa: E402
+from history.store import RunKeeper, RunStore  # noqa: E402
 from train import Comparison, ModelTrainer  # noqa: E402
+from training.engine import Engine  # noqa: E402
+from training.images import FashionMNIST, load_fashion_mnist  # noqa: E402
+from training.machine import (  # noqa: E402
+    available_cores,
+    best_device,
+    environment,
+)
 
 WATCHED = {
     "looks": (ModelTrainer, "_publish_evaluation"),
@@ -88,7 +93,7 @@ def saved_run(dataset: FashionMNIST, epochs: int, folder: Path) -> dict[str, Any
     """Train with a history; return steps a second and the shares of time."""
     store = RunStore(folder)
     configs = dict.fromkeys(MODEL_NAMES, ModelConfig(epochs=epochs))
-    run, metrics = train.new_run_id(), MetricsLog(configs, keep_unsaved=True)
+    run, metrics = records.new_run_id(), MetricsLog(configs, keep_unsaved=True)
     comparison = Comparison(configs, dataset, metrics=metrics, run_id=run, keeper=RunKeeper(store, run))
     store.record(run, metrics, configs, environment())
     writer = store._writer.native_id

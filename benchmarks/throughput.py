@@ -27,10 +27,15 @@ sys.path.insert(0, str(ROOT))
 
 
 from config import DEFAULTS, ModelConfig  # noqa: E402
-from data import PIXEL_MEAN, PIXEL_STD, SYSTEM_DIRECTORY, FashionMNIST, find_files, load_fashion_mnist  # noqa: E402
-from engine import Engine, best_device  # noqa: E402
-from machine import available_cores, device_name  # noqa: E402
-from model import describe_model  # noqa: E402
+from data import SYSTEM_DIRECTORY, find_files  # noqa: E402
+from training.cost import describe_model  # noqa: E402
+from training.engine import Engine  # noqa: E402
+from training.images import PIXEL_MEAN, PIXEL_STD, FashionMNIST, load_fashion_mnist  # noqa: E402
+from training.machine import (  # noqa: E402
+    available_cores,
+    best_device,
+    device_name,
+)
 
 WARM_UP_STEPS = 5
 READ_EVERY = 5  # steps; about what the trainers do
@@ -90,8 +95,8 @@ class PublishedFashionMNIST(datasets.FashionMNIST):  # type: ignore[misc]
         from data import read_idx
 
         datasets.VisionDataset.__init__(self, str(directory), transform=transform)
-        self.data = read_idx(directory / "train-images-idx3-ubyte.gz")
-        self.targets = read_idx(directory / "train-labels-idx1-ubyte.gz").long()
+        self.data = torch.from_numpy(read_idx(directory / "train-images-idx3-ubyte.gz"))
+        self.targets = torch.from_numpy(read_idx(directory / "train-labels-idx1-ubyte.gz")).long()
 
 
 def engine_loop(dataset: FashionMNIST, device: torch.device, config: ModelConfig) -> TakeStep:

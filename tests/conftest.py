@@ -10,10 +10,10 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, settings
 
 import data
-from data import FashionMNIST, Split, load_fashion_mnist
-from monitor import Monitor
+from history.store import RunStore
 from server import create_app
-from store import RunStore
+from training.images import FashionMNIST, Split, load_fashion_mnist
+from web.monitor import Monitor
 
 # The same examples every time, and no verdict on speed: the machine may be busy.
 settings.register_profile(
@@ -56,7 +56,7 @@ def _first(split: Split, count: int) -> Split:
 @pytest.fixture
 def monitor(tmp_path: Path, small_fashion_mnist: FashionMNIST, monkeypatch: pytest.MonkeyPatch) -> Iterator[Monitor]:
     """A monitor that is ready to train on the small data set."""
-    monkeypatch.setattr(data, "load_fashion_mnist", lambda data_dir: small_fashion_mnist)
+    monkeypatch.setattr("training.images.load_fashion_mnist", lambda data_dir: small_fashion_mnist)
     monitor = Monitor(tmp_path / "data", RunStore(tmp_path / "runs"))
     monitor.load()
     yield monitor

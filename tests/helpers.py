@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from config import ModelConfig
-from data import FashionMNIST
-from metrics import MetricsLog, Point, Status
+from history.log import MetricsLog
+from history.records import Point, Status
 from train import Comparison, ModelTrainer
+from training.images import FashionMNIST
 
 CPU = torch.device("cpu")
 PATIENCE = 60.0  # seconds, for a busy machine; nothing waits that long in the ordinary

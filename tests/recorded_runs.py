@@ -32,8 +32,9 @@ def keep(source: Path, name: str) -> None:
 def put(name: str, runs: Path, run: str, *, epochs: float | None = None, state: str | None = None) -> None:
     """Enter a recorded run into the history in a folder that no server has open, as far as some epochs if given."""
     from config import ModelConfig
-    from metrics import Evaluation, Event, MetricsLog, Point, Status
-    from store import RunStore
+    from history.log import MetricsLog
+    from history.records import Evaluation, Event, Point, Status
+    from history.store import RunStore
 
     with np.load(FOLDER / f"{name}.npz") as file:
         about: dict[str, Any] = json.loads(str(file["about"]))

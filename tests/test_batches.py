@@ -10,11 +10,11 @@ from helpers import CPU, quick, train
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batches import Batches
 from config import InvalidSettings, ModelConfig, parse_config
-from data import FashionMNIST, Split
-from engine import Engine
+from data import Batches
 from model import conv_shapes
+from training.engine import Engine
+from training.images import FashionMNIST, Split
 
 REMAINDER_OF_ONE = [3, 7, 9]  # 55,000 images leave one over, and so do 64
 FIVE_LAYERS: dict[str, Any] = {"kernels": (2, 2, 2, 2, 4), "batch_norm": True}

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from config import (
     DEFAULTS,
     MODEL_NAMES,
-    PRESETS,
     SCHEMA,
     InvalidSettings,
     ModelConfig,
@@ -21,6 +20,7 @@ from config import (
     parse_config,
     parse_text,
 )
+from studies.presets import PRESETS
 
 FIELDS = list(ModelConfig.model_fields)
 

@@ -15,25 +15,25 @@ import pytest
 import torch
 from flask.testing import FlaskClient
 from helpers import CPU, PATIENCE, quick, trainer_alone, wait_for
-from test_history import LIVELY, as_json, assert_as_uninterrupted, open_monitor, resume
-from test_history import client as client
-from test_history import monitor as monitor
-from test_history import runs_dir as runs_dir
-from test_history import uninterrupted as uninterrupted
+from test_past_runs import LIVELY, as_json, assert_as_uninterrupted, open_monitor, resume
+from test_past_runs import client as client
+from test_past_runs import monitor as monitor
+from test_past_runs import runs_dir as runs_dir
+from test_past_runs import uninterrupted as uninterrupted
 from test_server import Program, metrics_of, start, states, strict, wait_for_steps, wait_until
 from test_server import program as program
 
-import data
-import engine as engine_module
-import headless
+import terminal as headless
 import train as train_module
 from config import MODEL_NAMES
-from data import FashionMNIST, Split
-from engine import Engine, Examination
-from insight import Insight
-from monitor import Monitor
-from store import RunStore
-from train import Comparison, ModelTrainer, checkpoint_step
+from history.records import Insight
+from history.store import RunStore
+from train import Comparison, ModelTrainer
+from training import engine as engine_module
+from training.checkpoint import checkpoint_step
+from training.engine import Engine, Examination
+from training.images import FashionMNIST, Split
+from web.monitor import Monitor
 
 ROOT = Path(__file__).resolve().parent.parent
 SLOW = {"kernels": [64, 128, 256, 512], "batch_size": 8192}
@@ -143,7 +143,7 @@ def test_end_of_the_server_waits_for_a_long_step_alone_and_saves_its_weights(
     """With the largest batches there are, one epoch being one step, and all the images of an evaluation."""
     train = Split(fashion_mnist.train.images[:8192], fashion_mnist.train.labels[:8192])
     large = FashionMNIST(train, fashion_mnist.validation, fashion_mnist.test)
-    monkeypatch.setattr(data, "load_fashion_mnist", lambda data_dir: large)
+    monkeypatch.setattr("training.images.load_fashion_mnist", lambda data_dir: large)
     monkeypatch.setattr(train_module, "warm_up", lambda dataset: None)
     watched = type("Fresh", (Watched,), {"took": [], "began": {name: threading.Event() for name in Watched.began}})
     monkeypatch.setattr(train_module, "Engine", watched)

@@ -20,14 +20,16 @@ from flask.testing import FlaskClient
 from helpers import PATIENCE, endless, quick, wait_for
 from test_server import Program, error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
 
-import data
-import store as store_module
 import train as train_module
 from config import MODEL_NAMES
-from data import DatasetError, FashionMNIST
-from monitor import Monitor
+from data import DatasetError
+from history import store as store_module
+from history.checkpoints import replace_file
+from history.store import RunStore, StoreError
 from server import create_app
-from store import RunStore, StoreError, replace_file
+from training import checkpoint as checkpoint_module
+from training.images import FashionMNIST
+from web.monitor import Monitor
 
 ROOT = Path(__file__).resolve().parent.parent
 SHORT = {name: quick(batch_size=256).model_dump(mode="json") for name in MODEL_NAMES}
@@ -79,7 +81,7 @@ def test_full_disk_is_shown_training_goes_on_and_saving_resumes_by_itself(
 ) -> None:
     """On a disk that is really full: SQLite's file, its log and the checkpoints get no room."""
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(data, "load_fashion_mnist", lambda data_dir: small_fashion_mnist)
+    monkeypatch.setattr("training.images.load_fashion_mnist", lambda data_dir: small_fashion_mnist)
     monitor = Monitor(small_disk / "data", RunStore(small_disk / "runs"))
     try:
         monitor.load()
@@ -106,7 +108,7 @@ def test_full_disk_is_shown_training_goes_on_and_saving_resumes_by_itself(
             assert [step for (step,) in rows] == list(range(1, model["step"] + 1))
             checkpoint = monitor.store.checkpoint(run, name)
             assert checkpoint is not None
-            assert train_module.checkpoint_step(checkpoint) == model["step"]
+            assert checkpoint_module.checkpoint_step(checkpoint) == model["step"]
         assert (
             len([line for line in caplog.messages if "not being saved" in line]) == 1
         )  # said once, not twice a second
@@ -259,7 +261,7 @@ def test_missing_data_set_can_be_put_there_without_a_restart(
             raise DatasetError("train-images-idx3-ubyte.gz is missing: put it into data/")
         return small_fashion_mnist
 
-    monkeypatch.setattr(data, "load_fashion_mnist", load)
+    monkeypatch.setattr("training.images.load_fashion_mnist", load)
     monitor = Monitor(tmp_path / "data", RunStore(tmp_path / "runs"))
     try:
         monitor.load()

@@ -10,8 +10,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from config import DEFAULTS, ModelConfig
-from data import normalise
-from model import ConvLayer, ConvShape, SeededDropout, build_model, describe_model
+from model import ConvLayer, ConvShape, SeededDropout, build_model
+from training.cost import describe_model
+from training.images import normalise
 
 CONFIGS = {
     "default": DEFAULTS,

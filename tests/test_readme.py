@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 import config
-import headless
 import server
+import terminal as headless
+from studies import presets
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SERVED = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "server.py", *(ROOT / "web").glob("*.py")))
 BLOCKS: list[str] = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines()]
 
@@ -21,7 +23,7 @@ def test_settings_table_is_the_one_that_config_prints() -> None:
 
 
 def test_every_preset_is_named() -> None:
-    assert [preset.name for preset in config.PRESETS if f"| {preset.name} |" not in README] == []
+    assert [preset.name for preset in presets.PRESETS if f"| {preset.name} |" not in README] == []
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("make ")])
@@ -46,16 +48,16 @@ def test_server_options_and_default_port_are_those_of_the_program(capsys: pytest
     assert f"default {server.DEFAULT_PORT}" in README
 
 
-def test_every_module_and_route_is_documented() -> None:
-    modules = {path.name for path in ROOT.glob("*.py")}
-    assert [name for name in modules if f"`{name}`" not in README] == []
-    routes = set(re.findall(r'@app\.(?:get|post)\("(/api/[a-z]+)', (ROOT / "server.py").read_text()))
+def test_every_room_and_route_is_documented() -> None:
+    rooms = {path.name for path in ROOT.glob("*.py")} | {f"{path.parent.name}/" for path in ROOT.glob("*/__init__.py")}
+    assert [name for name in rooms if f"`{name}`" not in README] == []
+    routes = set(re.findall(r'@\w+\.(?:get|post)\("(/api/[a-z]+)', SERVED))
     assert routes
     assert [route for route in routes if f"http://localhost:8080{route}" not in README] == []
 
 
 def test_every_change_of_a_past_run_is_shown_with_curl() -> None:
-    changes = re.findall(r'@app\.post\("/api/runs/<run>/(\w+)"', (ROOT / "server.py").read_text())
+    changes = re.findall(r'@\w+\.post\("/api/runs/<run>/(\w+)"', SERVED)
     assert len(changes) == 4
     assert [
         one for one in changes if not re.search(rf"curl .*http://localhost:8080/api/runs/\S+/{one}$", README, re.M)

@@ -17,19 +17,13 @@ from hypothesis import strategies as st
 
 import train as train_module
 from config import ModelConfig
-from data import FashionMNIST, Split
-from engine import Engine, Examination
-from gauges import RUNNING_WINDOW, RunningAccuracy, Speedometer, Stopwatch
-from metrics import MetricsLog
-from train import (
-    ACTIVE_STATES,
-    LEGAL_MOVES,
-    TRAINING_SAMPLE,
-    Comparison,
-    IllegalTransition,
-    ModelTrainer,
-    evaluation_steps,
-)
+from history import records
+from history.log import MetricsLog
+from history.states import ACTIVE_STATES, LEGAL_MOVES, IllegalTransition
+from train import TRAINING_SAMPLE, Comparison, ModelTrainer, evaluation_steps
+from training.engine import Engine, Examination
+from training.gauges import RUNNING_WINDOW, RunningAccuracy, Speedometer, Stopwatch
+from training.images import FashionMNIST, Split
 
 PATHS = {
     "idle": (),
@@ -808,7 +802,7 @@ def test_both_models_learn_real_data(fashion_mnist: FashionMNIST) -> None:
 
 
 def test_run_ids_are_unique_and_sort_by_time() -> None:
-    ids = [train_module.new_run_id() for _ in range(100)]
+    ids = [records.new_run_id() for _ in range(100)]
     assert len(set(ids)) == 100
     assert all(re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{8}", run) for run in ids)
     assert [run[:15] for run in ids] == sorted(run[:15] for run in ids)

@@ -486,7 +486,7 @@ def test_a_box_zoom_stays_while_points_arrive_and_the_house_ends_it(page: Page) 
 )
 def test_labels_are_spread_and_stay_inside(shown: Shown, wanted: list[int], expected: list[int]) -> None:
     page = shown.open()
-    assert run_in(page, "labels", f"m.spread({wanted}, 0, 100)") == expected
+    assert run_in(page, "figure/labels", f"m.spread({wanted}, 0, 100)") == expected
 
 
 @pytest.mark.parametrize(
@@ -501,5 +501,5 @@ def test_labels_are_spread_and_stay_inside(shown: Shown, wanted: list[int], expe
 )
 def test_a_line_that_leaves_is_marked_where_it_does(shown: Shown, ys: str, expected: list[Any]) -> None:
     page = shown.open()
-    found = run_in(page, "edges", f"m.edgeMarks([0, 1, 2], {ys}, [0, 1], [0, 2])")
+    found = run_in(page, "figure/edges", f"m.edgeMarks([0, 1, 2], {ys}, [0, 1], [0, 2])")
     assert [found["x"], found["symbols"][0] if found["symbols"] else None] == expected

@@ -32,7 +32,7 @@ from config import MODEL_NAMES
 def test_a_comma_is_a_decimal_one_where_it_can_be_nothing_else(
     modules: Page, typed: str, kind: str, value: object
 ) -> None:
-    assert run_in(modules, "form", f"m.parseTyped({json.dumps(typed)}, '{kind}')") == value
+    assert run_in(modules, "settings/form", f"m.parseTyped({json.dumps(typed)}, '{kind}')") == value
 
 
 def test_what_is_wrong_with_a_list_or_a_comma_is_said_plainly(page: Page, faults: Faults) -> None:

@@ -5,7 +5,8 @@ import re
 from browser import Faults, show_settings
 from playwright.sync_api import Page, expect
 
-from config import MODEL_NAMES, PRESETS, SCHEMA, differing_settings
+from config import MODEL_NAMES, SCHEMA, differing_settings
+from studies.presets import PRESETS
 
 
 def test_the_forms_hold_every_setting_of_the_schema(page: Page) -> None:
@@ -21,7 +22,7 @@ def test_presets_fill_both_forms_and_mark_what_differs(page: Page) -> None:
     for preset in PRESETS:
         page.select_option("#preset", label=preset.name)
         for model, config in zip(MODEL_NAMES, (preset.model1, preset.model2), strict=True):
-            shown = page.evaluate("async (m) => (await import('/static/form.js')).readSettings(m)", model)
+            shown = page.evaluate("async (m) => (await import('/static/settings/form.js')).readSettings(m)", model)
             assert shown == config.model_dump(mode="json")
         differing = differing_settings(preset.model1.model_dump(mode="json"), preset.model2.model_dump(mode="json"))
         marked = page.locator(".mark.differs").evaluate_all("marks => marks.map((mark) => mark.dataset.mark)")

@@ -103,7 +103,7 @@ def test_a_finished_run_goes_on_for_another_epoch_as_a_new_one(history: Page, ru
     history.click("#tab-history")
     expect(newest(history).locator(".run-origin")).to_have_text(f"continues {title}")  # it can still be undone
     origin = "m.originOf({parent: {run: 'gone', kind: 'continued'}}, [], {})"
-    assert run_in(history, "runs", origin) == "continues a run that is no longer here"
+    assert run_in(history, "tabs/history", origin) == "continues a run that is no longer here"
 
 
 def test_a_stopped_run_is_resumed_under_its_own_name(page: Page) -> None:

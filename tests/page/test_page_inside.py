@@ -144,14 +144,14 @@ def test_axe_finds_nothing_and_a_phone_needs_no_sideways_scroll(inside: Page, th
 @pytest.mark.parametrize(
     ("module", "expression", "expected"),
     [
-        ("filters", "m.places({a: {epoch: [0.25, 0.5]}, b: {epoch: [0.251, 1]}})", [0.251, 0.5, 1]),
-        ("filters", "m.places({a: {epoch: []}})", []),
-        ("filters", "[0.1, 0.25, 9].map((place) => m.upTo([0.25, 0.5], place))", [-1, 0, 1]),
-        ("pictures", "[...m.signed(btoa('\\x00\\x7f\\x81'))]", [0, 127, -127]),
-        ("pictures", "m.between('rgb(0, 0, 0)', 'rgb(100, 200, 50)', 0.5)", "rgb(50 100 25)"),
-        ("gradients", "m.layersOf({a: {layers: ['conv1', 'output']}, b: {layers: ['conv1', 'conv2', 'hidden', 'output']}})", ["conv1", "conv2", "hidden", "output"]),
-        ("activations", "m.says([0.2, 0.8], 1, ['Coat', 'Bag'])", "Bag 80.0 % ✓"),
-        ("activations", "m.says([0.2, 0.8], 0, ['Coat', 'Bag'])", "Bag 80.0 % ✗"),
+        ("tabs/filters", "m.places({a: {epoch: [0.25, 0.5]}, b: {epoch: [0.251, 1]}})", [0.251, 0.5, 1]),
+        ("tabs/filters", "m.places({a: {epoch: []}})", []),
+        ("tabs/filters", "[0.1, 0.25, 9].map((place) => m.upTo([0.25, 0.5], place))", [-1, 0, 1]),
+        ("tabs/tiles", "[...m.signed(btoa('\\x00\\x7f\\x81'))]", [0, 127, -127]),
+        ("tabs/tiles", "m.between('rgb(0, 0, 0)', 'rgb(100, 200, 50)', 0.5)", "rgb(50 100 25)"),
+        ("tabs/gradients", "m.layersOf({a: {layers: ['conv1', 'output']}, b: {layers: ['conv1', 'conv2', 'hidden', 'output']}})", ["conv1", "conv2", "hidden", "output"]),
+        ("tabs/activations", "m.says([0.2, 0.8], 1, ['Coat', 'Bag'])", "Bag 80.0 % ✓"),
+        ("tabs/activations", "m.says([0.2, 0.8], 0, ['Coat', 'Bag'])", "Bag 80.0 % ✗"),
     ],
 )  # fmt: skip
 def test_what_the_pictures_are_made_of(modules: Page, module: str, expression: str, expected: object) -> None:

@@ -7,7 +7,7 @@ from playwright.sync_api import Page
 
 def test_thinning_keeps_ends_and_every_spike(modules: Page) -> None:
     wave = "Array.from({length: 5000}, (_, i) => i === 1234 ? 99 : i === 4321 ? -99 : Math.sin(i))"
-    kept = run_in(modules, "series", f"m.thin({wave}, 1000)")
+    kept = run_in(modules, "base/series", f"m.thin({wave}, 1000)")
     assert isinstance(kept, list)
     assert len(kept) <= 1000
     assert kept == sorted(set(kept))
@@ -26,7 +26,7 @@ def test_thinning_keeps_ends_and_every_spike(modules: Page) -> None:
     ],
 )
 def test_series_functions_return_what_they_say(modules: Page, expression: str, expected: object) -> None:
-    assert run_in(modules, "series", expression) == expected
+    assert run_in(modules, "base/series", expression) == expected
 
 
 def test_a_reset_replaces_the_history_and_a_delta_extends_it(modules: Page) -> None:
@@ -34,13 +34,13 @@ def test_a_reset_replaces_the_history_and_a_delta_extends_it(modules: Page) -> N
     answer = f"({{reset, step}}) => ({{boot: 'b', run: 'r', next: step, reset, models: {models}}})"
     answers = "[{reset: true, step: 1}, {reset: false, step: 2}, {reset: true, step: 9}]"
     merge = f"((known) => (each) => (known = m.merge(known, ({answer})(each))).models.model1.points.step)(m.NO_HISTORY)"
-    assert run_in(modules, "history", f"{answers}.map({merge})") == [[1], [1, 2], [9]]
+    assert run_in(modules, "run/answers", f"{answers}.map({merge})") == [[1], [1, 2], [9]]
 
 
 def test_an_idle_answer_leaves_the_models_as_they_are(modules: Page) -> None:
     known = "{boot: 'b', run: 'r', next: 5, paired: {text: 'alike'}, models: {model1: {state: 'paused'}}}"
     merged = run_in(
-        modules, "history", f"m.merge({known}, {{boot: 'b', run: 'r', next: 5, reset: false, models: {{}}}})"
+        modules, "run/answers", f"m.merge({known}, {{boot: 'b', run: 'r', next: 5, reset: false, models: {{}}}})"
     )
     assert merged == {
         "boot": "b",
@@ -52,7 +52,7 @@ def test_an_idle_answer_leaves_the_models_as_they_are(modules: Page) -> None:
 
 
 def test_retries_wait_twice_as_long_each_time_but_never_over_half_a_minute_and_a_bit(modules: Page) -> None:
-    assert run_in(modules, "poller", "[1, 2, 3, 9].map((n) => m.retryDelay(n, 0.5))") == [2000, 4000, 8000, 30000]
+    assert run_in(modules, "base/poller", "[1, 2, 3, 9].map((n) => m.retryDelay(n, 0.5))") == [2000, 4000, 8000, 30000]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_retries_wait_twice_as_long_each_time_but_never_over_half_a_minute_and_a
     [("null", "–"), ("7.4", "7.4 s"), ("38", "38 s"), ("125", "2 min 05 s"), ("3780", "1 h 03 min")],
 )
 def test_durations_read_naturally(modules: Page, seconds: str, text: str) -> None:
-    assert run_in(modules, "format", f"m.duration({seconds})") == text
+    assert run_in(modules, "base/format", f"m.duration({seconds})") == text
 
 
 @pytest.mark.parametrize(
@@ -73,26 +73,31 @@ def test_durations_read_naturally(modules: Page, seconds: str, text: str) -> Non
     ],
 )
 def test_the_gap_is_known_where_both_curves_are(modules: Page, curves: str, expected: object) -> None:
-    assert run_in(modules, "gap", f"m.gap({curves})") == expected
+    assert run_in(modules, "figure/gap", f"m.gap({curves})") == expected
 
 
 def test_a_gap_that_changes_sides_passes_through_zero(modules: Page) -> None:
-    assert run_in(modules, "gap", "m.withCrossings({x: [0, 2], y: [1, -1]})") == {"x": [0, 1, 2], "y": [1, 0, -1]}
+    assert run_in(modules, "figure/gap", "m.withCrossings({x: [0, 2], y: [1, -1]})") == {
+        "x": [0, 1, 2],
+        "y": [1, 0, -1],
+    }
 
 
 def test_a_link_names_only_what_is_not_a_default_and_reads_back(modules: Page) -> None:
     defaults = "{model1: {kernels: [32, 64], seed: 0}, model2: {kernels: [32, 64], seed: 0}}"
     settings = "{model1: {kernels: [32, 64], seed: 7}, model2: {kernels: [4], seed: 0}}"
-    link = run_in(modules, "link", f"m.write({settings}, {defaults})")
+    link = run_in(modules, "settings/link", f"m.write({settings}, {defaults})")
     assert link == "#model1.seed=7&model2.kernels=4"
-    assert run_in(modules, "link", f"m.read('{link}', ['model1', 'model2'], ['kernels', 'seed'])") == {
+    assert run_in(modules, "settings/link", f"m.read('{link}', ['model1', 'model2'], ['kernels', 'seed'])") == {
         "settings": {"model1": {"seed": "7"}, "model2": {"kernels": "4"}},
         "strangers": [],
     }
 
 
 def test_a_link_to_no_setting_is_told(modules: Page) -> None:
-    read = run_in(modules, "link", "m.read('#model3.seed=1&model1.sede=2&x&model1.seed.y=3', ['model1'], ['seed'])")
+    read = run_in(
+        modules, "settings/link", "m.read('#model3.seed=1&model1.sede=2&x&model1.seed.y=3', ['model1'], ['seed'])"
+    )
     assert read == {"settings": {}, "strangers": ["model3.seed", "model1.sede", "x", "model1.seed.y"]}
 
 
@@ -110,7 +115,7 @@ def test_the_title_tells_progress_and_leader(modules: Page, states: list[str], g
     model = "(state) => ({state, step: 62, total_steps: 100})"
     history = f"{{models: Object.fromEntries({states}.map((state, i) => [i, ({model})(state)]))}}"
     verdict = f"{{verdict: {{leader: {gap} && 'model1', gap: {gap}, text: null}}}}"
-    assert run_in(modules, "title", f"m.titleOf({history}, {verdict})") == title
+    assert run_in(modules, "run/title", f"m.titleOf({history}, {verdict})") == title
 
 
 @pytest.mark.parametrize(
@@ -127,13 +132,13 @@ def test_the_forms_count_differing_settings_as_the_server_does(
     modules: Page, one: str, two: str, expected: list[str]
 ) -> None:
     settings = "((kernels, kernel_sizes) => ({kernels, kernel_sizes, seed: 0}))"
-    assert run_in(modules, "difference", f"m.differing({settings}({one}), {settings}({two}))") == expected
+    assert run_in(modules, "settings/difference", f"m.differing({settings}({one}), {settings}({two}))") == expected
 
 
 def test_marks_of_both_models_at_one_place_are_one(modules: Page) -> None:
     events = "(at) => ({kind: ['running', 'paused', 'finished'], epoch: [0, 1, at], seconds: [0, 1, at]})"
     models = f"{{model1: {{events: ({events})(3), points: {{epoch: [3]}}}}, model2: {{events: ({events})(2)}}}}"
-    marks = run_in(modules, "marks", f"m.marks({{models: {models}}}, {{x: 'epochs', imagesPerEpoch: 9}})")
+    marks = run_in(modules, "figure/marks", f"m.marks({{models: {models}}}, {{x: 'epochs', imagesPerEpoch: 9}})")
     assert [(mark["kind"], mark["x"], len(mark["models"])) for mark in marks] == [
         ("paused", 1, 2),
         ("finished", 2, 1),
@@ -146,7 +151,7 @@ def test_a_fork_is_one_mark_on_every_axis(modules: Page) -> None:
     two = "{kind: ['running', 'stopped', 'forked'], step: [0, 90, 90], epoch: [0, 1, 1], seconds: [0, 5.25, 5], detail: [null, null, 'x']}"
     models = f"{{model1: {{events: {one}, points: {{epoch: [2], seconds: [9]}}}}, model2: {{events: {two}}}}}"
     for axis in ("epochs", "seconds"):
-        marks = run_in(modules, "marks", f"m.marks({{models: {models}}}, {{x: '{axis}', imagesPerEpoch: 9}})")
+        marks = run_in(modules, "figure/marks", f"m.marks({{models: {models}}}, {{x: '{axis}', imagesPerEpoch: 9}})")
         assert [mark["kind"] for mark in marks] == ["forked"]
 
 
@@ -160,7 +165,7 @@ def test_a_fork_is_one_mark_on_every_axis(modules: Page) -> None:
     ],
 )
 def test_what_is_said_of_a_run_as_a_whole(modules: Page, expression: str, expected: object) -> None:
-    assert run_in(modules, "live", expression) == expected
+    assert run_in(modules, "run/live", expression) == expected
 
 
 @pytest.mark.parametrize(("layout", "title"), [("stacked", "accuracy"), ("overlaid", "")])
@@ -169,4 +174,4 @@ def test_the_axis_on_the_right_has_no_title_to_run_into_the_labels(modules: Page
     windows = "{x: [0, 1], loss: [0, 1], accuracy: [0, 1], gap: [-1, 1]}"
     sizes = f"m.measure({{models: {{}}}}, {view}, {{narrow: false, width: 900, height: 500}})"
     shown = f"{{history: {{models: {{}}}}, curves: {{}}, gap: {{x: [], y: []}}, windows: {windows}, sizes: {sizes}, hidden: new Set()}}"
-    assert run_in(modules, "figure", f"m.layout({shown}, {view}, {{}}, {{}}).yaxis2.title.text") == title
+    assert run_in(modules, "figure/figure", f"m.layout({shown}, {view}, {{}}, {{}}).yaxis2.title.text") == title

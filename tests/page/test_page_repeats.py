@@ -181,4 +181,4 @@ GONE = "[{delta: 0.1}, {state: 'failed', delta: null}, {state: 'deleted', delta:
     ],
 )  # fmt: skip
 def test_what_the_tab_says(modules: Page, expression: str, expected: object) -> None:
-    assert run_in(modules, "repeats", expression) == expected
+    assert run_in(modules, "tabs/repeats", expression) == expected

@@ -35,7 +35,7 @@ def test_the_verdict_holds_at_an_equal_place_on_each_axis(finished: Page, axis: 
     expect(finished.locator("[data-verdict='accuracies']")).to_contain_text("noise of the difference ±")
     expect(finished.locator("#verdict")).to_have_attribute("data-leader", answer["verdict"]["leader"] or "")
     reached = next(target for target in answer["targets"] if target["accuracy"] == 0.8)["model2"]
-    place = run_in(finished, "format", f"m.position('{axis}', {json.dumps(reached and reached[axis])})")
+    place = run_in(finished, "base/format", f"m.position('{axis}', {json.dumps(reached and reached[axis])})")
     expect(finished.locator("[data-row='model2'] td").first.locator("span").first).to_have_text(place)
 
 

@@ -140,12 +140,12 @@ def test_axe_finds_nothing_and_a_phone_needs_no_sideways_scroll(finished: Page, 
 def test_marks_of_different_changes_are_not_joined(modules: Page) -> None:
     events = "(detail) => ({kind: ['steered'], epoch: [1], seconds: [1], detail: [detail]})"
     models = f"{{model1: {{events: ({events})('a')}}, model2: {{events: ({events})('b')}}}}"
-    found = run_in(modules, "marks", f"m.marks({{models: {models}}}, {{x: 'epochs', imagesPerEpoch: 9}})")
+    found = run_in(modules, "figure/marks", f"m.marks({{models: {models}}}, {{x: 'epochs', imagesPerEpoch: 9}})")
     assert [(mark["detail"], mark["models"]) for mark in found] == [("a", [MODEL_NAMES[0]]), ("b", [MODEL_NAMES[1]])]
 
 
 def test_the_stop_that_a_fork_needs_is_not_marked(modules: Page) -> None:
     one = "{events: {kind: ['stopped', 'stopped'], step: [9, 18], epoch: [1, 2], seconds: [1, 2]}}"
     two = "{events: {kind: ['stopped', 'forked', 'stopped'], step: [9, 9, 18], epoch: [1, 1, 2], seconds: [1, 1, 2]}}"
-    found = run_in(modules, "marks", f"m.marks({{models: {{model1: {one}, model2: {two}}}}}, {{x: 'epochs'}})")
+    found = run_in(modules, "figure/marks", f"m.marks({{models: {{model1: {one}, model2: {two}}}}}, {{x: 'epochs'}})")
     assert [(mark["kind"], mark["x"], len(mark["models"])) for mark in found] == [("forked", 1, 1), ("stopped", 2, 2)]

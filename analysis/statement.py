@@ -1,0 +1,310 @@
+"""Statement: all that is known of two models, said once, in words that a student can repeat.
+
+Who leads, noise, significance, differing settings, steering, forks, failure and repeats are joined here and nowhere
+else; every other place shows this statement or a part of it. CASES is the table of what can be so.
+
+What the words promise: "leads" is what was measured so far; "more than chance" stands only where McNemar's test on the
+test images finds it, and speaks of these two networks; "better" and "due to" stand only where repeats claim a winner,
+since one pair never shows a cause. A lead while the models train is looked at many times, so no word calls it settled:
+its gap and the noise of one look stand side by side (benchmarks/claims.py measures how often equal models show one).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from history.records import label
+
+ALPHA = 0.05  # of McNemar's test
+REPEATS = 5  # pairs that a claim about the settings needs, and that the statement offers to train
+MOST_NAMES = 6  # settings that are named; more are counted
+ACTIVE = ("running", "paused")
+
+
+@dataclass(frozen=True)
+class Lead:
+    """Who is ahead in validation accuracy at an equal place on an axis: `gap` and `noise` are fractions.
+
+    leader: None where the gap is too small to be shown; known: False where `noise` is the widest that chance can have,
+    because it was not kept which images each model had right.
+    """
+
+    axis: str
+    leader: str | None
+    gap: float
+    noise: float
+    known: bool = True
+
+    @property
+    def is_within_noise(self) -> bool:
+        return self.leader is None or self.gap < self.noise
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """What McNemar's test found on the test images. ahead: who has more of them right, None for equally many."""
+
+    ahead: str | None
+    gap: float
+    p_value: float
+
+    @property
+    def leader(self) -> str | None:
+        """Return who has more of them right where chance does not explain it, else None."""
+        return self.ahead if self.p_value < ALPHA else None
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is known of two models.
+
+    states, epochs: by model; differing: the settings in which they differ, of a fork the one that it changed; steered:
+    the learning rates, in their order, of each model whose rate was changed on the way; forked: what a fork changed,
+    such as "dropout 0.5 → 0.2"; repeats: what repeats.result tells of a series with the same settings, or None; held:
+    how each model went on whose schedule had come to its end, such as "for 1 more epoch: cosine schedule over, learning
+    rate stays 1e-05"; both_evaluated: whether both models have been, be it nowhere at the same place on the axis;
+    tests_pending, work_pending: whether the answers to the test images, or the work per image that the lead's axis
+    needs, can only be told once PyTorch has loaded.
+    """
+
+    states: Mapping[str, str]
+    epochs: Mapping[str, float]
+    lead: Lead | None = None
+    tested: McNemar | None = None
+    differing: Sequence[str] = ()
+    steered: Mapping[str, Sequence[float]] | None = None
+    forked: str | None = None
+    repeats: Mapping[str, Any] | None = None
+    held: Mapping[str, str] | None = None
+    both_evaluated: bool = False
+    tests_pending: bool = False
+    work_pending: bool = False
+
+    @property
+    def is_live(self) -> bool:
+        return any(state in ACTIVE for state in self.states.values())
+
+    @property
+    def failed(self) -> list[str]:
+        return [model for model, state in self.states.items() if state == "failed"]
+
+    @property
+    def causes(self) -> int:
+        """Return how many things differ, any of which may be why the models do not do alike."""
+        went_on_alike = len({(self.held or {}).get(model) for model in self.states}) == 1
+        return (1 if self.forked else len(self.differing)) + len(self.steered or {}) + (not went_on_alike)
+
+    @property
+    def is_as_set(self) -> bool:
+        """Return whether both models have trained from the start as they are set, as the pairs of a series do."""
+        return not self.forked and not self.steered and not self.held
+
+    @property
+    def pairs(self) -> int:
+        """Return how many pairs of a series with the same settings have ended."""
+        return self.repeats["pairs"] if self.repeats and self.is_as_set else 0
+
+    @property
+    def claim(self) -> str | None:
+        """Return the model whose settings the repeats call better, None where they call none so."""
+        return self.repeats.get("claim") if self.repeats and self.pairs else None
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement in two sentences or less. leader, gap: whom it calls ahead, and by how much (a fraction).
+
+    is_verdict: False where it only says what is awaited; repeats: how many pairs would tell more, None where none do.
+    """
+
+    first: str
+    second: str = ""
+    leader: str | None = None
+    gap: float | None = None
+    is_verdict: bool = True
+    repeats: int | None = None
+
+    @property
+    def text(self) -> str:
+        return f"{self.first} {self.second}".strip()
+
+
+def make_statement(case: Case) -> Statement:
+    """Return what can be said of a case, and no more."""
+    return next(say for holds, say in CASES if holds(case))(case)
+
+
+def say_differences(case: Case) -> str:
+    """Return what differs between the two models, once, and without a word on what it brings about."""
+    names = [name.replace("_", " ") for name in case.differing]
+    shown = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if names[MOST_NAMES:] else "")
+    if case.forked:
+        facts = [f"Model 2 is a copy of model 1 with one change ({case.forked})."]
+    elif not names:
+        facts = ["No setting differs."]
+    elif names == ["seed"]:
+        facts = ["Only the seed differs."]
+    else:
+        facts = [f"{f'{len(names)} settings differ' if names[1:] else 'One setting differs'} ({shown})."]
+    for model, (first, *others) in (case.steered or {}).items():
+        rates = ", then to ".join(f"{rate:g}" for rate in others)
+        facts.append(f"{label(model)}'s learning rate was changed on the way, from {first:g} to {rates}.")
+    facts += [f"{label(model)} went on {how}." for model, how in (case.held or {}).items()]
+    return " ".join(facts)
+
+
+# What is said where, from the first case that holds
+def _say_both_failed(case: Case) -> Statement:
+    return Statement("Both models failed: there is nothing to compare.")
+
+
+def _say_one_failed(case: Case) -> Statement:
+    [failed] = case.failed
+    [other] = [model for model in case.states if model != failed]
+    alone = "goes on alone" if case.is_live else "alone has a result"
+    first = f"{label(failed)} failed at epoch {case.epochs[failed]:.2f}; {_lower(other)} {alone}."
+    return Statement(first, leader=other)
+
+
+def _say_what_is_awaited(case: Case) -> Statement:
+    if set(case.states.values()) == {"idle"}:
+        first = "Who will be ahead, by how much, and whether that is more than chance will stand here."
+    elif case.work_pending:
+        first = "The work per image is not known yet."
+    elif case.both_evaluated:
+        first = "No comparison yet: the models have been evaluated at no equal place on this axis."
+    elif case.is_live:
+        first = "The first comparison comes once both models have been evaluated, a quarter into the first epoch."
+    else:
+        first = "No comparison: the models have no evaluation in common."
+    return Statement(first, is_verdict=False)
+
+
+def _say_claim(case: Case) -> Statement:
+    assert case.repeats is not None
+    settings = [name.replace("_", " ") for name in case.differing if name != "seed"]  # the models of a pair share one
+    if len(settings) == 1:
+        cause = f"The difference is due to {settings[0]}, the one setting that differs in the repeats."
+    else:
+        cause = f"{say_differences(case)} Which of that does it, the repeats cannot tell."
+    return Statement(case.repeats["text"], f"{cause} {_say_pair(case)}".strip(), leader=case.claim)
+
+
+def _say_pair(case: Case) -> str:
+    """Return how the pair that is shown stands beside what the repeats claim."""
+    so_far = " so far" if case.is_live else ""
+    if case.tested:
+        ahead, shown = case.tested.leader, f" by {_points(case.tested.gap, 2)}"
+    else:
+        ahead, shown = case.lead.leader if case.lead and not case.lead.is_within_noise else None, so_far
+    if ahead is None:
+        return f"This pair alone does not tell{so_far}."
+    if ahead == case.claim:
+        return f"This pair goes the same way{shown}."
+    return f"This pair goes the other way{shown}, as single pairs may."
+
+
+def _say_test(case: Case) -> Statement:
+    tested = case.tested
+    assert tested is not None
+    p = say_p(tested.p_value)
+    if tested.ahead is None:
+        first = f"Too close to call: both models score the same on the test images ({p})."
+    elif tested.leader is None:
+        more = f"{_lower(tested.ahead)} scores {_points(tested.gap, 2)} more on the test images"
+        first = f"Too close to call: {more}, within chance between these two networks ({p})."
+    else:
+        more = f"{label(tested.ahead)} scores {_points(tested.gap, 2)} more on the test images"
+        first = f"{more}, more than chance between these two networks ({p})."
+    second, repeats = _say_cause(case, told=tested.leader is not None)
+    gap = tested.gap if tested.leader else None
+    return Statement(first, second, leader=tested.leader, gap=gap, repeats=repeats)
+
+
+def _say_lead(case: Case) -> Statement:
+    lead = case.lead
+    assert lead is not None
+    so_far = " so far" if case.is_live else ""
+    place = f"at equal {'FLOPs' if lead.axis == 'flops' else lead.axis}"
+    size = f"±{_points(lead.noise)}{'' if lead.known else ' at most'}"
+    if lead.leader is None:
+        first = f"Too close to call{so_far}: neither leads {place}."
+    elif lead.is_within_noise:
+        inside = f"within the noise of the validation images ({size})"
+        first = f"Too close to call{so_far}: {_lower(lead.leader)} leads by {_points(lead.gap)} {place}, {inside}."
+    else:
+        noise = f"noise of the validation images {size}"
+        first = f"{label(lead.leader)} leads by {_points(lead.gap)}{so_far} {place} ({noise})."
+    leader = None if lead.is_within_noise else lead.leader
+    if case.is_live:
+        pairs = _say_repeats(case)
+        second, repeats = f"This can still change. {say_differences(case)} {pairs}".strip(), None
+    else:
+        second, repeats = _say_cause(case, told=leader is not None)
+        finished = set(case.states.values()) == {"finished"}
+        why = "The answers to the test images were not kept." if finished else "Not both finished, so no test decides."
+        if finished and case.tests_pending:
+            why = "The answers to the test images are read once PyTorch has loaded."
+        second = f"{why} {second}"
+    return Statement(first, second, leader=leader, gap=lead.gap if leader else None, repeats=repeats)
+
+
+def _say_cause(case: Case, *, told: bool) -> tuple[str, int | None]:
+    """Return what one pair tells of the settings, and how many repeats would tell more; told: whether one is ahead."""
+    facts = say_differences(case)
+    if case.causes == 0:
+        return f"{facts} A gap does not come from the settings.", None
+    if case.causes == 1 and "seed" in case.differing and not case.forked:
+        return f"{facts} A gap shows what the seed alone does.", None
+    if case.pairs:
+        return f"{facts} {_say_repeats(case)}", REPEATS if case.pairs < REPEATS else None
+    if case.causes > 1:
+        facts = f"{facts} The gap cannot be put down to one of these."
+    elif told:
+        facts = f"{facts} One pair cannot tell whether the gap is its doing."
+    else:
+        facts = f"{facts} One pair tells nothing about it."
+    return (f"{facts} Repeats with other seeds tell more.", REPEATS) if case.is_as_set else (facts, None)
+
+
+def _say_repeats(case: Case) -> str:
+    """Return what a series with the same settings tells where it claims no winner."""
+    if not case.pairs:
+        return ""
+    assert case.repeats is not None
+    pairs = f"{case.pairs} pairs" if case.pairs > 1 else "One pair"
+    if case.pairs < REPEATS:
+        few = "are too few" if case.pairs > 1 else "is too little"
+        return f"{pairs} of repeats {few} to speak of the settings; that takes {REPEATS} at least."
+    if not case.repeats.get("whole", True):
+        return f"{pairs} of repeats have ended, but not the whole series, so they name no winner of these settings."
+    return f"{pairs} of repeats name no winner of these settings."
+
+
+CASES: tuple[tuple[Callable[[Case], bool], Callable[[Case], Statement]], ...] = (
+    (lambda case: len(case.failed) == 2, _say_both_failed),
+    (lambda case: len(case.failed) == 1, _say_one_failed),
+    (lambda case: case.lead is None and case.tested is None, _say_what_is_awaited),
+    (lambda case: case.claim is not None, _say_claim),
+    (lambda case: case.tested is not None, _say_test),
+    (lambda case: True, _say_lead),
+)
+
+
+def say_p(p_value: float) -> str:
+    """Return a p-value with as many digits as tell on which side of 0.05 it lies."""
+    if p_value < 0.001:
+        return "p < 0.001"
+    digits = 2 if p_value >= 0.1 else 3
+    while digits < 6 and (round(p_value, digits) < ALPHA) != (p_value < ALPHA):
+        digits += 1
+    return f"p = {p_value:.{digits}f}"
+
+
+def _points(fraction: float, digits: int = 1) -> str:
+    return f"{100 * fraction:.{digits}f} points"
+
+
+def _lower(model: str) -> str:
+    """Return what a model is called within a sentence."""
+    return label(model).lower()

@@ -1,0 +1,246 @@
+"""Verdict: what `/api/comparison` answers: who leads, by how much, and every figure of both models.
+
+Puts the figures of measures.py into words and tables; pure functions, and no torch.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from analysis import measures
+from analysis.entrant import IMAGES, Entrant, reached
+from analysis.figures import paired_noise, rows
+from analysis.notes import notes
+from analysis.significance import widest_noise, wilson_interval
+from analysis.statement import Case, Lead, McNemar, Statement, make_statement, say_differences, say_p
+from config import differing_settings
+from history.records import Event, Model, Recent
+
+PRECEDENCE = ("running", "paused", "failed", "interrupted", "stopped", "finished", "idle")
+BETTER_FROM = {"accuracy": 0.0005, "loss": 0.0005}  # half of the last digit shown
+JUMP = re.compile(r", learning rate \S+ → \S+$")  # of a stretched schedule: it depends on where a model was stopped
+CHANGED_RATE = re.compile(r"learning rate (\S+) → (\S+)")  # an event's detail
+
+
+def compare(
+    run: str | None,
+    models: Mapping[str, Model],
+    axis: str,
+    recent: Mapping[str, Recent],
+    descriptions: Mapping[str, Mapping[str, Any] | None],
+    images: Mapping[str, int] = IMAGES,
+    gpu_use: float | None = None,
+    significance: Mapping[str, Any] | None = None,
+    right_images: Mapping[str, Sequence[bytes | None]] | None = None,
+    events: Mapping[str, Sequence[Event]] | None = None,
+    repeats: Mapping[str, Any] | None = None,
+    *,
+    is_loaded: bool = True,
+) -> dict[str, Any]:
+    """Return the comparison of two models as `/api/comparison` answers it.
+
+    models: as in `/api/metrics`, of which state, figures and evaluations are used; recent: their last
+    losses at full resolution; descriptions: what they cost; images: how many each split has; gpu_use:
+    a fraction, None where there is no GPU; significance: what the test images said, once both have finished;
+    right_images: of each evaluation, where it is known; events: of each model; repeats: what repeats.result tells
+    of a series with the same settings; is_loaded: whether PyTorch has, which work and test
+    answers need.
+    """
+    one, two = (
+        Entrant(
+            name,
+            model,
+            recent.get(name, Recent(0, [])),
+            descriptions.get(name),
+            (right_images or {}).get(name, ()),
+            (events or {}).get(name, ()),
+        )
+        for name, model in models.items()
+    )
+    leads = {each: lead(one, two, each, "accuracy", images) for each in ("epochs", "seconds", axis)}
+    case = make_case(one, two, leads[axis], axis, significance, repeats, images)
+    case = replace(case, tests_pending=not is_loaded, work_pending=not is_loaded and axis == "flops")
+    statement = make_statement(case)
+    pair = make_statement(replace(case, repeats=None))  # what this one pair tells, whatever repeats do
+    return {
+        "run": run,
+        "axis": axis,
+        "state": overall_state(one, two),
+        "verdict": verdict(one, two, axis, images, leads[axis], statement, pair, significance),
+        "test": {each.name: outcome(each, images["test"]) for each in (one, two)},
+        "attribution": {
+            "differing": list(case.differing),
+            "text": statement.second or say_differences(case),
+        },
+        "targets": [
+            {"accuracy": target} | {each.name: reached(each, target, images["train"]) for each in (one, two)}
+            for target in measures.TARGETS
+        ],
+        "interval": {each.name: measures.evaluation_interval(each.evaluations) for each in (one, two)},
+        "rows": rows(one, two, images, gpu_use, statement, case.tested),
+        "notes": [note._asdict() for note in notes(one, two, images, leads, case.tested)],
+        "significance": significance
+        and {**significance, "leader": case.tested and case.tested.leader, "text": pair.first},
+    }
+
+
+def overall_state(one: Entrant, two: Entrant) -> str:
+    """Return the state of the comparison: that of the model which is still on, else the worse end."""
+    states = {one.model["state"], two.model["state"]}
+    return next((state for state in PRECEDENCE if state in states), "idle")
+
+
+# Who leads
+def lead(one: Entrant, two: Entrant, axis: str, quantity: str, images: Mapping[str, int]) -> dict[str, Any]:
+    """Return who is ahead in validation accuracy or loss at an equal place on an axis, and by how much.
+
+    noise: see paired_noise; None also for a loss, of which it is not known.
+    """
+    xs1, xs2 = (each.positions(axis, images["train"]) for each in (one, two))
+    ys1, ys2 = (each.evaluations[quantity] for each in (one, two))
+    equal = measures.at_equal_position(xs1, ys1, xs2, ys2) if xs1 and xs2 else None
+    if equal is None:
+        return dict.fromkeys(("leader", "gap", "at", one.name, two.name, "noise", "within_noise", "text"))
+    at, value1, value2 = equal
+    gap = abs(value1 - value2)
+    ahead = one if (value1 > value2) == (quantity == "accuracy") else two
+    leader = ahead.name if gap >= BETTER_FROM[quantity] else None
+    noise, within_noise = None, None
+    if quantity == "accuracy":
+        noise = paired_noise(one, bisect_right(xs1, at) - 1, two, bisect_right(xs2, at) - 1, images["validation"])
+        widest = widest_noise(value1, value2, images["validation"])
+        within_noise = leader is None or gap < (widest if noise is None else noise)
+    return {
+        "leader": leader,
+        "gap": gap,
+        "at": at,
+        one.name: value1,
+        two.name: value2,
+        "noise": noise,
+        "within_noise": within_noise,
+        "text": f"Loss {value1:.3f} against {value2:.3f}" if quantity == "loss" else None,
+    }
+
+
+def make_case(
+    one: Entrant,
+    two: Entrant,
+    ahead: Mapping[str, Any],
+    axis: str,
+    significance: Mapping[str, Any] | None,
+    repeats: Mapping[str, Any] | None,
+    images: Mapping[str, int],
+) -> Case:
+    """Return all that the statement is made of; ahead: the lead at an equal place on the axis."""
+    known = None
+    if ahead["at"] is not None:
+        widest = widest_noise(ahead[one.name], ahead[two.name], images["validation"])
+        noise = widest if ahead["noise"] is None else ahead["noise"]
+        known = Lead(axis, ahead["leader"], ahead["gap"], noise, known=ahead["noise"] is not None)
+    forked = next((event.detail for event in reversed(two.events) if event.kind == "forked"), None)
+    steered = {each.name: rates for each, other in ((one, two), (two, one)) if (rates := learning_rates(each, other))}
+    return Case(
+        states={each.name: each.model["state"] for each in (one, two)},
+        epochs={each.name: each.model["epoch"] for each in (one, two)},
+        lead=known,
+        tested=read_test(one, two, significance),
+        differing=differing_settings(one.config, two.config),
+        steered=steered,
+        held=went_on_after_schedule(one, two),
+        forked=forked and forked.removeprefix("from model 1: "),
+        repeats=repeats,
+        both_evaluated=bool(one.evaluations["epoch"] and two.evaluations["epoch"]),
+    )
+
+
+def read_test(one: Entrant, two: Entrant, significance: Mapping[str, Any] | None) -> McNemar | None:
+    if significance is None:
+        return None
+    only1, only2 = significance["only1"], significance["only2"]
+    ahead = None if only1 == only2 else one.name if only1 > only2 else two.name
+    return McNemar(ahead, abs(only1 - only2) / count_images(significance), significance["p_value"])
+
+
+def count_images(significance: Mapping[str, Any]) -> int:
+    return sum(significance[outcome] for outcome in ("both_right", "only1", "only2", "both_wrong"))
+
+
+def went_on_after_schedule(one: Entrant, two: Entrant) -> dict[str, str]:
+    """Return how each model went on whose schedule had come to its end, which its settings no longer tell."""
+    held: dict[str, str] = {}
+    for each, other in ((one, two), (two, one)):
+        for event in each.events:
+            if event.kind == "continued" and event.detail and "schedule" in event.detail and event not in other.events:
+                held[each.name] = JUMP.sub("", event.detail)
+    return held
+
+
+def learning_rates(each: Entrant, other: Entrant) -> list[float]:
+    """Return the learning rates that a model has had in their order, where its own was changed on the way, else none.
+
+    From the events, so that a rate that was changed back counts too. What happened before a fork happened to both.
+    """
+    events = [event for event in each.events if event.kind == "steered" and event not in other.events]
+    changes = [found.groups() for event in events if (found := CHANGED_RATE.fullmatch(event.detail or ""))]
+    if changes:
+        return [float(changes[0][0]), *(float(now) for _, now in changes)]
+    was, now = each.config.get("learning_rate"), each.model.get("learning_rate")
+    return [was, now] if was and now and was != now else []
+
+
+def verdict(
+    one: Entrant,
+    two: Entrant,
+    axis: str,
+    images: Mapping[str, int],
+    accuracy: Mapping[str, Any],
+    statement: Statement,
+    pair: Statement,
+    significance: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Return the statement with the figures behind it.
+
+    accuracy: the lead at an equal place on the axis; pair: the statement on this one pair, without repeats.
+    """
+    said = pair.first if accuracy["at"] is not None else None
+    return {
+        "accuracy": {**accuracy, "text": said},
+        "loss": lead(one, two, axis, "loss", images),
+        "text": statement.text if statement.is_verdict else None,
+        "axis_text": None if accuracy["at"] is None else f"at equal {axis_text(axis, accuracy['at'])}",
+        "first": statement.first,
+        "second": statement.second,
+        "leader": statement.leader,
+        "gap": statement.gap,
+        "details": say_counts(significance) if significance else None,
+        "action": {"kind": "repeat", "pairs": statement.repeats} if statement.repeats else None,
+    }
+
+
+def say_counts(significance: Mapping[str, Any]) -> str:
+    """Return the counts that McNemar's test was made of."""
+    p, count = say_p(significance["p_value"]), count_images(significance)
+    only1, only2 = significance["only1"], significance["only2"]
+    alone = f"model 1 alone is right on {only1:,}, model 2 alone on {only2:,}"
+    return f"McNemar's test ({p}): of {count:,} test images {alone}."
+
+
+def axis_text(axis: str, value: float) -> str:
+    """Return a place on an axis in words, such as "epochs (1.50)"."""
+    if axis == "flops":
+        for power, prefix in ((15, "P"), (12, "T"), (9, "G"), (6, "M")):
+            if value >= 10**power:
+                return f"FLOPs ({value / 10**power:.3g} {prefix}FLOP)"
+    forms = {"epochs": "{:.2f}", "seconds": "{:.1f} s", "images": "{:,.0f}", "flops": "{:,.0f}"}
+    return f"{'FLOPs' if axis == 'flops' else axis} ({forms[axis].format(value)})"
+
+
+def outcome(each: Entrant, count: int) -> dict[str, float] | None:
+    """Return the test accuracy with its 95 % interval; None until the run has finished."""
+    accuracy = each.model["test_accuracy"]
+    if accuracy is None:
+        return None
+    low, high = wilson_interval(accuracy, count)
+    return {"accuracy": accuracy, "low": low, "high": high}

@@ -1,0 +1,77 @@
+"""Export: everything measured in a run, at full resolution, as CSV or JSON, piece by piece.
+
+Read from the store in portions, so that a run of millions of steps takes no more memory than a short one.
+"""
+
+import csv
+import io
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from history.records import Evaluation, Event, Point, Status, finite, shown_fields
+from history.store import RunStore
+
+KINDS: dict[str, Any] = {"training": Point, "validation": Evaluation}  # as the CSV calls them
+COLUMNS = list(dict.fromkeys([*Point._fields, *shown_fields(Evaluation)]))
+LONGEST_NAME = 60  # characters of a run's name in that of its file
+
+
+def file_stem(run: str, name: str | None) -> str:
+    """Return what a run's files are called, without the ending: its id and its name, made safe for any file system."""
+    plain = unicodedata.normalize("NFKD", name or "").encode("ascii", "ignore").decode()
+    safe = re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-")[:LONGEST_NAME].strip("-")
+    return f"fashionmnist-{run}-{safe}" if safe else f"fashionmnist-{run}"
+
+
+def as_csv(store: RunStore, run: str) -> Iterator[str]:
+    """Return a line for every step and every evaluation; empty is what is not known, or not a number.
+
+    Raises UnknownRun, before the first piece is taken.
+    """
+    return _csv_of(store, run, store.statuses(run))
+
+
+def as_json(store: RunStore, run: str) -> Iterator[str]:
+    """Return the run in the form of GET /api/runs/<id>, but with every step. Raises UnknownRun likewise."""
+    return _json_of(store, run, {"run": run, **store.about(run)}, store.statuses(run))
+
+
+def _csv_of(store: RunStore, run: str, statuses: dict[str, Status]) -> Iterator[str]:
+    yield _lines([["model", "kind", *COLUMNS]])
+    for model, status in statuses.items():
+        for kind, row_type in KINDS.items():
+            for rows in store.read(row_type, run, model, status.step):
+                known = (finite(row._asdict()) for row in rows)
+                yield _lines([model, kind, *map(each.get, COLUMNS)] for each in known)
+
+
+def _lines(rows: Iterable[list[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
+
+
+def _json_of(store: RunStore, run: str, about: dict[str, Any], statuses: dict[str, Status]) -> Iterator[str]:
+    yield f'{json.dumps(about)[:-1]}, "models": {{'
+    for number, (model, status) in enumerate(statuses.items()):
+        yield f'{", " if number else ""}"{model}": {json.dumps(status.as_json())[:-1]}'
+        for name, row_type in (("points", Point), ("evaluations", Evaluation)):
+            yield f', "{name}": {{'
+            columns = shown_fields(row_type)
+            for column in columns:  # one after another: nothing has to be held until its turn comes
+                yield f'{"" if column == columns[0] else ", "}"{column}": ['
+                yield from _column(store.read(row_type, run, model, status.step), column)
+                yield "]"
+            yield "}"
+        events = store.events(run, model)
+        yield f', "events": {json.dumps({name: [getattr(each, name) for each in events] for name in Event._fields})}}}'
+    yield "}}"
+
+
+def _column(portions: Iterable[list[Any]], column: str) -> Iterator[str]:
+    for number, rows in enumerate(portions):
+        values = [finite({column: getattr(row, column)})[column] for row in rows]
+        yield (", " if number else "") + json.dumps(values)[1:-1]

@@ -1,0 +1,19 @@
+"""States: what a training can be in, and what may follow what."""
+
+LEGAL_MOVES: dict[str, frozenset[str]] = {
+    "idle": frozenset({"running"}),
+    "running": frozenset({"paused", "finished", "stopped", "failed"}),
+    "paused": frozenset({"running", "finished", "stopped", "failed"}),
+    "finished": frozenset(),
+    "stopped": frozenset(),
+    "failed": frozenset(),
+}
+ACTIVE_STATES = frozenset({"running", "paused"})
+
+
+class IllegalTransition(Exception):
+    """A trainer was asked for a move that its state does not admit."""
+
+    def __init__(self, trainer: str, state: str, wanted: str, source: str | None = None) -> None:
+        sources = source or " or ".join(source for source, moves in LEGAL_MOVES.items() if wanted in moves)
+        super().__init__(f"{trainer} is {state} and cannot become {wanted}: only one that is {sources} can")

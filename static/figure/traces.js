@@ -1,0 +1,122 @@
+/** The lines of the figure, as Plotly takes them, for the curves, the windows on them, the view and the theme's colours. Pure. */
+
+import { place } from "./axes.js";
+import { edges, MARKS } from "./edges.js";
+import { placeable } from "./fit.js";
+import * as format from "../base/format.js";
+import { withCrossings } from "./gap.js";
+import { overlayTraces } from "./overlays.js";
+import { pick, thin } from "../base/series.js";
+
+const MOST_POINTS = 1000; // a trace
+/** Where both models' lines lie on each other, the narrow one is seen upon the wide one, and each through the gaps of the other's dashes. */
+export const LOOKS = {
+  model1: { title: "Model 1", symbol: "circle", open: "circle-open", width: 2.4, dash: "7px,4px", wide: 2.2 },
+  model2: { title: "Model 2", symbol: "diamond", open: "diamond-open", width: 1.3, dash: "2px,3px", wide: 1.5 },
+};
+const MARKER_PX = [[12, 7], [40, 5], [Infinity, 3.5]]; // up to so many evaluations, markers are so large
+const FAINT = 0.08; // of the losses of single batches
+
+// No <b> in labels: Plotly would style it inline, against our policy.
+const label = (what, write, where) => (index) => `${what} ${write(index)}${where ? ` · ${where(index)}` : ""}`;
+
+function line({ x, y, window, text, ...look }) {
+  const indices = thin(y, MOST_POINTS);
+  const nothingYet = indices.length ? null : [null]; // keeps the line's place in the legend
+  return {
+    type: "scatter",
+    x: nothingYet ?? pick(x, indices),
+    y: nothingYet ?? pick(y, indices).map((value) => placeable(value, window)),
+    showlegend: false,
+    connectgaps: false,
+    ...(text ? { text: indices.map(text), hovertemplate: "%{text}<extra></extra>" } : { hoverinfo: "skip" }),
+    ...look,
+  };
+}
+
+/** A marker on the newest point of a line, in the model's shape: tells the lines apart without colour. Out of the window it has none. */
+function tip(x, y, window, look) {
+  const last = y.findLastIndex((value) => value !== null);
+  const seen = last >= 0 && y[last] >= window[0] && y[last] <= window[1];
+  return { ...MARKS, x: seen ? [x[last]] : [], y: seen ? [y[last]] : [], ...look };
+}
+
+/** A triangle for each place where the loss stopped being a number, at the height it had before, as far as that is in sight. */
+function broken(x, losses, window, look) {
+  const places = [...losses.keys()].filter((index) => losses[index] === null && losses[index - 1] !== null);
+  const lowest = window[0] + 0.1 * (window[1] - window[0]);
+  const highest = window[1] - 0.1 * (window[1] - window[0]);
+  const before = places.map((index) => Math.min(Math.max(losses[index - 1] ?? highest, lowest), highest));
+  return {
+    type: "scatter", mode: "markers", x: pick(x, places), y: before, cliponaxis: false, showlegend: places.length > 0,
+    hovertemplate: `${look.name} from here<extra></extra>`, ...look,
+  };
+}
+
+function modelTraces(name, { training, validation }, windows, view, colours) {
+  const { title, symbol, open, width, wide, dash } = LOOKS[name];
+  const colour = colours[name];
+  const span = view.smoothing;
+  const here = (index) => place(training, index, view.x);
+  const there = (index) => place(validation, index, view.x);
+  const batch = (index) => `${format.loss(training.loss[index])}${span > 0 ? ` (batch ${format.loss(training.batch[index])})` : ""}`;
+  const [, size] = MARKER_PX.find(([most]) => validation.x.length <= most);
+  const common = { mode: "lines", legendgroup: `${name} training`, name: `${title} training`, x: training.x };
+  const solid = { ...common, line: { color: colour, width } };
+  const raw = { ...common, line: { color: colour, width: 0.8 }, opacity: FAINT, visible: span > 0 };
+  const dashed = {
+    mode: "lines+markers", legendgroup: `${name} validation`, name: `${title} validation`, x: validation.x,
+    line: { color: colour, width: wide, dash }, marker: { symbol: open, size, color: colour, line: { width: 1.4 } },
+  };
+  const marker = { legendgroup: common.legendgroup, marker: { color: colour, symbol, size: 8 } };
+  const triangle = { symbol: "triangle-up", size: 13, color: colour, line: { color: colours.surface, width: 1.5 } };
+  const loss = { yaxis: "y", window: windows.loss };
+  const accuracy = { yaxis: "y2", window: windows.accuracy };
+  const found = {
+    "raw loss": line({ ...raw, ...loss, y: training.batch }),
+    "raw accuracy": line({ ...raw, ...accuracy, y: training.running }),
+    loss: line({ ...solid, ...loss, y: training.loss, showlegend: true, text: label(`${title} loss`, batch, here) }),
+    accuracy: line({ ...solid, ...accuracy, y: training.accuracy, text: label(`${title} accuracy`, (i) => format.percent(training.accuracy[i])) }),
+    "validation loss": line({ ...dashed, ...loss, y: validation.loss, showlegend: true, text: label(`${title} validation loss`, (i) => format.loss(validation.loss[i]), there) }),
+    "validation accuracy": line({ ...dashed, ...accuracy, y: validation.accuracy, text: label(`${title} validation accuracy`, (i) => format.percent(validation.accuracy[i])) }),
+    "loss tip": tip(training.x, training.loss, windows.loss, { ...marker, yaxis: "y" }),
+    "accuracy tip": tip(training.x, training.accuracy, windows.accuracy, { ...marker, yaxis: "y2", marker: { ...marker.marker, symbol: view.layout === "overlaid" ? open : symbol } }),
+    broken: broken(training.x, training.batch, windows.loss, { name: `${title} loss is not a number`, yaxis: "y", marker: triangle }),
+  };
+  for (const what of ["loss", "accuracy", "validation loss", "validation accuracy"]) {
+    const filled = what.startsWith("validation") ? { color: colours.surface, line: { color: colour, width: 1.4 } } : { color: colour };
+    found[`${what} edges`] = edges(found[what], windows[what.split(" ").at(-1)], windows.x, filled);
+  }
+  return found;
+}
+
+/** The strip under the accuracy: validation accuracy of model 1 less that of model 2, in points. */
+function gapTraces(found, window, xWindow, colours) {
+  const between = found.x.length ? found : { x: [null], y: [null] }; // an axis without a line upsets Plotly's first layout
+  const { x, y } = withCrossings(between);
+  const side = (limit) => y.map((value) => value === null ? null : placeable(limit(value, 0), window));
+  const area = { type: "scatter", mode: "lines", x, yaxis: "y3", fill: "tozeroy", hoverinfo: "skip", showlegend: false };
+  const says = (points) => `Δ validation accuracy: ${points < 0 ? "model 2" : "model 1"} ahead by ${Math.abs(points).toFixed(1)} points`;
+  return {
+    "model 1 ahead": { ...area, y: side(Math.max), line: { color: colours.model1, width: 1 } },
+    "model 2 ahead": { ...area, y: side(Math.min), line: { color: colours.model2, width: 1 } },
+    gap: {
+      type: "scatter", mode: "markers", ...between, yaxis: "y3", showlegend: false, marker: { color: colours.soft, size: 4 },
+      text: between.y.map(says), hovertemplate: "%{text}<extra></extra>",
+    },
+    "gap edges": edges({ ...between, yaxis: "y3" }, window, xWindow, { color: colours.soft }),
+  };
+}
+
+/**
+ * Return all traces, always the same ones in the same order, so that what is hidden stays hidden: first what is faint,
+ * then training, then validation of both models, so that neither lies wholly over the other.
+ */
+export function traces({ curves, gap, windows, overlays, narrow }, view, colours) {
+  const each = Object.entries(curves).map(([name, curve]) => [name, modelTraces(name, curve, windows, view, colours)]);
+  const kinds = Object.keys(each[0][1]);
+  const all = kinds.flatMap((kind) => each.map(([name, found]) => [`${name} ${kind}`, found[kind]]));
+  const own = [...all, ...Object.entries(gapTraces(gap, windows.gap, windows.x, colours))]
+    .map(([what, trace]) => ({ ...trace, uid: what.replaceAll(" ", "-") })); // Plotly makes class names of them
+  return [...overlayTraces(overlays, windows, colours, narrow), ...own];
+}

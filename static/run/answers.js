@@ -1,0 +1,27 @@
+/** What the page knows of the run: the server's answers to /api/metrics, joined. Pure. */
+
+import { append, bound } from "../base/series.js";
+
+const MOST_POINTS = 20000; // a trace shows 1,000; more only costs memory
+
+export const NO_HISTORY = Object.freeze({ boot: null, run: null, next: 0, paired: null, models: {} });
+
+function join(known, news) {
+  const points = append(known?.points ?? {}, news.points);
+  const evaluations = append(known?.evaluations ?? {}, news.evaluations);
+  const events = append(known?.events ?? {}, news.events ?? {});
+  return { ...news, points: bound(points, "loss", MOST_POINTS), evaluations, events };
+}
+
+/** Return the history with one answer worked in: instead of it where the answer says reset, else behind it. */
+export function merge(history, { boot, run, next, reset, paired, models }) {
+  const known = reset ? {} : history.models;
+  const joined = { ...known };
+  for (const [name, news] of Object.entries(models)) joined[name] = join(known[name], news);
+  return { boot, run, next, paired: reset ? (paired ?? null) : history.paired, models: joined };
+}
+
+export const states = (history) => Object.values(history.models).map((model) => model.state);
+export const isActive = (state) => state === "running" || state === "paused";
+export const anyActive = (history) => states(history).some(isActive);
+export const hasPoints = (history) => Object.values(history.models).some((model) => model.points.step?.length > 0);

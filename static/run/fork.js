@@ -1,0 +1,67 @@
+/** Forking: model 1 goes on, and model 2 becomes its copy with one setting changed. */
+
+import * as api from "../base/api.js";
+import { write } from "../base/dom.js";
+import { fillSettings, focusField, readSettings, showFaults } from "../settings/form.js";
+
+const FORM = "fork"; // the dialog's fields are named like those of a model of this name
+const dialog = () => document.getElementById("fork");
+const menu = () => document.getElementById("fork-key");
+
+function showField() {
+  for (const field of dialog().querySelectorAll(".field")) field.hidden = field.dataset.key !== menu().value;
+  showProblems({}, "");
+}
+
+/** Faults stand beside the field, whatever the server's name for it; the rest below. */
+function showProblems(fields, message) {
+  const faults = Object.entries(fields).map(([name, fault]) => [`${FORM}.${name.split(".").at(-1)}`, fault]);
+  const beside = faults.filter(([name]) => name === `${FORM}.${menu().value}`);
+  showFaults(FORM, Object.fromEntries(beside));
+  write(document.getElementById("fork-fault"), beside.length ? "" : message);
+}
+
+/** Offer the settings that may differ in a copy; one that has finished can only be given more epochs. */
+function open({ config, state, learning_rate: rate }, forkable) {
+  const now = { ...config, learning_rate: rate ?? config.learning_rate }; // it may have been steered
+  const keys = Object.keys(readSettings(FORM));
+  fillSettings(FORM, Object.fromEntries(keys.map((key) => [key, now[key]])));
+  for (const option of menu().options) option.hidden = option.disabled = !forkable.includes(option.value);
+  const wanted = state === "finished" ? "epochs" : "learning_rate";
+  menu().value = forkable.includes(wanted) ? wanted : forkable[0];
+  showField();
+  dialog().showModal();
+}
+
+async function send(onForked) {
+  const go = dialog().querySelector("[type='submit']");
+  const key = menu().value;
+  go.disabled = true;
+  try {
+    await api.fork({ [key]: readSettings(FORM)[key] });
+    dialog().close();
+    onForked();
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    showProblems(error.fields, `${error.message}.`);
+    if (Object.keys(error.fields).length) focusField(FORM, key);
+  }
+  go.disabled = false;
+}
+
+/** Bind button and dialog; `model()` is model 1, `forkable()` names what may change, `onForked` is called once the new run has begun. */
+export function connectFork({ model, forkable, onForked }) {
+  document.getElementById("fork-open").addEventListener("click", (event) => {
+    event.target.closest("details").open = false;
+    open(model(), forkable());
+  });
+  menu().addEventListener("change", () => {
+    showField();
+    focusField(FORM, menu().value);
+  });
+  dialog().querySelector("[data-no]").addEventListener("click", () => dialog().close());
+  dialog().querySelector("form").addEventListener("submit", (event) => {
+    event.preventDefault(); // the dialog stays open until the server has agreed
+    send(onForked);
+  });
+}

@@ -1,0 +1,86 @@
+/** The live figures of each model, and the state of the whole in the top bar. */
+
+import { write } from "../base/dom.js";
+import * as format from "../base/format.js";
+import { isActive, states } from "./answers.js";
+
+const isSmoothed = (model) => "smooth_loss" in model;
+
+export const FIGURES = {
+  epoch: (model) => `${format.epoch(model.epoch)} / ${format.count(model.config?.epochs)}`,
+  step: (model) => `${format.count(model.step)} / ${format.count(model.total_steps)}`,
+  loss: (model) => format.loss(isSmoothed(model) ? model.smooth_loss : model.loss),
+  accuracy: (model) => format.percent(model.accuracy),
+  val_accuracy: (model) => format.percent(model.val_accuracy),
+  test_accuracy: (model) => format.percent(model.test_accuracy),
+  batches_per_second: (model) => format.rate(model.batches_per_second),
+  images_per_second: (model) => format.rate(model.images_per_second),
+  elapsed: (model) => format.duration(model.elapsed_seconds),
+  remaining: (model) => format.duration(isActive(model.state) ? model.eta_seconds : null),
+};
+
+/** Return the state of two models as one word. Pure. */
+export function overallState(each) {
+  for (const state of ["running", "paused", "failed", "interrupted", "stopped", "finished"]) if (each.includes(state)) return state;
+  return "idle";
+}
+
+/** Say what the loss is: where the training curve ends, smoothed as it is. */
+function nameLoss(panel, model, smoothing) {
+  const stat = panel.querySelector("[data-figure='loss']").closest(".stat");
+  const images = format.count(smoothing);
+  write(stat.querySelector("dt"), isSmoothed(model) ? "Smoothed loss" : "Batch loss");
+  stat.title = isSmoothed(model) ? `Training loss, a moving average over ${images} images, as its curve shows it` : "Training loss of the latest batch, as its curve shows it while smoothing is off";
+}
+
+function showModel(name, model, smoothing) {
+  const card = document.getElementById(name);
+  const panel = card.querySelector(".live");
+  panel.hidden = model.state === "idle";
+  nameLoss(panel, model, smoothing);
+  for (const figure of panel.querySelectorAll("[data-figure]")) write(figure, FIGURES[figure.dataset.figure](model));
+  panel.querySelector("progress").value = model.total_steps ? model.step / model.total_steps : 0;
+  const badge = card.querySelector(".badge");
+  badge.hidden = panel.hidden;
+  badge.dataset.state = model.state;
+  write(badge, model.state);
+  const trouble = panel.querySelector(".trouble");
+  trouble.hidden = !model.error;
+  write(trouble, model.error ?? "");
+}
+
+/** Show the figures of every model that has left idle. */
+export function showLive(history) {
+  for (const [name, model] of Object.entries(history.models)) showModel(name, model, history.smoothing);
+}
+
+const SENTENCES = {
+  loading: "Loading PyTorch and the dataset…",
+  unable: "Cannot train",
+  idle: "Ready",
+  running: "Training",
+  paused: "Paused",
+  finished: "Finished",
+  interrupted: "Interrupted",
+  stopped: "Stopped",
+  failed: "Failed",
+};
+
+const ELSEWHERE = { running: "Training another run", paused: "Another run is paused" };
+
+/** Return what is going on in words: how a run ended only where that is the run below. Pure. */
+export const sentenceOf = (state, isShown) =>
+  isShown || ["loading", "unable"].includes(state) ? SENTENCES[state] : (ELSEWHERE[state] ?? SENTENCES.idle);
+
+/**
+ * Say in the top bar what is going on, in which pair of a series, and how long the slower model has yet to go;
+ * `isShown` says whether that is the run below.
+ */
+export function showOverall(history, serverStatus, repeat, isShown) {
+  const state = { loading: "loading", failed: "unable" }[serverStatus] ?? overallState(states(history));
+  const left = Object.values(history.models).filter((model) => isActive(model.state)).map((model) => model.eta_seconds);
+  const known = left.filter((seconds) => seconds !== null);
+  const pair = repeat && state === "running" ? ` pair ${repeat.pair} of ${repeat.of}` : "";
+  write(document.getElementById("state"), `${sentenceOf(state, isShown)}${pair}`);
+  write(document.getElementById("remaining"), known.length ? `${format.duration(Math.max(...known))} left` : "");
+}

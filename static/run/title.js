@@ -1,0 +1,33 @@
+/** The title of the window: how far, and who leads. */
+
+import { isActive, states } from "./answers.js";
+
+const NAME = "FashionMNIST CNN Training Monitor";
+
+/** Return the share of both runs that is done, 0 to 1. Pure. */
+export function progress(history) {
+  const models = Object.values(history.models);
+  const done = models.map(({ step, total_steps: total }) => (total ? step / total : 0));
+  return done.length ? done.reduce((sum, share) => sum + share, 0) / done.length : 0;
+}
+
+/** Return what the statement comes to: "1 leads +1.2", "too close", or "" before there is one. Pure. */
+export function leader(comparison) {
+  const { leader: model, gap, text } = comparison?.verdict ?? {};
+  if (!model) return text?.startsWith("Too close") ? "too close" : "";
+  return `${model.replace("model", "")} leads${gap === null ? "" : ` +${(100 * gap).toFixed(1)}`}`;
+}
+
+/** Return the title. Pure. */
+export function titleOf(history, comparison) {
+  const all = states(history);
+  if (all.every((state) => state === "idle")) return NAME;
+  const share = `${Math.floor(100 * progress(history))} %`;
+  const word = all.some(isActive) ? (all.includes("running") ? share : `${share} paused`) : ["failed", "interrupted", "stopped"].find((state) => all.includes(state)) ?? "finished";
+  return [word, leader(comparison), "FashionMNIST"].filter(Boolean).join(" · ");
+}
+
+export function showTitle(history, comparison) {
+  const title = titleOf(history, comparison);
+  if (document.title !== title) document.title = title;
+}

@@ -1,0 +1,51 @@
+/** How the figure and the verdict are looked at: read from the controls that carry data-view, and remembered. */
+
+import * as format from "../base/format.js";
+import { recall, remember } from "../base/memory.js";
+
+const KEY = "view";
+
+const controls = () => [...document.querySelectorAll("[data-view]")];
+const slider = () => document.querySelector("[data-view='smoothing']");
+
+function read(control) {
+  if (control.type === "checkbox") return control.checked;
+  return control.type === "range" ? Number(control.value) : control.value;
+}
+
+/** Return the choices: {layout, x, log, whole, smoothing (in images), axis}. */
+export function view() {
+  const chosen = controls().filter((control) => control.type !== "radio" || control.checked);
+  const choices = Object.fromEntries(chosen.map((control) => [control.dataset.view, read(control)]));
+  return { ...choices, smoothing: JSON.parse(slider().dataset.images)[choices.smoothing] };
+}
+
+function restore(control, value) {
+  if (value === undefined) return;
+  if (control.type === "radio") control.checked = control.value === value;
+  else if (control.type === "checkbox") control.checked = value === true;
+  else control.value = value;
+}
+
+function describeSmoothing() {
+  const { smoothing } = view();
+  const text = smoothing ? `${format.count(smoothing)} images` : "off";
+  document.getElementById("smoothing-images").textContent = text;
+  slider().setAttribute("aria-valuetext", text);
+}
+
+/** Restore what was chosen last time; from then on `onChange` receives the name of each choice that changes. */
+export function connectView(onChange) {
+  const remembered = recall(KEY, {});
+  for (const control of controls()) {
+    const name = control.dataset.view;
+    restore(control, remembered[name]);
+    control.addEventListener("input", () => {
+      remembered[name] = read(control);
+      remember(KEY, remembered);
+      describeSmoothing();
+      onChange(name);
+    });
+  }
+  describeSmoothing();
+}

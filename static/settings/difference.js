@@ -1,0 +1,77 @@
+/** What differs between the two models: a mark in each row, a sentence, and each card's summary. */
+
+import * as format from "../base/format.js";
+import { isBasic, keysOf, titleOf } from "./form.js";
+
+const differs = (one, two) => JSON.stringify(one) !== JSON.stringify(two);
+
+/** Return whether two models' kernel sizes differ only in that one of them has more layers. */
+function followFromKernels(sizes1 = [], sizes2 = []) {
+  const shared = Math.min(sizes1.length, sizes2.length);
+  return sizes1.length !== sizes2.length && !differs(sizes1.slice(0, shared), sizes2.slice(0, shared));
+}
+
+/** Return those of `keys` whose values differ, counted as config.differing_settings does. Pure. */
+export function differing(settings1, settings2, keys = Object.keys(settings1)) {
+  const follow = followFromKernels(settings1.kernel_sizes, settings2.kernel_sizes);
+  const hasMomentum = [settings1.optimizer, settings2.optimizer].includes("sgd");
+  const isIdle = (key) => (follow && key === "kernel_sizes") || (!hasMomentum && key === "momentum");
+  return keys.filter((key) => differs(settings1[key], settings2[key]) && !isIdle(key));
+}
+
+/** Return the sentence for the settings, by their titles, that differ. Pure. */
+export function sentence(titles) {
+  if (titles.length === 0) return "Both models are set alike";
+  if (titles.length === 1) return `One setting differs: ${titles[0]}`;
+  return `${titles.length} settings differ: ${titles.join(", ")}`;
+}
+
+function phrase(model, key, value) {
+  const part = document.createElement("span");
+  part.textContent = `${titleOf(model, key)} `;
+  const strong = document.createElement("b");
+  strong.textContent = format.setting(value);
+  part.append(strong);
+  return part;
+}
+
+function summarise(model, settings, different) {
+  const basic = keysOf(model).filter((key) => isBasic(model, key) && !different.includes(key));
+  const line = document.querySelector(`#${model} .summary`);
+  const parts = [...different, ...basic].map((key) => phrase(model, key, settings[key]));
+  parts.forEach((part, index) => part.classList.toggle("differs", index < different.length));
+  line.replaceChildren(...parts);
+  line.title = parts.map((part) => part.textContent).join(" · ");
+}
+
+function mark(different) {
+  for (const cell of document.querySelectorAll("[data-mark]")) {
+    const differs = different.includes(cell.dataset.mark);
+    cell.textContent = differs ? "≠" : "=";
+    cell.classList.toggle("differs", differs);
+  }
+  for (const field of document.querySelectorAll(".field")) {
+    field.classList.toggle("differs", different.includes(field.dataset.key));
+  }
+}
+
+/** Return the sentence for what differs between two models' settings. */
+export const differenceOf = ([settings1, settings2]) =>
+  sentence(differing(settings1 ?? {}, settings2 ?? {}).map((key) => titleOf("model1", key)));
+
+/** Show what differs between the settings in the forms: {model1: {...}, model2: {...}}. */
+export function showDifference(settings) {
+  const [model1, model2] = Object.keys(settings);
+  const different = differing(settings[model1], settings[model2]);
+  mark(different);
+  const text = sentence(different.map((key) => titleOf(model1, key)));
+  const line = document.getElementById("difference");
+  if (line.textContent !== text) line.textContent = text;
+}
+
+/** Say in one line in each card's head how its model is set, what differs first. */
+export function showSummaries(settings) {
+  const [model1, model2] = Object.keys(settings);
+  const different = differing(settings[model1], settings[model2], keysOf(model1));
+  for (const model of [model1, model2]) summarise(model, settings[model], different);
+}

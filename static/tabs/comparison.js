@@ -1,0 +1,38 @@
+/** The table of every figure of both models, the better one marked, each explained on request. */
+
+import { make, write } from "../base/dom.js";
+
+const MODELS = ["model1", "model2"];
+const body = () => document.querySelector("#figures tbody");
+
+function makeRow({ key, title, unit, help, source }) {
+  const heading = make("summary", { title: "What is this?" }, make("span", { text: title }), make("span", { class: "unit-beside", text: unit }));
+  const explanation = make("details", {}, heading, make("p", { text: help }), make("p", { class: "source", text: source }));
+  const row = make("tr", { "data-figure-row": key }, make("th", { scope: "row" }, explanation));
+  for (const model of MODELS) {
+    row.append(make("td", { "data-of": model }, make("span", { class: "mark-better", "aria-hidden": "true" }), make("span"), make("span", { class: "unseen" })));
+  }
+  row.append(make("td", { class: "unit" }));
+  return row;
+}
+
+function fill(row, figure) {
+  [figure.text1, figure.text2].forEach((text, index) => {
+    const cell = row.querySelector(`[data-of="${MODELS[index]}"]`);
+    const better = figure.better === MODELS[index];
+    const [mark, value, spoken] = cell.children;
+    cell.classList.toggle("better", better);
+    write(mark, better ? "✓" : "");
+    write(value, text);
+    write(spoken, better ? " (better)" : "");
+  });
+  write(row.lastElementChild, figure.unit);
+}
+
+/** Show the rows of /api/comparison; an explanation that stands open stays open. */
+export function showTable(rows) {
+  const known = Object.fromEntries([...body().rows].map((row) => [row.dataset.figureRow, row]));
+  const wanted = rows.map((figure) => known[figure.key] ?? makeRow(figure));
+  if (wanted.length !== body().rows.length || wanted.some((row, index) => row !== body().rows[index])) body().replaceChildren(...wanted);
+  wanted.forEach((row, index) => fill(row, rows[index]));
+}

@@ -1,0 +1,68 @@
+/** Keeps a tab up to date with the run on the page: asks when it comes in sight and after each evaluation, never unseen. */
+
+import { ApiError } from "../base/api.js";
+import { watchSight } from "../base/sight.js";
+
+const MOST_TRIES = 5; // for an answer that is behind the evaluation, or none
+
+const lastStep = ({ evaluations }) => evaluations?.step?.at(-1) ?? 0;
+
+/** Return how far a run has come: a text that changes with each evaluation and each state. Pure. */
+export function stage({ run, models }) {
+  return [run, ...Object.values(models).map((model) => `${lastStep(model)} ${model.state}`)].join(" ");
+}
+
+/** Whether an answer is of the latest evaluations that the page knows, and of the test images once both models have finished. Pure. */
+export function isCurrent({ at, split }, { models }) {
+  const isEnd = Object.values(models).every(({ state }) => state === "finished");
+  if (isEnd && split === "validation") return false;
+  return Object.entries(models).every(([name, model]) => (at?.[name]?.step ?? 0) >= lastStep(model));
+}
+
+/**
+ * Follow the run that `history()` returns. `load()` asks, shows, and returns the answer; `onProblem(text)` says why it could not.
+ *
+ * Returns `refresh()`, which loads where there is something new, and `reload()`, which loads in any case.
+ */
+export function follow(panel, { history, load, onProblem }) {
+  let done = null; // the stage that is shown
+  let tried = null;
+  let tries = 0;
+  let asking = false;
+  let again = false;
+
+  async function attempt(wanted) {
+    try {
+      const answer = await load();
+      if (tries >= MOST_TRIES || isCurrent(answer, history())) done = wanted;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (error.status) onProblem(`${error.message.replace(/\.$/, "")}.`); // a server that is gone, polling tells
+      if (error.status && tries >= MOST_TRIES) done = wanted;
+    }
+  }
+
+  async function refresh() {
+    const wanted = stage(history());
+    if (asking || wanted === done || !inSight()) return;
+    tries = wanted === tried ? tries + 1 : 1;
+    tried = wanted;
+    asking = true;
+    try {
+      await attempt(wanted);
+    } finally {
+      asking = false;
+    }
+    if (!again) return;
+    await reload();
+  }
+
+  async function reload() {
+    again = asking;
+    done = tried = null;
+    if (!asking) await refresh();
+  }
+
+  const inSight = watchSight(panel, refresh);
+  return { refresh, reload };
+}

@@ -1,0 +1,184 @@
+/** The history tab: past comparisons, each to open, lay behind the curves, use again, resume, rename or delete. */
+
+import * as api from "../base/api.js";
+import { ask } from "../base/ask.js";
+import { make, write } from "../base/dom.js";
+import * as format from "../base/format.js";
+
+const MOST_OVERLAYS = 4;
+const overlaid = new Map(); // {id, title} of the runs behind the curves, by id
+let shown = []; // the runs in the table, with `gone` where they are deleted and can still be brought back
+let said = ""; // what the table says: it changes only when there is something new
+
+/** Return what a run is called: its name, or what its models differ in. Pure. */
+export function titleOfRun({ name, differing }, titles) {
+  if (name) return name;
+  return differing.length ? differing.map((key) => titles[key] ?? key).join(", ") : "No difference";
+}
+
+const BRANCHES = { continued: "continues", forked: "forked from" };
+
+/** Return from which of the runs another goes on, such as "continues Dropout"; "" where from none. Pure. */
+export function originOf({ parent }, runs, titles) {
+  if (!parent) return "";
+  const known = runs.find(({ id }) => id === parent.run);
+  return `${BRANCHES[parent.kind]} ${known ? titleOfRun(known, titles) : "a run that is no longer here"}`;
+}
+
+/** Return in a few words how far a model came. Pure. */
+export function outcome({ state, val_accuracy, test_accuracy, epoch }) {
+  if (test_accuracy !== null && test_accuracy !== undefined) return `${format.percent(test_accuracy)} on the test images`;
+  const measured = val_accuracy === null || val_accuracy === undefined ? "" : ` · ${format.percent(val_accuracy)} validation`;
+  return `${state} at epoch ${format.epoch(epoch ?? 0)}${measured}`;
+}
+
+export const isInterrupted = ({ models }) => Object.values(models).some(({ state }) => state === "interrupted");
+/** Whether a run was broken off, so that it can go on under its own settings. Pure. */
+export const isUnfinished = ({ models }) => Object.values(models).some(({ state }) => state === "interrupted" || state === "stopped");
+
+/** Return what a past run is, in a line; `open` is {title, history}. Pure. */
+export function describePast({ title, history }) {
+  if (!isUnfinished(history)) return `A past run: ${title}`;
+  const [word, question] = isInterrupted(history) ? ["interrupted", ". Go on?"] : ["stopped", ""];
+  const places = Object.values(history.models).map((model) => `${format.epoch(model.epoch ?? 0)} of ${model.config.epochs}`);
+  return `A past run: ${title} · ${word} at epoch ${[...new Set(places)].join(" and ")}${question}`;
+}
+
+/** Return what the files of a run are called, without their ending. */
+export const fileOf = (id) => shown.find((run) => run.id === id)?.file ?? `fashionmnist-${id}`;
+
+const when = format.moment;
+const anyFinished = (run) => Object.values(run.models).some(({ state }) => state === "finished");
+const allFinished = (run) => Object.values(run.models).every(({ state }) => state === "finished");
+const isOn = (run) => Object.values(run.models).some(({ state }) => state === "running" || state === "paused");
+
+function button(text, title, act) {
+  const element = make("button", { type: "button", class: "quiet", title, text });
+  element.addEventListener("click", act);
+  return element;
+}
+
+/** Return the row of a run that has just been deleted. */
+function goneRow(run, title, { restore }) {
+  const cell = make("td", { colspan: "6" }, make("span", { class: "soft", text: `Deleted: ${title} ` }), button("Undo", `Bring back ${title}`, restore));
+  return make("tr", { "data-run": run.id }, cell);
+}
+
+/** Change the rows; the focus stays on what does the same in the same row, else on the first thing that it can do. */
+function keepFocus(table, change) {
+  const { activeElement: before } = document;
+  const row = table.contains(before) ? before.closest("tr[data-run]") : null;
+  change();
+  const now = row && table.querySelector(`tr[data-run="${CSS.escape(row.dataset.run)}"]`);
+  if (!now) return;
+  const things = [...now.querySelectorAll("button, input")];
+  (things.find((thing) => !thing.disabled && thing.textContent === before.textContent && thing.type === before.type) ?? now.querySelector("button:enabled"))?.focus();
+}
+
+function overlayBox(run, title, overlay) {
+  const box = make("input", { type: "checkbox", "aria-label": `Lay ${title} behind the curves` });
+  box.checked = overlaid.has(run.id);
+  box.disabled = !box.checked && overlaid.size >= MOST_OVERLAYS;
+  box.addEventListener("change", () => overlay(box.checked));
+  return box;
+}
+
+function resumeButton(run, act) {
+  if (allFinished(run)) return button("Train further…", "Train it for more epochs, as a new run; this one stays as it is", act);
+  return button("Resume", "Train it further from its last checkpoint", act);
+}
+
+function row(run, title, origin, acts) {
+  const [model1, model2] = Object.values(run.models);
+  const name = make("th", { scope: "row" }, make("span", { class: "run-name", text: title }), make("span", { class: "soft", text: when(run.started) }));
+  if (origin) name.append(make("span", { class: "soft run-origin", text: origin }));
+  const todo = make("td", { class: "todo" },
+    button("Open", "Show its curves and figures", acts.open),
+    button("Use settings", "Put its settings into both forms", acts.use),
+    resumeButton(run, acts.resume),
+    button("Rename", "Give it another name", acts.rename),
+    button("Delete", "Take it out of the history", acts.remove));
+  if (isOn(run)) for (const each of todo.querySelectorAll("button:nth-child(3), button:nth-child(5)")) each.disabled = true;
+  return make("tr", { "data-run": run.id }, name,
+    make("td", { text: `${run.differing.length || "no"} setting${run.differing.length === 1 ? "" : "s"}` }),
+    make("td", { "data-of": "model1", text: outcome(model1) }),
+    make("td", { "data-of": "model2", text: outcome(model2 ?? model1) }),
+    make("td", {}, overlayBox(run, title, acts.overlay)), todo);
+}
+
+/**
+ * Bind the history tab. `titles` returns the settings' titles by key; `onListed(runs)` hears which there are, newest first;
+ * `onOpen(run)`, `onUse(run)`, `onOverlay(ids)` and `onResumed()` do on the page what was asked for, runs with their titles;
+ * `onProblem(text)` says what the server refused. Returns `refresh()`, which returns the runs.
+ */
+export function connectRuns({ titles, onListed, onOpen, onUse, onOverlay, onResumed, onProblem }) {
+  const table = document.getElementById("runs");
+
+  async function attempt(call, then) {
+    try {
+      await call();
+      onProblem("");
+      await then?.();
+    } catch (error) {
+      if (!(error instanceof api.ApiError)) throw error;
+      onProblem(`${error.message}.`);
+    }
+    await refresh();
+  }
+
+  function overlay({ id }, title, wanted) {
+    if (wanted) overlaid.set(id, { id, title });
+    else overlaid.delete(id);
+    onOverlay([...overlaid.values()]);
+    show(shown);
+  }
+
+  function actsOn(run, title) {
+    return {
+      open: () => onOpen({ ...run, title }),
+      use: () => onUse({ ...run, title }),
+      overlay: (wanted) => overlay(run, title, wanted),
+      restore: () => attempt(() => api.changeRun(run.id, "restore")),
+      async resume() {
+        document.getElementById("resume-new").hidden = !anyFinished(run);
+        document.getElementById("resume-epochs").min = allFinished(run) ? 1 : 0;
+        const epochs = await ask("resume", allFinished(run) ? 1 : 0);
+        if (epochs !== null) await attempt(() => api.changeRun(run.id, "resume", { more_epochs: Number(epochs) }), onResumed);
+      },
+      async rename() {
+        const name = await ask("rename", title);
+        if (name !== null) await attempt(() => api.changeRun(run.id, "rename", { name }));
+      },
+      async remove() {
+        if (overlaid.has(run.id)) overlay(run, title, false);
+        await attempt(() => api.changeRun(run.id, "delete"));
+      },
+    };
+  }
+
+  function show(runs) {
+    shown = runs;
+    const rows = runs.map((run) => {
+      const title = titleOfRun(run, titles());
+      if (run.gone) return goneRow(run, title, actsOn(run, title));
+      return row(run, title, originOf(run, runs, titles()), actsOn(run, title));
+    });
+    keepFocus(table, () => table.tBodies[0].replaceChildren(...rows));
+    table.hidden = runs.length === 0;
+    document.getElementById("no-runs").hidden = runs.length > 0;
+    document.body.classList.toggle("has-past", runs.length > 0);
+    write(table.caption, `${runs.length} past comparison${runs.length === 1 ? "" : "s"}, newest first`);
+  }
+
+  async function refresh() {
+    const { runs, deleted = [] } = await api.fetchRuns();
+    const all = [...runs, ...deleted.map((run) => ({ ...run, gone: true }))].sort((one, other) => (one.id < other.id ? 1 : -1));
+    const news = JSON.stringify(all);
+    if (news !== said) show(all);
+    said = news;
+    onListed(runs);
+    return runs.map((run) => ({ ...run, title: titleOfRun(run, titles()) }));
+  }
+
+  return refresh;
+}

@@ -1,0 +1,405 @@
+"""The history's file: migration, and what is left of it after a truncation or a flipped byte."""
+
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_store import CONFIGS, points, recorded, running
+
+from config import MODEL_NAMES
+from history import salvage as database
+from history import tables as tables_module
+from history.records import Evaluation, Event
+from history.store import RunStore, StoreError
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNS = [f"2026010{day}-000000-aaaa" for day in range(1, 6)]
+STEPS = 1500
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a history of five runs."""
+    folder = tmp_path_factory.mktemp("sound")
+    store = RunStore(folder)
+    for run in RUNS:
+        log = recorded(store, run)
+        for model in MODEL_NAMES:
+            evaluations = [Evaluation(step, step / 7, 1.0, 0.5, 0.5, 0.5) for step in range(100, STEPS + 1, 100)]
+            log.publish(
+                model, running(model, total_steps=STEPS), points(1, STEPS), evaluations, [Event("running", 0, 0.0, 0.0)]
+            )
+        store.save()
+    store.close()
+    return folder
+
+
+@pytest.fixture
+def folder(sound: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(sound, tmp_path / "runs"))
+
+
+def history(folder: Path) -> Path:
+    return folder / "history.sqlite"
+
+
+def shown(folder: Path) -> tuple[str | None, dict[str, list[int]]]:
+    """Open a history as the server does; return its warning, and the steps of every run and model."""
+    store = RunStore(folder)
+    try:
+        steps = {}
+        for run in store.runs():
+            log = store.run(run["id"])
+            assert set(log.models) <= set(MODEL_NAMES)
+            steps |= {f"{run['id']} {model}": every_step(store, run["id"], model) for model in log.models}
+        return store.warning, steps
+    finally:
+        store.close()
+
+
+def every_step(store: RunStore, run: str, model: str) -> list[int]:
+    rows = store._database.execute(
+        "SELECT step, epoch, seconds, loss, accuracy FROM points WHERE run = ? AND model = ? ORDER BY step",
+        (run, model),
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def aside(folder: Path) -> list[Path]:
+    return sorted(folder.glob("history-damaged-*.sqlite"))
+
+
+def test_sound_history_is_opened_without_a_word(folder: Path) -> None:
+    warning, steps = shown(folder)
+    assert warning is None
+    assert set(map(len, steps.values())) == {STEPS}
+    assert len(steps) == 2 * len(RUNS)
+    assert aside(folder) == []
+
+
+# Versions
+
+
+def test_history_of_version_1_is_migrated_with_all_it_holds(tmp_path: Path) -> None:
+    """Written by the first version's own tables and statements."""
+    config = CONFIGS["model1"].model_dump_json()
+    with sqlite3.connect(history(tmp_path)) as old:
+        old.executescript(
+            f"PRAGMA journal_mode = WAL; BEGIN; {tables_module.MIGRATIONS[0]} PRAGMA user_version = 1; COMMIT;"
+        )
+        old.execute("INSERT INTO runs VALUES (?, ?, ?)", (RUNS[0], "2026-01-01T00:00:00+00:00", '{"torch": "2"}'))
+        for model in MODEL_NAMES:
+            status = '{"state": "running", "step": 3, "total_steps": 9}'
+            old.execute("INSERT INTO models VALUES (?, ?, ?, ?)", (RUNS[0], model, config, status))
+            for step in (1, 2, 3):
+                old.execute("INSERT INTO points VALUES (?, ?, ?, 0.5, 0.25, NULL, 0.125)", (RUNS[0], model, step))
+            old.execute("INSERT INTO evaluations VALUES (?, ?, 3, 1.0, 1.0, 0.5, 0.5, NULL)", (RUNS[0], model))
+            old.execute("INSERT INTO events VALUES (?, ?, 0, 'running', 0, 0.0, 0.0)", (RUNS[0], model))
+    old.close()
+    store = RunStore(tmp_path)
+    try:
+        assert store._database.execute("PRAGMA user_version").fetchone() == (tables_module.SCHEMA_VERSION,)
+        assert store.warning is None
+        (run,) = store.runs()
+        assert (run["id"], run["name"], run["models"]["model1"]["state"]) == (RUNS[0], None, "interrupted")
+        view = store.run(RUNS[0]).view()[1]["model2"]
+        assert (view["points"]["step"], view["points"]["loss"]) == ([1, 2, 3], [None] * 3)
+        assert (view["evaluations"]["step"], view["events"]["kind"]) == ([3], ["running"])
+        [evaluation] = store.run(RUNS[0]).evaluations("model2")
+        assert (evaluation.accuracy, evaluation.right_images) == (0.5, None)
+        store.rename(RUNS[0], "first")
+        assert store.runs()[0]["name"] == "first"
+    finally:
+        store.close()
+
+
+def test_damaged_history_of_version_2_is_salvaged_into_the_newest(tmp_path: Path) -> None:
+    config = CONFIGS["model1"].model_dump_json()
+    with sqlite3.connect(history(tmp_path)) as old:
+        scripts = " ".join(tables_module.MIGRATIONS[:2])
+        old.executescript(f"PRAGMA journal_mode = WAL; BEGIN; {scripts} PRAGMA user_version = 2; COMMIT;")
+        old.execute("INSERT INTO runs VALUES (?, '2026-01-01', '{}', 'mine', 0)", (RUNS[0],))
+        for model in MODEL_NAMES:
+            old.execute(
+                "INSERT INTO models VALUES (?, ?, ?, ?)", (RUNS[0], model, config, '{"state": "stopped", "step": 3}')
+            )
+            old.execute("INSERT INTO events VALUES (?, ?, 0, 'running', 0, 0.0, 0.0)", (RUNS[0], model))
+            for step, loss in ((1, 0.5), (2, "no number"), (3, 0.4)):
+                old.execute("INSERT INTO points VALUES (?, ?, ?, 0.5, 0.25, ?, 0.125)", (RUNS[0], model, step, loss))
+    old.close()
+    store = RunStore(tmp_path)
+    try:
+        assert store.warning is not None and "1 of 3 steps" in store.warning
+        assert store._database.execute("PRAGMA user_version").fetchone() == (tables_module.SCHEMA_VERSION,)
+        view = store.run(RUNS[0]).view()[1]["model1"]
+        assert (view["points"]["step"], view["events"]["kind"]) == ([1, 3], ["running"])
+        assert (store.runs()[0]["name"], store.predictions(RUNS[0])["model1"]) == ("mine", {})
+    finally:
+        store.close()
+
+
+def test_which_images_were_right_is_kept_through_damage_too(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    log = recorded(store, RUNS[0])
+    evaluation = Evaluation(3, 1.0, 1.0, 0.5, 0.5, None, bytes([7, 255]))
+    log.publish("model1", running("model1", step=3), points(1, 3), [evaluation], [Event("running", 0, 0.0, 0.0)])
+    store.close()
+    with sqlite3.connect(history(tmp_path)) as database:
+        database.execute("UPDATE points SET loss = 'no number' WHERE step = 2")
+    database.close()
+    store = RunStore(tmp_path)
+    try:
+        assert store.warning is not None
+        assert store.run(RUNS[0]).evaluations("model1") == [evaluation]
+        assert "right_images" not in store.run(RUNS[0]).view()[1]["model1"]["evaluations"]
+    finally:
+        store.close()
+
+
+def test_migration_that_is_cut_off_leaves_the_old_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    RunStore(tmp_path).close()
+    broken = (*tables_module.MIGRATIONS, "ALTER TABLE runs ADD COLUMN colour TEXT; CREATE TABLE runs (id);")
+    monkeypatch.setattr(tables_module, "MIGRATIONS", broken)
+    monkeypatch.setattr(database, "SCHEMA_VERSION", len(broken))
+    with pytest.raises(StoreError, match="table runs already exists"):
+        RunStore(tmp_path)
+    monkeypatch.undo()
+    store = RunStore(tmp_path)
+    try:
+        columns = [row[1] for row in store._database.execute("PRAGMA table_info(runs)")]
+        assert columns == ["id", "started", "environment", "name", "deleted", "series", "parent", "branch"]
+    finally:
+        store.close()
+
+
+MIGRATE_AND_DIE = """
+import os, pathlib, signal, sys
+from history import tables as database
+
+left = int(sys.argv[2])  # of the instructions of SQLite's own machine, some of which are within a statement
+
+def count():
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+connection = database.connect(pathlib.Path(sys.argv[1]))
+connection.set_progress_handler(count, 1)
+database.migrate(connection)
+connection.close()
+"""
+
+
+def write_old_history(folder: Path, version: int) -> None:
+    """Write a run and 2,000 points with the tables of an earlier version."""
+    folder.mkdir()
+    with sqlite3.connect(history(folder)) as old:
+        scripts = " ".join(tables_module.MIGRATIONS[:version])
+        old.executescript(f"PRAGMA journal_mode = WAL; BEGIN; {scripts} PRAGMA user_version = {version}; COMMIT;")
+        old.execute("INSERT INTO runs (id, started, environment) VALUES (?, '2026-01-01', '{}')", (RUNS[0],))
+        for model in MODEL_NAMES:
+            config, status = CONFIGS[model].model_dump_json(), '{"state": "running", "step": 1000}'
+            old.execute("INSERT INTO models VALUES (?, ?, ?, ?)", (RUNS[0], model, config, status))
+            rows = [(RUNS[0], model, step, 0.5, 0.25, 1.5, 0.125) for step in range(1, 1001)]
+            old.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    old.close()
+
+
+def state_of(path: Path) -> tuple[int, list[str]]:
+    """Return a history's version and the statements that make its tables."""
+    with sqlite3.connect(path) as found:
+        assert found.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        (version,) = found.execute("PRAGMA user_version").fetchone()
+        tables = [sql for (sql,) in found.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name")]
+    found.close()
+    return version, tables
+
+
+@pytest.mark.parametrize("version", range(tables_module.SCHEMA_VERSION))
+def test_history_whose_migration_was_killed_is_the_old_or_the_new_one_and_is_migrated_at_the_next_start(
+    tmp_path: Path, version: int
+) -> None:
+    write_old_history(tmp_path / "old", version) if version else (tmp_path / "old").mkdir()
+    whole = Path(shutil.copytree(tmp_path / "old", tmp_path / "whole"))
+    RunStore(whole).close()
+    before, after = state_of(history(tmp_path / "old")), state_of(history(whole))
+    killed = 0
+    for instructions in range(1, 100_000, 71):
+        folder = Path(shutil.copytree(tmp_path / "old", tmp_path / "killed"))
+        command = [sys.executable, "-S", "-c", MIGRATE_AND_DIE, str(history(folder)), str(instructions)]
+        code = subprocess.run(command, cwd=ROOT, check=False).returncode
+        assert code in (0, -signal.SIGKILL)
+        assert state_of(history(folder)) in (before, after)
+        store = RunStore(folder)
+        try:
+            assert store.warning is None
+            assert [store.run(run["id"]).status("model2").step for run in store.runs()] == [1000] * bool(version)
+        finally:
+            store.close()
+        assert state_of(history(folder)) == after
+        shutil.rmtree(folder)
+        killed += code != 0
+        if code == 0:
+            break
+    assert killed > 3
+
+
+# Damage
+
+
+def test_file_that_is_no_database_is_set_aside_and_a_new_history_begun(tmp_path: Path) -> None:
+    tmp_path.mkdir(exist_ok=True)
+    content = b"this is no database, and long enough to be looked at as one" * 100
+    history(tmp_path).write_bytes(content)
+    warning, steps = shown(tmp_path)
+    (kept,) = aside(tmp_path)
+    assert kept.read_bytes() == content
+    assert steps == {}
+    assert warning is not None
+    assert "file is not a database" in warning
+    assert f"set aside as {kept.name}" in warning
+    assert "Not readable: the whole file" in warning
+    assert shown(tmp_path) == (None, {})  # the next start
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 0.999])
+def test_truncated_history_shows_what_can_be_read(folder: Path, share: float) -> None:
+    size = int(history(folder).stat().st_size * share)
+    with history(folder).open("r+b") as file:
+        file.truncate(size)
+    before = history(folder).read_bytes()
+    warning, steps = shown(folder)
+    assert warning is not None
+    assert "Not readable: " in warning
+    (kept,) = aside(folder)
+    assert kept.read_bytes() == before  # set aside as it was found
+    for model in steps.values():
+        assert set(model) <= set(range(1, STEPS + 1))
+    rows = sum(map(len, steps.values()))
+    assert rows >= 0.5 * share * 2 * len(RUNS) * STEPS or share <= 0.3, rows
+    assert shown(folder) == (None, steps)  # sound from now on
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_flipped_byte_never_keeps_the_store_from_opening(folder: Path, seed: int) -> None:
+    """What no check can tell, one digit of a number, say, is shown; all else is set aside and named."""
+    chance = random.Random(seed)
+    content = bytearray(history(folder).read_bytes())
+    place = chance.randrange(len(content)) if seed % 4 else chance.randrange(3 * 4096)  # often where it hurts
+    content[place] ^= 1 << chance.randrange(8)
+    history(folder).write_bytes(content)
+    try:
+        warning, steps = shown(folder)
+    except StoreError as refusal:
+        assert "newer version" in str(refusal)  # the flipped byte was the version's
+        return
+    damaged = aside(folder)
+    assert bool(warning) == bool(damaged)
+    if warning:
+        assert damaged[0].read_bytes() == bytes(content)
+    assert sum(map(len, steps.values())) >= 2 * len(RUNS) * STEPS * 0.5 or (warning and "Not readable" in warning)
+    database_ = sqlite3.connect(history(folder))
+    assert database_.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    database_.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "lost"),
+    [
+        ("UPDATE models SET status = '{' WHERE run = ? AND model = 'model1'", 1),
+        ("UPDATE models SET config = 'null' WHERE run = ? AND model = 'model1'", 1),
+        ("UPDATE models SET status = CAST(x'7bff7d' AS TEXT) WHERE run = ? AND model = 'model1'", 1),
+        ("UPDATE points SET loss = x'00' WHERE run = ? AND step = 7", 0),
+        ("UPDATE points SET epoch = 'x' WHERE run = ? AND step = 7", 0),
+        ("UPDATE events SET kind = x'01' WHERE run = ?", 0),
+        ("UPDATE runs SET environment = 'x' WHERE id = ?", 2),
+        ("UPDATE models SET run = '../x' WHERE run = ?", 2),
+    ],
+)
+def test_row_that_was_never_written_so_is_left_out(folder: Path, statement: str, lost: int) -> None:
+    with sqlite3.connect(history(folder)) as old:
+        old.execute(statement, (RUNS[2],))
+    old.close()
+    store = RunStore(folder)
+    try:
+        assert store.warning is not None
+        runs = store.runs()
+        models = [model for run in runs for model in run["models"]]
+        assert len(models) == 2 * len(RUNS) - lost
+        for run in runs:
+            store.run(run["id"])
+    finally:
+        store.close()
+    assert len(aside(folder)) >= 1
+
+
+def test_write_ahead_log_is_set_aside_with_the_damaged_file(folder: Path) -> None:
+    """A log left beside the new file would be played into it."""
+    live = sqlite3.connect(history(folder))
+    live.execute("PRAGMA wal_autocheckpoint = 0")
+    live.execute("PRAGMA journal_mode = WAL")
+    live.execute("UPDATE runs SET name = 'x'")
+    live.commit()
+    for name in ("history.sqlite", "history.sqlite-wal"):
+        shutil.copy(folder / name, folder / f"copy-{name}")
+    live.close()
+    for name in ("history.sqlite", "history.sqlite-wal"):
+        (folder / f"copy-{name}").replace(folder / name)
+    content = bytearray(history(folder).read_bytes())
+    content[4096 + 5] ^= 0xFF
+    content[2 * 4096 + 5] ^= 0xFF
+    history(folder).write_bytes(content)
+    wal = (folder / "history.sqlite-wal").read_bytes()
+    warning, _ = shown(folder)
+    if warning is None:
+        pytest.fail("damage was not noticed")
+    assert any(path.name.endswith(".sqlite-wal") and path.read_bytes() == wal for path in folder.glob("*-damaged-*"))
+    check = sqlite3.connect(history(folder))
+    assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    check.close()
+
+
+@pytest.mark.parametrize("stop_at", range(4))
+def test_salvage_that_was_cut_off_is_finished_at_the_next_start(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
+) -> None:
+    with history(folder).open("r+b") as file:
+        file.truncate(int(history(folder).stat().st_size * 0.6))
+    content = history(folder).read_bytes()
+    (folder / "history.sqlite-wal").touch()
+    moves = 0
+    move = database.os.replace
+
+    def die(source: Any, target: Any) -> None:
+        nonlocal moves
+        if moves == stop_at:
+            raise KeyboardInterrupt
+        moves += 1
+        move(source, target)
+
+    monkeypatch.setattr(database.os, "replace", die)
+    with pytest.raises(KeyboardInterrupt):
+        database.open_history(history(folder))
+    monkeypatch.undo()
+    _, steps = shown(folder)
+    assert sum(map(len, steps.values())) > STEPS
+    assert [path for path in aside(folder) if path.read_bytes() == content] != []
+
+
+def test_empty_history_beside_checkpoints_is_wondered_at(folder: Path) -> None:
+    store = RunStore(folder)
+    store.save_checkpoint(RUNS[0], "model1", b"weights")
+    store.close()
+    history(folder).unlink()
+    warning, steps = shown(folder)
+    assert steps == {}
+    assert warning is not None
+    assert "The history is empty" in warning
+    assert len(list((folder / "checkpoints").iterdir())) == 1

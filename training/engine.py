@@ -1,0 +1,253 @@
+"""Engine: one model, its optimizer and its random streams, trained a batch at a time on one device."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from config import ModelConfig
+from history.records import Insight, Layer, take_filters
+from model import build_model
+from training.images import FashionMNIST, Split, augment, normalise, shuffled_order
+from training.machine import resolve_precision
+
+EVALUATION_BATCH = 125  # eight times as many take twice as long: the maps fall out of the cache
+INSIGHT_IMAGES = 250  # of the validation images, that tell which units are dead
+WARM_UP_SHARE = 0.25  # of a one-cycle run, spent climbing to the peak learning rate
+
+
+class StepResult(NamedTuple):
+    """What one training step gave: mean cross-entropy of its batch, how many of its images came out right.
+
+    The plain cross-entropy, also where labels are smoothed for the gradient: smoothing adds a floor to the loss.
+    """
+
+    loss: float
+    correct: int
+
+
+class Examination(NamedTuple):
+    """What a model did on a split: mean cross-entropy, accuracy (fraction), probabilities (N, 10) float32.
+
+    right_images: which images came out right, a bit each, as metrics.Evaluation keeps them.
+    """
+
+    loss: float
+    accuracy: float
+    probabilities: np.ndarray
+    right_images: bytes
+
+
+def scheduled_learning_rate(config: ModelConfig, step: int, total_steps: int, peak: float | None = None) -> float:
+    """Return the learning rate of step 0 to total_steps-1; `peak` takes the place of the setting in a steered run."""
+    peak = config.learning_rate if peak is None else peak
+    progress = step / max(1, total_steps)
+    # 1) the same all along
+    if config.schedule == "constant":
+        return peak
+    # 2) climbing: from a tenth of the peak
+    if config.schedule == "one_cycle" and progress < WARM_UP_SHARE:
+        return peak * (0.1 + 0.9 * progress / WARM_UP_SHARE)
+    # 3) falling: half a cosine from the peak towards zero
+    if config.schedule == "one_cycle":
+        progress = (progress - WARM_UP_SHARE) / (1 - WARM_UP_SHARE)
+    return peak * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def build_optimizer(config: ModelConfig, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """Return the optimizer of a config over a model's parameters."""
+    rate, decay = config.learning_rate, config.weight_decay
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(parameters, lr=rate, momentum=config.momentum, weight_decay=decay, fused=True)
+    if config.optimizer == "rmsprop":
+        return torch.optim.RMSprop(parameters, lr=rate, weight_decay=decay)
+    return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
+
+
+class Engine:
+    """One model in training, by one thread and, on a GPU, in one stream of its own (see `in_its_stream`).
+
+    Nothing here waits for the device except read and evaluate.
+    """
+
+    def __init__(self, config: ModelConfig, dataset: FashionMNIST, device: torch.device) -> None:
+        self.config = config
+        self.device = device
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self.precision = resolve_precision(config.precision, device)
+        self.data = dataset.to(device)
+        self.model = build_model(config, device)
+        self.optimizer = build_optimizer(config, list(self.model.parameters()))
+        self.batches = config.batches(len(self.data.train))
+        self.steps_per_epoch = self.batches.steps
+        self.total_steps = self.steps_per_epoch * config.epochs
+        self.step = 0
+        self.heed: Callable[[], object] = lambda: None  # called before each batch that is looked at; may break it off
+        self.learning_rate = config.learning_rate  # the schedule's peak; may be changed between two steps
+        self._generators = {purpose: torch.Generator(device) for purpose in ("augmentation", "dropout")}
+        self.model.dropout.generator = self._generators["dropout"]
+        self._order = torch.empty(0)
+        self._gradient_norms: Tensor | None = None  # (layers,) of the latest epoch's last whole batch
+        self._pending: list[Tensor] = []  # (2,) loss and correct answers of each step not yet read
+
+    def in_its_stream(self) -> contextlib.AbstractContextManager[Any]:
+        """Send the calling thread's GPU work to the engine's stream, so that two engines overlap; on a CPU nothing.
+
+        What was queued before, the weights and the data above all, is waited for by the stream, not by the thread.
+        """
+        if self._stream is None:
+            return contextlib.nullcontext()
+        self._stream.wait_stream(torch.cuda.current_stream(self.device))
+        return torch.cuda.stream(self._stream)
+
+    @property
+    def images_seen(self) -> int:
+        return self.batches.seen(self.step)
+
+    @property
+    def epoch(self) -> float:
+        """Epochs trained so far, fractional: images seen / training images."""
+        return self.batches.epoch(self.step)
+
+    def train_step(self) -> None:
+        """Take the next batch and update the weights once."""
+        position = self.step % self.steps_per_epoch
+        if position == 0:
+            self._begin_epoch(self.step // self.steps_per_epoch)
+        batch = self._order[self.batches.cut(position)]
+        labels = self.data.train.labels[batch]  # (B,)
+        images = augment(self.data.train.images[batch], self.config.augment, self._generators["augmentation"])
+        for group in self.optimizer.param_groups:
+            group["lr"] = scheduled_learning_rate(self.config, self.step, self.total_steps, self.learning_rate)
+        with self._autocast():
+            logits = self.model(normalise(images))  # (B, 10)
+        scores = logits.float()
+        smoothing = self.config.label_smoothing
+        loss = F.cross_entropy(scores, labels, label_smoothing=smoothing)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if position == self.batches.whole_steps - 1:
+            self._gradient_norms = self._measure_gradients()
+        self.optimizer.step()
+        plain = F.cross_entropy(scores.detach(), labels) if smoothing else loss.detach()
+        self._pending.append(torch.stack([plain, (logits.argmax(1) == labels).sum().float()]))
+        self.step += 1
+
+    def read(self) -> list[StepResult]:
+        """Return the results of all steps since the last call. Synchronises with the device."""
+        if not self._pending:
+            return []
+        rows = torch.stack(self._pending).tolist()
+        self._pending.clear()
+        return [StepResult(loss, round(correct)) for loss, correct in rows]
+
+    @torch.inference_mode()
+    def evaluate(self, split: Split) -> Examination:
+        """Examine the model on a split, in eval mode. An answer is the class of the highest probability.
+
+        Raises what `heed` raises.
+        """
+        answers = []
+        with self._in_eval_mode(), self._autocast():
+            for images in torch.split(split.images, EVALUATION_BATCH):
+                self.heed()
+                answers.append(self.model(normalise(images)))
+        logits = torch.cat(answers)
+        loss = F.cross_entropy(logits.float(), split.labels).item()
+        probabilities = logits.float().softmax(1).cpu().numpy()
+        right = probabilities.argmax(1) == split.labels.cpu().numpy()
+        return Examination(loss, float(right.mean()), probabilities, np.packbits(right).tobytes())
+
+    @contextlib.contextmanager
+    def _in_eval_mode(self) -> Iterator[None]:
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self.model.train()
+
+    @torch.inference_mode()
+    def inspect(self) -> Insight:
+        """Look inside the model as it is, on INSIGHT_IMAGES validation images, and at the gradients of a whole batch.
+
+        That is the latest: an epoch's last batch is smaller as a rule, and its gradients larger for that alone.
+        Raises what `heed` raises.
+        """
+        weights = self.model.weights_by_layer()
+        kernels = weights["conv1"].detach()[:, 0].float().cpu().numpy()  # (K, side, side)
+        noted = self._gradient_norms if self.step % self.steps_per_epoch == 0 else None
+        gradients = self._measure_gradients() if noted is None else noted
+        norms = torch.cat([gradients, torch.stack(torch._foreach_norm(list(weights.values())))]).tolist()
+        dead = self._dead_shares()
+        layers = {
+            name: Layer(norms[place], norms[len(weights) + place], dead.get(name)) for place, name in enumerate(weights)
+        }
+        return Insight(self.step, self.epoch, layers, take_filters(kernels))
+
+    @torch.no_grad()
+    def _measure_gradients(self) -> Tensor:
+        """Return the norm of the last step's gradient for each layer's weights (layers,), 0 before the first step."""
+        weights = self.model.weights_by_layer().values()
+        gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in weights]
+        return torch.stack(torch._foreach_norm(gradients))
+
+    def _dead_shares(self) -> dict[str, float]:
+        """Return of each layer with a ReLU which share of its units stays 0 for all the images."""
+        alive: dict[str, Tensor] = {}
+        with self._in_eval_mode(), self._autocast():
+            for images in torch.split(self.data.validation.first(INSIGHT_IMAGES).images, EVALUATION_BATCH):
+                self.heed()
+                found = self.model.activations(normalise(images))
+                del found["output"]
+                for name, values in found.items():
+                    units = (values != 0).flatten(2).any(2).any(0) if values.dim() == 4 else (values != 0).any(0)
+                    alive[name] = alive[name] | units if name in alive else units
+        return {name: 1 - units.float().mean().item() for name, units in alive.items()}
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the following steps depend on, as `restore` takes it and torch.save can write it."""
+        return {
+            "step": self.step,
+            "learning_rate": self.learning_rate,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "gradient_norms": self._gradient_norms,
+            "generators": {name: generator.get_state() for name, generator in self._generators.items()},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to where `state` was taken; on a CPU the steps that follow are the same to the bit.
+
+        The optimizer's settings stay those of this engine's config; without "optimizer" its memory begins anew.
+        """
+        self.model.load_state_dict(state["model"])
+        if "optimizer" in state:
+            settings = [{key: group[key] for key in group if key != "params"} for group in self.optimizer.param_groups]
+            self.optimizer.load_state_dict(state["optimizer"])
+            for group, ours in zip(self.optimizer.param_groups, settings, strict=True):
+                group.update(ours)
+        self.step = state["step"]
+        self.learning_rate = state.get("learning_rate", self.config.learning_rate)
+        self._gradient_norms = state.get("gradient_norms")
+        epoch, position = divmod(self.step, self.steps_per_epoch)
+        if position:
+            self._begin_epoch(epoch)
+        for name, generator in self._generators.items():
+            generator.set_state(state["generators"][name].cpu())
+
+    def _begin_epoch(self, epoch: int) -> None:
+        """Seed every random stream from the epoch's number, so that a run can be taken up at any epoch."""
+        seed = self.config.random_seed
+        self._order = shuffled_order(len(self.data.train), seed(f"order of epoch {epoch}")).to(self.device)
+        for purpose, generator in self._generators.items():
+            generator.manual_seed(seed(f"{purpose} of epoch {epoch}"))
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        if self.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
