@@ -12,6 +12,7 @@ import torch
 import torchvision.datasets.utils
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 
 import data
@@ -52,8 +53,8 @@ def no_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "_unpack_debian_package", _unpack_debian_package)
 
 
-def bytes_of(images: Tensor) -> list[bytes]:
-    return [image.numpy().tobytes() for image in images]
+def bytes_of(images: Tensor | NDArray[np.uint8]) -> list[bytes]:
+    return [np.asarray(image).tobytes() for image in images]
 
 
 # The split
