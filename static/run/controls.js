@@ -5,7 +5,7 @@ import { confirm } from "../base/confirm.js";
 import { nameOf } from "../base/models.js";
 import { askNow } from "../base/poller.js";
 import { states } from "./answers.js";
-import { isBeginning, latestRun, onLatest, onWhich, pastRun, serverNow } from "./state.js";
+import { isStarting, latestRun, onLatest, onWhich, pastRun, serverNow } from "./state.js";
 import { showProblem } from "./status.js";
 
 /** Return what may be asked of trainers in these states. Pure. */
@@ -29,7 +29,7 @@ function showToggle(button, action) {
 /** Enable the buttons that make sense for the latest run; a model's own stand in its card only while that shows this run. */
 export function showControls() {
   const history = latestRun();
-  const isReady = serverNow().status === "ready" && !isBeginning();
+  const isReady = serverNow().status === "ready" && !isStarting();
   const both = possible(states(history));
   document.getElementById("start").disabled = !(isReady && both.start);
   showToggle(document.getElementById("pause"), both.toggle);

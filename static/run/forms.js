@@ -15,7 +15,7 @@ import { connectAddress, connectShareButton, showInAddress } from "../settings/s
 import { refreshSize } from "../settings/size.js";
 import { showControls } from "./controls.js";
 import { beginGuess } from "./guess.js";
-import { isBeginning, isTraining, latestRun, onLatest, onServer, onWhich, serverNow, setBeginning, shownRun } from "./state.js";
+import { isStarting, isTraining, latestRun, onLatest, onServer, onWhich, serverNow, setStarting, shownRun } from "./state.js";
 import { showProblem } from "./status.js";
 
 const form = document.getElementById("settings");
@@ -55,7 +55,7 @@ function noteFilled() {
 /** Show in the forms what a run that this page had not seen before is set to; what was typed there is kept. */
 function makeWay() {
   const running = settingsOf(latestRun());
-  const typed = draft.isTyped() && isOther(running) && !isBeginning();
+  const typed = draft.isTyped() && isOther(running) && !isStarting();
   const back = "What you had set comes back into the forms when this run has ended.";
   if (typed && !isTraining()) return;
   if (draft.isHeld()) draft.letGo(back);
@@ -106,7 +106,7 @@ export function useShown() {
 async function start(event) {
   event.preventDefault();
   if (document.getElementById("start").disabled) return;
-  setBeginning(true);
+  setStarting(true);
   showControls();
   try {
     beginGuess((await api.start(typedSettings())).run);
@@ -118,7 +118,7 @@ async function start(event) {
     if (Object.keys(faults).length === 0) showProblem("action", `Could not start: ${error.message}.`);
     focusFirstFault();
   }
-  setBeginning(false);
+  setStarting(false);
   askNow();
 }
 

@@ -5,7 +5,21 @@ import * as format from "../base/format.js";
 import { askNow } from "../base/poller.js";
 import * as draft from "../settings/draft.js";
 import { fold } from "../settings/fold.js";
-import { closePastRun, isTraining, latestRun, onRuns, onWhich, openPastRun, pastRun, pastRuns, runsBehind, shownRun, takeCurves, takeRuns, titles } from "./state.js";
+import {
+  closePastRun,
+  isTraining,
+  latestRun,
+  onRuns,
+  onWhich,
+  openPastRun,
+  pastRun,
+  pastRuns,
+  runsBehind,
+  shownRun,
+  takeCurves,
+  takeRuns,
+  titles,
+} from "./state.js";
 import { showProblem } from "./status.js";
 import { onView, view } from "./view.js";
 
@@ -121,7 +135,12 @@ function fetchBehind(wanted, smoothing) {
 /** Lay past runs, {id, title}, behind the curves. */
 export async function overlay(wanted) {
   const { smoothing } = view();
-  await takeCurves(await fetchBehind(wanted, smoothing), smoothing);
+  try {
+    await takeCurves(await fetchBehind(wanted, smoothing), smoothing);
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    showProblem("chart", `The runs cannot be laid behind the curves: ${error.message}.`);
+  }
 }
 
 /** Ask again for all that is shown, smoothed as the slider says now. */

@@ -10,7 +10,7 @@ let past = null;
 let runs = { runs: [], deleted: [] };
 let overlays = [];
 let comparison = null;
-let isStarting = false;
+let starting = false;
 
 /** The server's answer to /api/config. */
 export const serverNow = () => server;
@@ -20,7 +20,7 @@ export const classes = () => server.classes ?? [];
 export const latestRun = () => latest;
 export const isTraining = () => anyActive(latest);
 /** Whether a start has been asked for and not yet been answered. */
-export const isBeginning = () => isStarting;
+export const isStarting = () => starting;
 /** {pair, of} of the pair of a series that trains, else null. */
 export const pairInTraining = () => repeat;
 /** {id, title, history} of the past run that is open, else null. */
@@ -34,7 +34,15 @@ export const runsBehind = () => overlays;
 /** Return the answer of /api/comparison on a run, null while it is not known. */
 export const comparisonOf = ({ run }) => (comparison?.run === run ? comparison : null);
 
-const changes = { server: channel(), latest: channel(), which: channel(), shown: channel(), runs: channel(), curves: channel(), comparison: channel() };
+const changes = {
+  server: channel(),
+  latest: channel(),
+  which: channel(),
+  shown: channel(),
+  runs: channel(),
+  curves: channel(),
+  comparison: channel(),
+};
 
 /** Hears `isNowReady`: the server has told of itself, and can train from now on. */
 export const onServer = changes.server.on;
@@ -115,6 +123,6 @@ export function takeComparison(answer) {
 }
 
 /** Note that a start was asked for, or answered. */
-export function setBeginning(on) {
-  isStarting = on;
+export function setStarting(on) {
+  starting = on;
 }
