@@ -3,6 +3,10 @@
 const FIRST_RETRY_MS = 2000;
 const LONGEST_RETRY_MS = 30000;
 
+let turnNow = () => {};
+/** Ask at once, and not only when its time has come: something was done that the answer will tell. */
+export const askNow = () => turnNow();
+
 /** Milliseconds before try number `failures` + 1: doubling from 2 to 30 s, spread by ±25 % so that pages do not return in step. */
 export function retryDelay(failures, random = Math.random()) {
   const delay = Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LONGEST_RETRY_MS);
@@ -13,7 +17,7 @@ export function retryDelay(failures, random = Math.random()) {
  * Call `ask` now and then again `interval()` ms after each answer, for ever.
  *
  * While the page is hidden it is `hiddenInterval()` ms, or not before the page is seen again where that is null.
- * `onFailure` receives the error and the milliseconds until the next try. Returns a function that asks at once.
+ * `onFailure` receives the error and the milliseconds until the next try.
  */
 export function poll(ask, { interval, hiddenInterval, onFailure }) {
   let timer = null;
@@ -53,6 +57,6 @@ export function poll(ask, { interval, hiddenInterval, onFailure }) {
 
   document.addEventListener("visibilitychange", () => (document.hidden ? wait(0) : turn()));
   window.addEventListener("online", () => wait(0));
+  turnNow = turn;
   turn();
-  return turn;
 }

@@ -1,6 +1,7 @@
 /** Sentences about images, classes and answers. Pure. */
 
 import * as format from "./format.js";
+import { MODELS, nameOf } from "./models.js";
 
 export const sum = (values) => values.reduce((total, value) => total + value, 0);
 
@@ -12,8 +13,8 @@ export const plural = (name) =>
 export const lower = (name) => (name.startsWith("T-") ? name : name.toLowerCase());
 
 /** Return after how many epochs both models answered: "after 5.00 epochs", "after 5.00 and 3.00 epochs". */
-export function whenAnswered({ model1, model2 }) {
-  const epochs = [...new Set([model1, model2].map(({ epoch }) => format.epoch(epoch)))];
+export function whenAnswered(at) {
+  const epochs = [...new Set(MODELS.map((model) => format.epoch(at[model].epoch)))];
   return `after ${epochs.join(" and ")} epochs`;
 }
 
@@ -30,7 +31,7 @@ export function nothing(what, isOn) {
 
 /** Return what a cell of a confusion matrix holds: "Coats that model 1 takes for shirts". */
 export function confusion(classes, label, model, answer) {
-  const who = model.replace("model", "model ");
+  const who = nameOf(model);
   if (label === answer) return `${plural(classes[label])} that ${who} recognises`;
   return `${plural(classes[label])} that ${who} takes for ${lower(plural(classes[answer]))}`;
 }

@@ -1,10 +1,11 @@
 /** Draws the figure. The only module that names Plotly. */
 
+import { MODELS } from "../base/models.js";
+import { colours } from "../base/theme.js";
 import { curvesOf, gapOf } from "./curves.js";
 import { layout, meanings, measure, rangeOf } from "./figure.js";
 import { fit as fitAxes } from "./fit.js";
-import { colours } from "../base/theme.js";
-import { LOOKS, traces } from "./traces.js";
+import { traces } from "./traces.js";
 
 const SOURCE = "/vendor/plotly.min.js";
 const NARROW_PX = 600;
@@ -72,7 +73,7 @@ function zoomOf(history, view) {
 
 /** Return all that the figure is made of: curves, the windows on them, and the sizes of its parts. */
 function compose({ element, history, view }, page) {
-  const curvesIn = (models) => Object.fromEntries(Object.keys(LOOKS).map((name) => [name, curvesOf(models[name], view)]));
+  const curvesIn = (models) => Object.fromEntries(MODELS.map((name) => [name, curvesOf(models[name], view)]));
   const curves = curvesIn(history.models);
   const overlays = (view.overlays ?? []).map(({ run, title, models }) => ({ run, title, curves: curvesIn(models) }));
   const gap = gapOf(Object.values(curves));

@@ -1,8 +1,8 @@
 /** The number at each validation curve's end, in the margin beside it: never over data, never over another. Pure. */
 
 import * as format from "../base/format.js";
+import { signOf } from "../base/models.js";
 
-const SIGNS = { model1: "●", model2: "◆" };
 const ROW_PX = 14; // a label's height
 
 /** Return the heights nearest to those wanted, ascending, that lie `ROW_PX` apart and between `top` and `bottom`, all in pixels from above. */
@@ -36,7 +36,7 @@ export function ends(curves, gap, windows, hidden) {
   const found = Object.entries(curves).flatMap(([model, { validation }]) =>
     [["accuracy", format.percent], ["loss", format.loss]].map(([panel, write]) => {
       const end = hidden.has(`${model}-validation-${panel}`) ? null : endOf({ x: validation.x, y: validation[panel] }, windows[panel], windows.x);
-      return end && { ...end, model, panel, text: `${SIGNS[model]} ${write(end.value)}${ARROWS[end.where]}` };
+      return end && { ...end, model, panel, text: `${signOf(model)} ${write(end.value)}${ARROWS[end.where]}` };
     }));
   const lead = endOf(gap, windows.gap, windows.x);
   if (lead) found.push({ ...lead, panel: "gap", ...leadWords(lead) });
@@ -47,7 +47,7 @@ export function ends(curves, gap, windows, hidden) {
 function leadWords({ value, where }) {
   const points = Math.abs(value).toFixed(1);
   const model = points === "0.0" ? null : value > 0 ? "model1" : "model2";
-  return { model, text: `${model ? `${SIGNS[model]} +` : ""}${points}${ARROWS[where]}` };
+  return { model, text: `${model ? `${signOf(model)} +` : ""}${points}${ARROWS[where]}` };
 }
 
 /**

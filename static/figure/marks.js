@@ -1,7 +1,7 @@
 /** What happened on the way, marked in the figure: pauses, ends, and what was changed. Pure. */
 
+import { titleOf } from "../base/models.js";
 import { AXES } from "./axes.js";
-import { LOOKS } from "./traces.js";
 
 const MARKED = ["paused", "finished", "stopped", "failed", "steered", "forked", "continued"];
 const LINE_PX = 14; // a label's height and a letter's width, on the screen
@@ -33,7 +33,7 @@ const furthest = (history, view) =>
 /** Return what a mark says: whose it is, what happened, and what it changed. */
 function wording({ kind, detail, models }) {
   const what = kind === "steered" ? detail : detail ? `${kind} ${detail}`.replace(": ", "<br>") : kind;
-  return models.length > 1 ? what : `${LOOKS[models[0]].title} ${what}`;
+  return models.length > 1 ? what : `${titleOf(models[0])} ${what}`;
 }
 
 /**

@@ -1,8 +1,8 @@
 /** Past runs laid behind the curves: thin dotted lines in the models' colours. Pure. */
 
+import { pick, thin } from "../base/series.js";
 import { edges } from "./edges.js";
 import { placeable } from "./fit.js";
-import { pick, thin } from "../base/series.js";
 
 const NARROW_LETTERS = 15;
 const MOST_POINTS = 300; // a trace: they stand in the background

@@ -1,8 +1,6 @@
 /** What small charts are made of: each function returns one that, given the colours, is Plotly's lines and layout. Pure. */
 
-import { LOOKS } from "./traces.js";
-
-const DASHES = { model1: "solid", model2: "5px,4px" };
+import { LOOKS, titleOf } from "../base/models.js";
 
 /** Return the layout of a small chart: `x` and `y` are titles, `axes` what is special about each axis. */
 export function frame({ x, y, run, axes = {} }, colours, { font }) {
@@ -20,14 +18,14 @@ export function frame({ x, y, run, axes = {} }, colours, { font }) {
 
 /** Return the look of a model's line: its colour, solid or dashed, its marker. */
 export const lineOf = (model, colours) => ({
-  mode: "lines+markers", name: LOOKS[model].title, line: { color: colours[model], width: 1.8, dash: DASHES[model] },
+  mode: "lines+markers", name: titleOf(model), line: { color: colours[model], width: 1.8, dash: LOOKS[model].smallDash },
   marker: { symbol: LOOKS[model].symbol, size: 6, color: colours[model] },
 });
 
 /** A line for each model: `series` is {model: {x (epochs), y}}; `write` puts a value into words. */
 export const curves = (series, { title, run, log = false, percent = false, write }) => (colours, page) => {
   const lines = Object.entries(series).map(([model, { x, y }]) => ({
-    type: "scatter", x, y, text: y.map((value) => (value === null ? "" : write(value))), hovertemplate: `${LOOKS[model].title} · epoch %{x:.2f} · ${title} %{text}<extra></extra>`,
+    type: "scatter", x, y, text: y.map((value) => (value === null ? "" : write(value))), hovertemplate: `${titleOf(model)} · epoch %{x:.2f} · ${title} %{text}<extra></extra>`,
     ...lineOf(model, colours),
   }));
   const scale = log && lines.every(({ y }) => y.every((value) => value === null || value > 0)) ? { type: "log", dtick: "D2", tickformat: "~g" } : { rangemode: "tozero" };

@@ -1,7 +1,7 @@
 /** The two charts of a series of repeats: how far its runs spread, and who won each pair. Pure. */
 
+import { LOOKS, otherThan, titleOf } from "../base/models.js";
 import { frame, lineOf } from "./small.js";
-import { LOOKS } from "./traces.js";
 
 const NARROW_PX = 420;
 const RAISED = 100; // fractions to points
@@ -12,7 +12,7 @@ export const means = (curves, run) => (colours, page) => {
   const lines = Object.entries(curves).flatMap(([model, { epoch, mean, low, high }]) => {
     const edge = { type: "scatter", mode: "lines", x: epoch, hoverinfo: "skip", line: { width: 0, color: colours[model] } };
     const fillcolor = colours[model].replace("rgb(", "rgba(").replace(")", ", 0.18)");
-    const text = mean.map((value, index) => `${LOOKS[model].title} ${(RAISED * value).toFixed(1)} % (${(RAISED * low[index]).toFixed(1)}–${(RAISED * high[index]).toFixed(1)})`);
+    const text = mean.map((value, index) => `${titleOf(model)} ${(RAISED * value).toFixed(1)} % (${(RAISED * low[index]).toFixed(1)}–${(RAISED * high[index]).toFixed(1)})`);
     return [
       { ...edge, y: low },
       { ...edge, y: high, fill: "tonexty", fillcolor },
@@ -25,13 +25,13 @@ export const means = (curves, run) => (colours, page) => {
 
 /** Return who won a pair: a failed training loses it; null where it is a tie or has not ended. Pure. */
 export function winner({ delta, failed }) {
-  if (failed.length) return { model1: "model2", model2: "model1" }[failed.length === 1 ? failed[0] : ""] ?? null;
+  if (failed.length) return failed.length === 1 ? otherThan(failed[0]) : null;
   return delta ? (delta > 0 ? "model1" : "model2") : null;
 }
 
 /** Crosses for the pairs in which a training failed: at the edge on the other's side, or in the middle where both did. */
 function crosses(pairs, reach, colours) {
-  const titles = (failed) => failed.map((model) => LOOKS[model].title).join(" and ");
+  const titles = (failed) => failed.map(titleOf).join(" and ");
   return {
     type: "scatter", mode: "markers", x: pairs.map((pair) => ({ model1: reach, model2: -reach })[winner(pair)] ?? 0), y: pairs.map(({ seed }) => `seed ${seed}`),
     text: pairs.map(({ failed }) => `${titles(failed)} failed${failed.length > 1 ? ": a tie" : " and loses the pair"}`), hovertemplate: "%{y}: %{text}<extra></extra>", cliponaxis: false,

@@ -1,19 +1,15 @@
 /** The lines of the figure, as Plotly takes them, for the curves, the windows on them, the view and the theme's colours. Pure. */
 
+import * as format from "../base/format.js";
+import { LOOKS, nameOf } from "../base/models.js";
+import { pick, thin } from "../base/series.js";
 import { place } from "./axes.js";
 import { edges, MARKS } from "./edges.js";
 import { placeable } from "./fit.js";
-import * as format from "../base/format.js";
 import { withCrossings } from "./gap.js";
 import { overlayTraces } from "./overlays.js";
-import { pick, thin } from "../base/series.js";
 
 const MOST_POINTS = 1000; // a trace
-/** Where both models' lines lie on each other, the narrow one is seen upon the wide one, and each through the gaps of the other's dashes. */
-export const LOOKS = {
-  model1: { title: "Model 1", symbol: "circle", open: "circle-open", width: 2.4, dash: "7px,4px", wide: 2.2 },
-  model2: { title: "Model 2", symbol: "diamond", open: "diamond-open", width: 1.3, dash: "2px,3px", wide: 1.5 },
-};
 const MARKER_PX = [[12, 7], [40, 5], [Infinity, 3.5]]; // up to so many evaluations, markers are so large
 const FAINT = 0.08; // of the losses of single batches
 
@@ -96,7 +92,7 @@ function gapTraces(found, window, xWindow, colours) {
   const { x, y } = withCrossings(between);
   const side = (limit) => y.map((value) => value === null ? null : placeable(limit(value, 0), window));
   const area = { type: "scatter", mode: "lines", x, yaxis: "y3", fill: "tozeroy", hoverinfo: "skip", showlegend: false };
-  const says = (points) => `Δ validation accuracy: ${points < 0 ? "model 2" : "model 1"} ahead by ${Math.abs(points).toFixed(1)} points`;
+  const says = (points) => `Δ validation accuracy: ${nameOf(points < 0 ? "model2" : "model1")} ahead by ${Math.abs(points).toFixed(1)} points`;
   return {
     "model 1 ahead": { ...area, y: side(Math.max), line: { color: colours.model1, width: 1 } },
     "model 2 ahead": { ...area, y: side(Math.min), line: { color: colours.model2, width: 1 } },

@@ -2,7 +2,11 @@
 
 import * as api from "../base/api.js";
 import { confirm } from "../base/confirm.js";
+import { nameOf } from "../base/models.js";
+import { askNow } from "../base/poller.js";
 import { states } from "./answers.js";
+import { isStarting, latestRun, onLatest, onWhich, pastRun, serverNow } from "./state.js";
+import { showProblem } from "./status.js";
 
 /** Return what may be asked of trainers in these states. Pure. */
 export function possible(each) {
@@ -22,16 +26,18 @@ function showToggle(button, action) {
   else button.title = button.ariaLabel = `${word} ${button.ariaLabel.split(" ").slice(1).join(" ")}`;
 }
 
-/** Enable the buttons that make sense; `ready` says whether the server can start a run, `isShown` whether the cards show this one. */
-export function showControls(history, ready, isShown) {
+/** Enable the buttons that make sense for the latest run; a model's own stand in its card only while that shows this run. */
+export function showControls() {
+  const history = latestRun();
+  const isReady = serverNow().status === "ready" && !isStarting();
   const both = possible(states(history));
-  document.getElementById("start").disabled = !(ready && both.start);
+  document.getElementById("start").disabled = !(isReady && both.start);
   showToggle(document.getElementById("pause"), both.toggle);
   document.getElementById("stop").disabled = !both.stop;
   for (const [name, { state }] of Object.entries(history.models)) {
     const one = possible([state]);
     const buttons = document.querySelector(`#${name} .model-buttons`);
-    buttons.hidden = state === "idle" || !isShown;
+    buttons.hidden = state === "idle" || pastRun() !== null;
     const [toggle, stop] = buttons.querySelectorAll("button");
     showToggle(toggle, one.toggle);
     stop.disabled = !one.stop;
@@ -39,10 +45,12 @@ export function showControls(history, ready, isShown) {
 }
 
 const confirmStop = (model) =>
-  confirm(`Stop ${model ? model.replace("model", "model ") : "both models"} for good? What was measured stays.`, "Stop");
+  confirm(`Stop ${model ? nameOf(model) : "both models"} for good? What was measured stays.`, "Stop");
 
 /** Bind pause, resume and stop, of both models and of each. */
-export function connectControls({ afterwards, onProblem }) {
+export function connectControls() {
+  onLatest(showControls);
+  onWhich(showControls);
   for (const button of document.querySelectorAll("button[data-action]")) {
     button.addEventListener("click", async () => {
       const { action, model } = button.dataset;
@@ -50,11 +58,11 @@ export function connectControls({ afterwards, onProblem }) {
       button.disabled = true; // until the next answer says what is possible
       try {
         await api.act(action, model);
-        onProblem("");
+        showProblem("action", "");
       } catch (error) {
-        onProblem(`Could not ${action}: ${error.message}.`);
+        showProblem("action", `Could not ${action}: ${error.message}.`);
       }
-      afterwards();
+      askNow();
     });
   }
 }

@@ -2,7 +2,10 @@
 
 import * as api from "../base/api.js";
 import { write } from "../base/dom.js";
+import { MODELS } from "../base/models.js";
+import { askNow } from "../base/poller.js";
 import { fillSettings, focusField, readSettings, showFaults } from "../settings/form.js";
+import { latestRun, serverNow } from "./state.js";
 
 const FORM = "fork"; // the dialog's fields are named like those of a model of this name
 const dialog = () => document.getElementById("fork");
@@ -33,14 +36,14 @@ function open({ config, state, learning_rate: rate }, forkable) {
   dialog().showModal();
 }
 
-async function send(onForked) {
+async function send() {
   const go = dialog().querySelector("[type='submit']");
   const key = menu().value;
   go.disabled = true;
   try {
     await api.fork({ [key]: readSettings(FORM)[key] });
     dialog().close();
-    onForked();
+    askNow();
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     showProblems(error.fields, `${error.message}.`);
@@ -49,11 +52,10 @@ async function send(onForked) {
   go.disabled = false;
 }
 
-/** Bind button and dialog; `model()` is model 1, `forkable()` names what may change, `onForked` is called once the new run has begun. */
-export function connectFork({ model, forkable, onForked }) {
+export function connectFork() {
   document.getElementById("fork-open").addEventListener("click", (event) => {
     event.target.closest("details").open = false;
-    open(model(), forkable());
+    open(latestRun().models[MODELS[0]], serverNow().forkable ?? []);
   });
   menu().addEventListener("change", () => {
     showField();
@@ -62,6 +64,6 @@ export function connectFork({ model, forkable, onForked }) {
   dialog().querySelector("[data-no]").addEventListener("click", () => dialog().close());
   dialog().querySelector("form").addEventListener("submit", (event) => {
     event.preventDefault(); // the dialog stays open until the server has agreed
-    send(onForked);
+    send();
   });
 }

@@ -1,12 +1,20 @@
 /** Guess first: who will win is asked before a run shows its curves, and answered by its test results. For teaching. */
 
+import { channel } from "../base/channel.js";
 import { write } from "../base/dom.js";
 import { recall, remember } from "../base/memory.js";
+import { MODELS, nameOf } from "../base/models.js";
+import { differenceOf } from "../settings/difference.js";
+import { comparisonOf, onComparison, onShown, shownRun } from "./state.js";
 
 const SWITCH = "guess first";
 const GUESSES = "guesses"; // run → what was guessed, "" where nothing was yet
 const MOST = 50; // runs whose guesses are kept
-const WORDS = { model1: "model 1", model2: "model 2", close: "too close to call" };
+
+const say = (guess) => (MODELS.includes(guess) ? nameOf(guess) : "too close to call");
+const guessed = channel();
+/** Hears that the results of a run may be shown. */
+export const onGuess = guessed.on;
 
 const guesses = () => recall(GUESSES, {});
 
@@ -23,8 +31,8 @@ function forget(run) {
 export function outcome(guess, significance) {
   if (!guess) return "";
   const truth = significance.leader ?? "close";
-  if (guess === truth) return `You guessed ${WORDS[guess]}, and you were right.`;
-  return `You guessed ${WORDS[guess]}, but it is ${WORDS[truth]}.`;
+  if (guess === truth) return `You guessed ${say(guess)}, and you were right.`;
+  return `You guessed ${say(guess)}, but it is ${say(truth)}.`;
 }
 
 /** Ask about a run that this page has just started, where guessing is wanted. */
@@ -35,25 +43,29 @@ export function beginGuess(run) {
 /** Return whether the results of a run must not be shown yet. */
 export const isSecret = (run) => guesses()[run] === "";
 
-/** Hide the results of a run, or show them; `differs` is the sentence about its settings, `comparison` of /api/comparison. */
-export function showGuess(run, differs, comparison) {
+/** Hide the results of the shown run, or show them. */
+function showGuess() {
+  const { run, models } = shownRun();
+  const significance = comparisonOf(shownRun())?.significance;
   const secret = isSecret(run);
   document.body.classList.toggle("guessing", secret);
   document.getElementById("guess").hidden = !secret;
-  write(document.getElementById("guess-differs"), `${differs}.`);
-  write(document.getElementById("guessed"), comparison?.significance && comparison.run === run ? outcome(guesses()[run], comparison.significance) : "");
+  write(document.getElementById("guess-differs"), `${differenceOf(Object.values(models).map(({ config }) => config ?? {}))}.`);
+  write(document.getElementById("guessed"), significance ? outcome(guesses()[run], significance) : "");
 }
 
-/** Bind switch and answers; `run()` is the run in sight, `onAnswer` is called once its results may be shown. */
-export function connectGuess({ run, onAnswer }) {
+export function connectGuess() {
+  onShown(showGuess);
+  onComparison(showGuess);
+  onGuess(showGuess);
   const box = document.getElementById("guess-first");
   box.checked = recall(SWITCH, false);
   box.addEventListener("change", () => remember(SWITCH, box.checked));
   for (const button of document.querySelectorAll("[data-guess]")) {
     button.addEventListener("click", () => {
-      if (button.dataset.guess) keep(run(), button.dataset.guess);
-      else forget(run());
-      onAnswer();
+      if (button.dataset.guess) keep(shownRun().run, button.dataset.guess);
+      else forget(shownRun().run);
+      guessed.tell();
     });
   }
 }

@@ -3,6 +3,7 @@
 import { write } from "../base/dom.js";
 import * as format from "../base/format.js";
 import { isActive, states } from "./answers.js";
+import { latestRun, onCurves, onLatest, onShown, onWhich, pairInTraining, pastRun, serverNow, shownRun } from "./state.js";
 
 const isSmoothed = (model) => "smooth_loss" in model;
 
@@ -49,8 +50,9 @@ function showModel(name, model, smoothing) {
   write(trouble, model.error ?? "");
 }
 
-/** Show the figures of every model that has left idle. */
-export function showLive(history) {
+/** Show the figures of every model of the shown run that has left idle. */
+function showLive() {
+  const history = shownRun();
   for (const [name, model] of Object.entries(history.models)) showModel(name, model, history.smoothing);
 }
 
@@ -72,15 +74,22 @@ const ELSEWHERE = { running: "Training another run", paused: "Another run is pau
 export const sentenceOf = (state, isShown) =>
   isShown || ["loading", "unable"].includes(state) ? SENTENCES[state] : (ELSEWHERE[state] ?? SENTENCES.idle);
 
-/**
- * Say in the top bar what is going on, in which pair of a series, and how long the slower model has yet to go;
- * `isShown` says whether that is the run below.
- */
-export function showOverall(history, serverStatus, repeat, isShown) {
-  const state = { loading: "loading", failed: "unable" }[serverStatus] ?? overallState(states(history));
+/** Say in the top bar what is going on, in which pair of a series, and how long the slower model has yet to go. */
+function showOverall() {
+  const [history, repeat] = [latestRun(), pairInTraining()];
+  const state = { loading: "loading", failed: "unable" }[serverNow().status] ?? overallState(states(history));
   const left = Object.values(history.models).filter((model) => isActive(model.state)).map((model) => model.eta_seconds);
   const known = left.filter((seconds) => seconds !== null);
   const pair = repeat && state === "running" ? ` pair ${repeat.pair} of ${repeat.of}` : "";
-  write(document.getElementById("state"), `${sentenceOf(state, isShown)}${pair}`);
+  write(document.getElementById("state"), `${sentenceOf(state, pastRun() === null)}${pair}`);
   write(document.getElementById("remaining"), known.length ? `${format.duration(Math.max(...known))} left` : "");
+}
+
+export function connectLive() {
+  onLatest(showOverall);
+  onWhich(showOverall);
+  onShown((isNews) => {
+    if (isNews) showLive();
+  });
+  onCurves(showLive); // the loss is smoothed as the curves are
 }

@@ -2,9 +2,10 @@
 
 import { make, write } from "../base/dom.js";
 import { recall, remember } from "../base/memory.js";
+import { signOf } from "../base/models.js";
+import { onComparison, shownRun } from "./state.js";
 
 const MOST = 2;
-const SIGNS = { model1: "●", model2: "◆" };
 const key = (run) => `dismissed ${run}`;
 
 /** Return the first notes, the most important ones, that were not dismissed. Pure. */
@@ -13,11 +14,11 @@ export const choose = (notes, dismissed) => notes.filter((note) => !dismissed.in
 function makeNote({ id, model }, dismiss) {
   const button = make("button", { type: "button", class: "quiet icon", "aria-label": "Dismiss this note", title: "Dismiss" , text: "×" });
   button.addEventListener("click", dismiss);
-  return make("li", { "data-note": id, "data-of": model ?? "" }, make("span", { class: "sign", "aria-hidden": "true", text: SIGNS[model] ?? "i" }), make("span", { class: "text" }), button);
+  return make("li", { "data-note": id, "data-of": model ?? "" }, make("span", { class: "sign", "aria-hidden": "true", text: model ? signOf(model) : "i" }), make("span", { class: "text" }), button);
 }
 
 /** Show the notes of a run, and what both models share while there are none. */
-export function showNotes(run, notes, shared) {
+function showNotes(run, notes, shared) {
   const list = document.getElementById("notes");
   const dismissed = recall(key(run), [], "sessionStorage");
   const chosen = choose(notes, dismissed);
@@ -32,4 +33,8 @@ export function showNotes(run, notes, shared) {
     item.title = chosen[index].text;
   });
   write(document.getElementById("shared"), chosen.length ? "" : shared);
+}
+
+export function connectNotes() {
+  onComparison(({ run, notes }) => showNotes(run, notes, shownRun().paired?.text ?? ""));
 }

@@ -1,35 +1,128 @@
-/** What the page knows: the server's latest run, and the past run that is shown in its place where one is open. */
+/** What the page knows. It is kept here alone, and changed by these functions, which tell whoever listens. */
 
+import { channel } from "../base/channel.js";
 import { anyActive, merge, NO_HISTORY } from "./answers.js";
 
+let server = { status: "loading", images: { train: 1 } };
 let latest = NO_HISTORY;
+let repeat = null;
 let past = null;
+let runs = { runs: [], deleted: [] };
+let overlays = [];
+let comparison = null;
+let starting = false;
 
+/** The server's answer to /api/config. */
+export const serverNow = () => server;
+/** The settings' titles by key, and the names of the ten classes; none before the server has answered. */
+export const titles = () => Object.fromEntries(Object.entries(server.schema?.properties ?? {}).map(([key, { title }]) => [key, title]));
+export const classes = () => server.classes ?? [];
 export const latestRun = () => latest;
+export const isTraining = () => anyActive(latest);
+/** Whether a start has been asked for and not yet been answered. */
+export const isStarting = () => starting;
+/** {pair, of} of the pair of a series that trains, else null. */
+export const pairInTraining = () => repeat;
 /** {id, title, history} of the past run that is open, else null. */
 export const pastRun = () => past;
 /** The run that cards, figure, verdict and tabs show. */
 export const shownRun = () => past?.history ?? latest;
+/** {runs, deleted}: all past runs, and those that can still be restored, newest first. */
+export const pastRuns = () => runs;
+/** The past runs behind the curves, as /api/runs/<id> answers them, with `title` and `smoothing`. */
+export const runsBehind = () => overlays;
+/** Return the answer of /api/comparison on a run, null while it is not known. */
+export const comparisonOf = ({ run }) => (comparison?.run === run ? comparison : null);
 
-/** Work an answer of /api/metrics in, smoothed over `smoothing` images, and return what is new about it. */
+const changes = {
+  server: channel(),
+  latest: channel(),
+  which: channel(),
+  shown: channel(),
+  runs: channel(),
+  curves: channel(),
+  comparison: channel(),
+};
+
+/** Hears `isNowReady`: the server has told of itself, and can train from now on. */
+export const onServer = changes.server.on;
+/** Hears what is new about the latest run, as `take` returns it, at each poll. */
+export const onLatest = changes.latest.on;
+/** Hears that another run is shown, or that the latest has ended. */
+export const onWhich = changes.which.on;
+/** Hears at each poll, and when another run is shown, whether there is news of the run that is shown. */
+export const onShown = changes.shown.on;
+/** Hears that the list of past runs was answered. */
+export const onRuns = changes.runs.on;
+/** Hears that past runs are smoothed anew, or others lie behind the curves. */
+export const onCurves = changes.curves.on;
+/** Hears the answer of /api/comparison on the shown run. */
+export const onComparison = changes.comparison.on;
+
+export function takeServer(answer) {
+  const isNowReady = answer.status === "ready" && server.status !== "ready";
+  server = answer;
+  return changes.server.tell(isNowReady);
+}
+
+/** Work an answer of /api/metrics in, smoothed over `smoothing` images, and return what is new; a new run takes the place of a past one. */
 export function take(answer, smoothing) {
   const before = latest;
   latest = { ...merge(before, answer), smoothing };
+  repeat = answer.repeat;
   const isNewRun = answer.run !== before.run;
-  return {
+  if (isNewRun && answer.run) past = null;
+  const news = {
     isNews: answer.reset || Object.keys(answer.models).length > 0,
     isNewRun,
     isOtherServer: answer.boot !== before.boot, // the first one, or one that was started again
     hasEnded: !isNewRun && anyActive(before) && !anyActive(latest),
     runBefore: before.run,
+    problem: answer.problem ?? "",
   };
+  changes.latest.tell(news);
+  return news;
 }
+
+export const tellWhich = () => changes.which.tell();
+export const tellShown = (isNews) => changes.shown.tell(isNews);
+
+async function tellAnother() {
+  await tellWhich();
+  await tellShown(true);
+}
+
+const pastOf = (id, title, answer, smoothing) => ({ id, title, history: { ...merge(NO_HISTORY, answer), smoothing } });
 
 /** Put a past run in the place of the latest; `answer` is that of /api/runs/<id>, smoothed over `smoothing` images. */
 export function openPastRun(id, title, answer, smoothing) {
-  past = { id, title, history: { ...merge(NO_HISTORY, answer), smoothing } };
+  past = pastOf(id, title, answer, smoothing);
+  return tellAnother();
 }
 
 export function closePastRun() {
   past = null;
+  return tellAnother();
+}
+
+export function takeRuns(answer) {
+  runs = { deleted: [], ...answer };
+  return changes.runs.tell();
+}
+
+/** Lay past runs behind the curves; `answer` is that of the open past run, where that is smoothed anew as well. */
+export function takeCurves(behind, smoothing, answer = null) {
+  overlays = behind;
+  if (answer) past = pastOf(past.id, past.title, answer, smoothing);
+  return changes.curves.tell();
+}
+
+export function takeComparison(answer) {
+  comparison = answer;
+  return changes.comparison.tell(answer);
+}
+
+/** Note that a start was asked for, or answered. */
+export function setStarting(on) {
+  starting = on;
 }

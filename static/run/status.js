@@ -1,9 +1,9 @@
 /** The server as the page sees it: there or gone, loading or ready, and on what device. */
 
-const show = (id, text) => {
-  const element = document.getElementById(id);
-  if (element.textContent !== text) element.textContent = text;
-};
+import { write } from "../base/dom.js";
+import { onLatest, onServer, serverNow } from "./state.js";
+
+const show = (id, text) => write(document.getElementById(id), text);
 
 const problems = { connection: "", loading: "", saving: "", action: "", link: "", chart: "", comparison: "" };
 
@@ -21,18 +21,12 @@ const READING_MS = 6000;
 let refusedAt = 0; // when the problem with an action was shown
 
 /** Take back what an action was refused for, once it could be read and the server answers again. */
-export function forgetRead() {
+function forgetRead() {
   if (Date.now() - refusedAt > READING_MS) showProblem("action", "");
 }
 
-/** Bind the banner's button. */
-export function connectBanner() {
-  const banner = document.getElementById("banner");
-  banner.querySelector("button").addEventListener("click", () => (banner.hidden = true));
-}
-
 /** Say that the server answers. */
-export function showConnected() {
+function showConnected() {
   document.getElementById("connection").dataset.connection = "live";
   show("connection", "live");
   showProblem("connection", "");
@@ -46,7 +40,22 @@ export function showLost(error, delay) {
   showProblem("connection", `Lost touch with the server: ${error.message}. Trying again in ${seconds} s; what it measures meanwhile will be filled in.`);
 }
 
-export function showDevice({ device, cores }) {
+function showDevice() {
+  const { device, cores } = serverNow();
   const processor = cores ? `CPU, ${cores} ${cores === 1 ? "core" : "cores"}` : "CPU";
   show("device", device === "cpu" ? processor : (device ?? ""));
+}
+
+export function connectStatus() {
+  const banner = document.getElementById("banner");
+  banner.querySelector("button").addEventListener("click", () => (banner.hidden = true));
+  onServer(() => {
+    showDevice();
+    showProblem("loading", serverNow().problem ?? "");
+  });
+  onLatest(({ problem }) => {
+    showConnected();
+    forgetRead();
+    showProblem("saving", problem);
+  });
 }

@@ -2,8 +2,10 @@
 
 import * as api from "../base/api.js";
 import { write } from "../base/dom.js";
+import { askNow } from "../base/poller.js";
 import { parseTyped } from "../settings/form.js";
 import { isActive } from "./answers.js";
+import { latestRun, onLatest, onWhich, pastRun } from "./state.js";
 
 const asked = {}; // model → the rate that was asked for and is not yet in use, and the run that it is for
 const menuOf = (model) => document.querySelector(`[data-steer="${model}"]`);
@@ -15,7 +17,7 @@ function showFault(menu, text) {
   input(menu).setAttribute("aria-invalid", String(text !== ""));
 }
 
-async function apply(model, afterwards) {
+async function apply(model) {
   const menu = menuOf(model);
   const button = menu.querySelector(".steer-apply");
   button.disabled = true;
@@ -32,7 +34,8 @@ async function apply(model, afterwards) {
     input(menu).focus();
   }
   button.disabled = false;
-  afterwards();
+  showSteering();
+  askNow();
 }
 
 /** Return the learning rate that a model will have from its next batch on, null where it stays; a model that pauses takes it when it goes on. */
@@ -41,14 +44,15 @@ function coming(model, run, rate) {
   return asked[model]?.rate ?? null;
 }
 
-/** Show the learning rate of each model; it can be changed while the model trains or pauses. */
-export function showSteering(history, isLatest) {
+/** Show the learning rate of each model of the latest run; it can be changed while the model trains or pauses. */
+function showSteering() {
+  const history = latestRun();
   for (const [model, { state, learning_rate: rate, step }] of Object.entries(history.models)) {
     const next = coming(model, history.run, rate);
     const menu = menuOf(model);
     const active = isActive(state);
     const canFork = menu.querySelector("#fork-open") !== null && step > 0;
-    menu.hidden = !isLatest || !(active || canFork);
+    menu.hidden = pastRun() !== null || !(active || canFork);
     menu.classList.toggle("fork-only", !active);
     const known = rate !== null && rate !== undefined;
     write(menu.querySelector(".steer-rate"), active && known ? `Rate ${next ?? rate}` : "Fork");
@@ -58,15 +62,16 @@ export function showSteering(history, isLatest) {
   }
 }
 
-/** Bind the menus; `afterwards` is called after each try. */
-export function connectSteering(afterwards) {
+export function connectSteering() {
+  onLatest(showSteering);
+  onWhich(showSteering);
   for (const menu of document.querySelectorAll("[data-steer]")) {
     const { steer: model } = menu.dataset;
-    menu.querySelector(".steer-apply").addEventListener("click", () => apply(model, afterwards));
+    menu.querySelector(".steer-apply").addEventListener("click", () => apply(model));
     input(menu).addEventListener("keydown", (event) => {
       if (event.key !== "Enter") return;
       event.preventDefault(); // the field stands in the form that starts a run
-      apply(model, afterwards);
+      apply(model);
     });
     menu.addEventListener("toggle", () => {
       if (!menu.open) return showFault(menu, "");

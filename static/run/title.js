@@ -1,6 +1,9 @@
 /** The title of the window: how far, and who leads. */
 
+import { numberOf } from "../base/models.js";
 import { isActive, states } from "./answers.js";
+import { isSecret, onGuess } from "./guess.js";
+import { comparisonOf, isTraining, latestRun, onComparison, onShown, shownRun } from "./state.js";
 
 const NAME = "FashionMNIST CNN Training Monitor";
 
@@ -11,11 +14,11 @@ export function progress(history) {
   return done.length ? done.reduce((sum, share) => sum + share, 0) / done.length : 0;
 }
 
-/** Return what the statement comes to: "1 leads +1.2", "too close", or "" before there is one. Pure. */
-export function leader(comparison) {
-  const { leader: model, gap, text } = comparison?.verdict ?? {};
-  if (!model) return text?.startsWith("Too close") ? "too close" : "";
-  return `${model.replace("model", "")} leads${gap === null ? "" : ` +${(100 * gap).toFixed(1)}`}`;
+/** Return what the statement comes to: "1 leads +1.2", "too close", or "" before there is one, and where both models failed. */
+function leader(all, comparison) {
+  const { leader: model, gap, text = null } = comparison?.verdict ?? {};
+  if (!model) return text !== null && !all.every((state) => state === "failed") ? "too close" : "";
+  return `${numberOf(model)} leads${gap === null ? "" : ` +${(100 * gap).toFixed(1)}`}`;
 }
 
 /** Return the title. Pure. */
@@ -24,10 +27,18 @@ export function titleOf(history, comparison) {
   if (all.every((state) => state === "idle")) return NAME;
   const share = `${Math.floor(100 * progress(history))} %`;
   const word = all.some(isActive) ? (all.includes("running") ? share : `${share} paused`) : ["failed", "interrupted", "stopped"].find((state) => all.includes(state)) ?? "finished";
-  return [word, leader(comparison), "FashionMNIST"].filter(Boolean).join(" · ");
+  return [word, leader(all, comparison), "FashionMNIST"].filter(Boolean).join(" · ");
 }
 
-export function showTitle(history, comparison) {
-  const title = titleOf(history, comparison);
+/** Tell of the run that trains, else of the one that is shown; no results before they were guessed. */
+function showTitle() {
+  const history = isTraining() ? latestRun() : shownRun();
+  const title = titleOf(history, isSecret(history.run) ? null : comparisonOf(history));
   if (document.title !== title) document.title = title;
+}
+
+export function connectTitle() {
+  onShown(showTitle);
+  onComparison(showTitle);
+  onGuess(showTitle);
 }

@@ -2,6 +2,7 @@
 
 import { write } from "../base/dom.js";
 import * as format from "../base/format.js";
+import { onComparison } from "./state.js";
 
 const field = (name) => document.querySelector(`#verdict [data-verdict="${name}"]`);
 
@@ -53,14 +54,8 @@ export function accuracies({ at, model1, model2, noise }) {
   return `Accuracy ${format.percent(model1)} against ${format.percent(model2)}${band}`;
 }
 
-/** Bind the button that repeats what is shown; `onRepeat(pairs)` opens what is needed for it. */
-export function connectRepeat(onRepeat) {
-  const button = document.getElementById("repeat");
-  button.addEventListener("click", () => onRepeat(Number(button.dataset.pairs)));
-}
-
 /** Show what /api/comparison answered. */
-export function showVerdict(comparison) {
+function showVerdict(comparison) {
   const { verdict } = comparison;
   const button = document.getElementById("repeat");
   document.getElementById("verdict").dataset.leader = verdict.leader ?? "";
@@ -73,4 +68,11 @@ export function showVerdict(comparison) {
   button.dataset.pairs = verdict.action?.pairs ?? "";
   write(button, `Repeat ${button.dataset.pairs}×`);
   showTargets(comparison);
+}
+
+/** Bind the strip; `onRepeat(pairs)` opens what is needed to repeat what is shown. */
+export function connectVerdict({ onRepeat }) {
+  const button = document.getElementById("repeat");
+  button.addEventListener("click", () => onRepeat(Number(button.dataset.pairs)));
+  onComparison(showVerdict);
 }

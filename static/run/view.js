@@ -1,9 +1,14 @@
 /** How the figure and the verdict are looked at: read from the controls that carry data-view, and remembered. */
 
+import { channel } from "../base/channel.js";
 import * as format from "../base/format.js";
 import { recall, remember } from "../base/memory.js";
 
 const KEY = "view";
+
+const changes = channel();
+/** Hears the name of each choice that the user changes. */
+export const onView = changes.on;
 
 const controls = () => [...document.querySelectorAll("[data-view]")];
 const slider = () => document.querySelector("[data-view='smoothing']");
@@ -34,8 +39,8 @@ function describeSmoothing() {
   slider().setAttribute("aria-valuetext", text);
 }
 
-/** Restore what was chosen last time; from then on `onChange` receives the name of each choice that changes. */
-export function connectView(onChange) {
+/** Restore what was chosen last time. */
+export function connectView() {
   const remembered = recall(KEY, {});
   for (const control of controls()) {
     const name = control.dataset.view;
@@ -44,7 +49,7 @@ export function connectView(onChange) {
       remembered[name] = read(control);
       remember(KEY, remembered);
       describeSmoothing();
-      onChange(name);
+      changes.tell(name);
     });
   }
   describeSmoothing();

@@ -1,6 +1,7 @@
 /** What differs between the two models: a mark in each row, a sentence, and each card's summary. */
 
 import * as format from "../base/format.js";
+import { MODELS } from "../base/models.js";
 import { isBasic, keysOf, titleOf } from "./form.js";
 
 const differs = (one, two) => JSON.stringify(one) !== JSON.stringify(two);
@@ -57,7 +58,7 @@ function mark(different) {
 
 /** Return the sentence for what differs between two models' settings. */
 export const differenceOf = ([settings1, settings2]) =>
-  sentence(differing(settings1 ?? {}, settings2 ?? {}).map((key) => titleOf("model1", key)));
+  sentence(differing(settings1 ?? {}, settings2 ?? {}).map((key) => titleOf(MODELS[0], key)));
 
 /** Show what differs between the settings in the forms: {model1: {...}, model2: {...}}. */
 export function showDifference(settings) {

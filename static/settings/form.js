@@ -1,6 +1,7 @@
 /** The settings forms: read them, fill them, and show what is wrong beside each field. */
 
 import { write } from "../base/dom.js";
+import { MODELS } from "../base/models.js";
 import { setItemCount } from "./layers.js";
 
 const inputs = (field) => [...field.querySelectorAll("input, select")];
@@ -31,6 +32,9 @@ function readField(field) {
 /** Return the settings of one model as they stand in its form. */
 export const readSettings = (model) =>
   Object.fromEntries(fieldsOf(model).map((field) => [field.dataset.key, readField(field)]));
+
+/** Return the settings of both models as they stand in their forms. */
+export const typedSettings = () => Object.fromEntries(MODELS.map((model) => [model, readSettings(model)]));
 
 /** Choose a value of a menu; one that it does not offer is put there, so that the server can name it as a fault. */
 function choose(menu, value) {

@@ -1,14 +1,14 @@
 /** The address names what both forms are set to: it can be kept, sent and opened again. */
 
-import { fillSettings, keysOf, readSettings } from "./form.js";
+import { MODELS } from "../base/models.js";
+import { fillSettings, keysOf, readSettings, typedSettings } from "./form.js";
 import * as link from "./link.js";
 
-const settingsOf = (models) => Object.fromEntries(models.map((model) => [model, readSettings(model)]));
 let defaults = null;
 
 /** Put the forms' settings into the address. */
-export function showInAddress(models) {
-  const fragment = link.write(settingsOf(models), defaults);
+export function showInAddress() {
+  const fragment = link.write(typedSettings(), defaults);
   window.history.replaceState(null, "", fragment || window.location.pathname + window.location.search);
 }
 
@@ -20,10 +20,10 @@ function lost(model, texts) {
 }
 
 /** Fill both forms as the address says; what it does not name takes its default. Returns whether it named anything. */
-function fillFromAddress(models, onProblem) {
-  const { settings, strangers } = link.read(window.location.hash, models, keysOf(models[0]));
+function fillFromAddress(onProblem) {
+  const { settings, strangers } = link.read(window.location.hash, MODELS, keysOf(MODELS[0]));
   if (Object.keys(settings).length > 0) {
-    for (const model of models) {
+    for (const model of MODELS) {
       fillSettings(model, defaults[model]);
       fillSettings(model, settings[model] ?? {});
       strangers.push(...lost(model, settings[model] ?? {}));
@@ -34,20 +34,20 @@ function fillFromAddress(models, onProblem) {
 }
 
 /** Read the address now, and again whenever another is opened; `onLink` is called when it named settings. Returns whether it did. */
-export function connectAddress(models, { isLocked, onLink, onProblem }) {
-  defaults = settingsOf(models);
+export function connectAddress({ isLocked, onLink, onProblem }) {
+  defaults = typedSettings();
   window.addEventListener("hashchange", () => {
-    if (!isLocked() && fillFromAddress(models, onProblem)) onLink();
+    if (!isLocked() && fillFromAddress(onProblem)) onLink();
   });
-  return fillFromAddress(models, onProblem);
+  return fillFromAddress(onProblem);
 }
 
 /** Bind the button that copies the address. */
-export function connectShareButton(models) {
+export function connectShareButton() {
   const button = document.getElementById("share");
   const text = button.textContent;
   button.addEventListener("click", async () => {
-    showInAddress(models);
+    showInAddress();
     try {
       await navigator.clipboard.writeText(window.location.href);
       button.textContent = "Link copied";

@@ -3,9 +3,10 @@
 import * as api from "../base/api.js";
 import { make, write } from "../base/dom.js";
 import * as format from "../base/format.js";
-import { paintMaps } from "./tiles.js";
-import { loadSprite, makeTile } from "./sprite.js";
+import { nameOf } from "../base/models.js";
 import { colours, onThemeChange } from "../base/theme.js";
+import { loadSprite, makeTile } from "./sprite.js";
+import { paintMaps } from "./tiles.js";
 
 const SAMPLES = [19, 2, 1, 13, 6, 8, 4, 9, 18, 0]; // test images, one of each class in their order
 const IMAGES = 10000;
@@ -66,7 +67,7 @@ function layerFigure(layer, title) {
 
 function showModel(model, found) {
   const column = document.querySelector(`[data-activations="${model}"]`);
-  const title = model.replace("model", "model ");
+  const title = nameOf(model);
   write(column.querySelector(".says"), found ? `epoch ${format.epoch(found.epoch)} · says ${says(found.probabilities, answer.label, classes)}` : "no evaluation yet");
   const layers = found?.layers ?? [];
   const holder = column.querySelector(".layers-seen");

@@ -1,8 +1,9 @@
 /** The table of every figure of both models, the better one marked, each explained on request. */
 
 import { make, write } from "../base/dom.js";
+import { MODELS } from "../base/models.js";
+import { onComparison } from "../run/state.js";
 
-const MODELS = ["model1", "model2"];
 const body = () => document.querySelector("#figures tbody");
 
 function makeRow({ key, title, unit, help, source }) {
@@ -30,9 +31,11 @@ function fill(row, figure) {
 }
 
 /** Show the rows of /api/comparison; an explanation that stands open stays open. */
-export function showTable(rows) {
+function showTable({ rows }) {
   const known = Object.fromEntries([...body().rows].map((row) => [row.dataset.figureRow, row]));
   const wanted = rows.map((figure) => known[figure.key] ?? makeRow(figure));
   if (wanted.length !== body().rows.length || wanted.some((row, index) => row !== body().rows[index])) body().replaceChildren(...wanted);
   wanted.forEach((row, index) => fill(row, rows[index]));
 }
+
+export const connectTable = () => onComparison(showTable);

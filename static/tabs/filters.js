@@ -3,8 +3,9 @@
 import * as api from "../base/api.js";
 import { write } from "../base/dom.js";
 import * as format from "../base/format.js";
-import { paintWeights } from "./tiles.js";
+import { nameOf } from "../base/models.js";
 import { colours, onThemeChange } from "../base/theme.js";
+import { paintWeights } from "./tiles.js";
 
 const NEAR = 0.02; // epochs: evaluations of both models that are closer are one place on the slider
 const REPLAY_MS = 250;
@@ -62,7 +63,7 @@ function paint(model, index) {
   const some = filters.shown < filters.count ? `${filters.shown} of ${filters.count}` : String(filters.count);
   const size = largest[model].toPrecision(2);
   write(figure.querySelector(".says"), `epoch ${format.epoch(epoch[index])} · ${some} filters ${answer.side}×${answer.side} · from −${size} to ${size}`);
-  canvas.setAttribute("aria-label", `First-layer filters of ${model.replace("model", "model ")} at epoch ${format.epoch(epoch[index])}`);
+  canvas.setAttribute("aria-label", `First-layer filters of ${nameOf(model)} at epoch ${format.epoch(epoch[index])}`);
 }
 
 function showPlace() {

@@ -2,6 +2,7 @@
 
 import { ApiError } from "../base/api.js";
 import { watchSight } from "../base/sight.js";
+import { onShown, serverNow, shownRun } from "../run/state.js";
 
 const MOST_TRIES = 5; // for an answer that is behind the evaluation, or none
 
@@ -20,11 +21,10 @@ export function isCurrent({ at, split }, { models }) {
 }
 
 /**
- * Follow the run that `history()` returns. `load()` asks, shows, and returns the answer; `onProblem(text)` says why it could not.
- *
- * Returns `refresh()`, which loads where there is something new, and `reload()`, which loads in any case.
+ * Follow the run that the page shows, once the server has loaded what answers. `load()` asks, shows, and returns the
+ * answer; `onProblem(text)` says why it could not. Returns `reload()`, which loads also where nothing is new.
  */
-export function follow(panel, { history, load, onProblem }) {
+export function follow(panel, { load, onProblem }) {
   let done = null; // the stage that is shown
   let tried = null;
   let tries = 0;
@@ -34,7 +34,7 @@ export function follow(panel, { history, load, onProblem }) {
   async function attempt(wanted) {
     try {
       const answer = await load();
-      if (tries >= MOST_TRIES || isCurrent(answer, history())) done = wanted;
+      if (tries >= MOST_TRIES || isCurrent(answer, shownRun())) done = wanted;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       if (error.status) onProblem(`${error.message.replace(/\.$/, "")}.`); // a server that is gone, polling tells
@@ -43,7 +43,7 @@ export function follow(panel, { history, load, onProblem }) {
   }
 
   async function refresh() {
-    const wanted = stage(history());
+    const wanted = stage(shownRun());
     if (asking || wanted === done || !inSight()) return;
     tries = wanted === tried ? tries + 1 : 1;
     tried = wanted;
@@ -64,5 +64,8 @@ export function follow(panel, { history, load, onProblem }) {
   }
 
   const inSight = watchSight(panel, refresh);
-  return { refresh, reload };
+  onShown(() => {
+    if (serverNow().status !== "loading") refresh(); // nobody waits for it
+  });
+  return reload;
 }

@@ -1,10 +1,10 @@
 /** How gradients, weights and dead units of one layer of both models have developed: three small charts. */
 
-import { drawSmall } from "../figure/charts.js";
 import { write } from "../base/dom.js";
 import * as format from "../base/format.js";
-import { curves } from "../figure/small.js";
 import { onThemeChange } from "../base/theme.js";
+import { drawSmall } from "../figure/charts.js";
+import { curves } from "../figure/small.js";
 
 const PRECISE = (value) => value.toPrecision(3);
 const CHARTS = {

@@ -4,25 +4,26 @@ import * as api from "../base/api.js";
 import { ask } from "../base/ask.js";
 import { make, write } from "../base/dom.js";
 import * as format from "../base/format.js";
+import { MODELS } from "../base/models.js";
+import { askNow } from "../base/poller.js";
+import { anyActive } from "../run/answers.js";
+import { useSettings } from "../run/forms.js";
+import { lookAt, overlay, refreshRuns, titleOfRun } from "../run/past.js";
+import { onRuns, pastRuns, titles } from "../run/state.js";
+import { showProblem } from "../run/status.js";
 
 const MOST_OVERLAYS = 4;
 const overlaid = new Map(); // {id, title} of the runs behind the curves, by id
+const table = document.getElementById("runs");
 let shown = []; // the runs in the table, with `gone` where they are deleted and can still be brought back
-let said = ""; // what the table says: it changes only when there is something new
-
-/** Return what a run is called: its name, or what its models differ in. Pure. */
-export function titleOfRun({ name, differing }, titles) {
-  if (name) return name;
-  return differing.length ? differing.map((key) => titles[key] ?? key).join(", ") : "No difference";
-}
 
 const BRANCHES = { continued: "continues", forked: "forked from" };
 
 /** Return from which of the runs another goes on, such as "continues Dropout"; "" where from none. Pure. */
-export function originOf({ parent }, runs, titles) {
+export function originOf({ parent }, runs, settingTitles) {
   if (!parent) return "";
   const known = runs.find(({ id }) => id === parent.run);
-  return `${BRANCHES[parent.kind]} ${known ? titleOfRun(known, titles) : "a run that is no longer here"}`;
+  return `${BRANCHES[parent.kind]} ${known ? titleOfRun(known, settingTitles) : "a run that is no longer here"}`;
 }
 
 /** Return in a few words how far a model came. Pure. */
@@ -32,25 +33,9 @@ export function outcome({ state, val_accuracy, test_accuracy, epoch }) {
   return `${state} at epoch ${format.epoch(epoch ?? 0)}${measured}`;
 }
 
-export const isInterrupted = ({ models }) => Object.values(models).some(({ state }) => state === "interrupted");
-/** Whether a run was broken off, so that it can go on under its own settings. Pure. */
-export const isUnfinished = ({ models }) => Object.values(models).some(({ state }) => state === "interrupted" || state === "stopped");
-
-/** Return what a past run is, in a line; `open` is {title, history}. Pure. */
-export function describePast({ title, history }) {
-  if (!isUnfinished(history)) return `A past run: ${title}`;
-  const [word, question] = isInterrupted(history) ? ["interrupted", ". Go on?"] : ["stopped", ""];
-  const places = Object.values(history.models).map((model) => `${format.epoch(model.epoch ?? 0)} of ${model.config.epochs}`);
-  return `A past run: ${title} · ${word} at epoch ${[...new Set(places)].join(" and ")}${question}`;
-}
-
-/** Return what the files of a run are called, without their ending. */
-export const fileOf = (id) => shown.find((run) => run.id === id)?.file ?? `fashionmnist-${id}`;
-
 const when = format.moment;
 const anyFinished = (run) => Object.values(run.models).some(({ state }) => state === "finished");
 const allFinished = (run) => Object.values(run.models).every(({ state }) => state === "finished");
-const isOn = (run) => Object.values(run.models).some(({ state }) => state === "running" || state === "paused");
 
 function button(text, title, act) {
   const element = make("button", { type: "button", class: "quiet", title, text });
@@ -98,87 +83,83 @@ function row(run, title, origin, acts) {
     resumeButton(run, acts.resume),
     button("Rename", "Give it another name", acts.rename),
     button("Delete", "Take it out of the history", acts.remove));
-  if (isOn(run)) for (const each of todo.querySelectorAll("button:nth-child(3), button:nth-child(5)")) each.disabled = true;
+  if (anyActive(run)) for (const each of todo.querySelectorAll("button:nth-child(3), button:nth-child(5)")) each.disabled = true;
   return make("tr", { "data-run": run.id }, name,
     make("td", { text: `${run.differing.length || "no"} setting${run.differing.length === 1 ? "" : "s"}` }),
-    make("td", { "data-of": "model1", text: outcome(model1) }),
-    make("td", { "data-of": "model2", text: outcome(model2 ?? model1) }),
+    make("td", { "data-of": MODELS[0], text: outcome(model1) }),
+    make("td", { "data-of": MODELS[1], text: outcome(model2 ?? model1) }),
     make("td", {}, overlayBox(run, title, acts.overlay)), todo);
 }
 
-/**
- * Bind the history tab. `titles` returns the settings' titles by key; `onListed(runs)` hears which there are, newest first;
- * `onOpen(run)`, `onUse(run)`, `onOverlay(ids)` and `onResumed()` do on the page what was asked for, runs with their titles;
- * `onProblem(text)` says what the server refused. Returns `refresh()`, which returns the runs.
- */
-export function connectRuns({ titles, onListed, onOpen, onUse, onOverlay, onResumed, onProblem }) {
-  const table = document.getElementById("runs");
-
-  async function attempt(call, then) {
-    try {
-      await call();
-      onProblem("");
-      await then?.();
-    } catch (error) {
-      if (!(error instanceof api.ApiError)) throw error;
-      onProblem(`${error.message}.`);
-    }
-    await refresh();
+async function attempt(call, then) {
+  try {
+    await call();
+    showProblem("history", "");
+    then?.();
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    showProblem("history", `${error.message}.`);
   }
+  await refreshRuns();
+}
 
-  function overlay({ id }, title, wanted) {
-    if (wanted) overlaid.set(id, { id, title });
-    else overlaid.delete(id);
-    onOverlay([...overlaid.values()]);
-    show(shown);
-  }
+function layBehind({ id }, title, wanted) {
+  if (wanted) overlaid.set(id, { id, title });
+  else overlaid.delete(id);
+  overlay([...overlaid.values()]);
+  show();
+}
 
-  function actsOn(run, title) {
-    return {
-      open: () => onOpen({ ...run, title }),
-      use: () => onUse({ ...run, title }),
-      overlay: (wanted) => overlay(run, title, wanted),
-      restore: () => attempt(() => api.changeRun(run.id, "restore")),
-      async resume() {
-        document.getElementById("resume-new").hidden = !anyFinished(run);
-        document.getElementById("resume-epochs").min = allFinished(run) ? 1 : 0;
-        const epochs = await ask("resume", allFinished(run) ? 1 : 0);
-        if (epochs !== null) await attempt(() => api.changeRun(run.id, "resume", { more_epochs: Number(epochs) }), onResumed);
-      },
-      async rename() {
-        const name = await ask("rename", title);
-        if (name !== null) await attempt(() => api.changeRun(run.id, "rename", { name }));
-      },
-      async remove() {
-        if (overlaid.has(run.id)) overlay(run, title, false);
-        await attempt(() => api.changeRun(run.id, "delete"));
-      },
-    };
-  }
+async function resume(run) {
+  document.getElementById("resume-new").hidden = !anyFinished(run);
+  document.getElementById("resume-epochs").min = allFinished(run) ? 1 : 0;
+  const epochs = await ask("resume", allFinished(run) ? 1 : 0);
+  if (epochs !== null) await attempt(() => api.changeRun(run.id, "resume", { more_epochs: Number(epochs) }), askNow);
+}
 
-  function show(runs) {
-    shown = runs;
-    const rows = runs.map((run) => {
-      const title = titleOfRun(run, titles());
-      if (run.gone) return goneRow(run, title, actsOn(run, title));
-      return row(run, title, originOf(run, runs, titles()), actsOn(run, title));
-    });
-    keepFocus(table, () => table.tBodies[0].replaceChildren(...rows));
-    table.hidden = runs.length === 0;
-    document.getElementById("no-runs").hidden = runs.length > 0;
-    document.body.classList.toggle("has-past", runs.length > 0);
-    write(table.caption, `${runs.length} past comparison${runs.length === 1 ? "" : "s"}, newest first`);
-  }
+async function rename(run, title) {
+  const name = await ask("rename", title);
+  if (name !== null) await attempt(() => api.changeRun(run.id, "rename", { name }));
+}
 
-  async function refresh() {
-    const { runs, deleted = [] } = await api.fetchRuns();
-    const all = [...runs, ...deleted.map((run) => ({ ...run, gone: true }))].sort((one, other) => (one.id < other.id ? 1 : -1));
-    const news = JSON.stringify(all);
-    if (news !== said) show(all);
-    said = news;
-    onListed(runs);
-    return runs.map((run) => ({ ...run, title: titleOfRun(run, titles()) }));
-  }
+async function remove(run, title) {
+  if (overlaid.has(run.id)) layBehind(run, title, false);
+  await attempt(() => api.changeRun(run.id, "delete"));
+}
 
-  return refresh;
+const actsOn = (run, title) => ({
+  open: () => lookAt({ ...run, title }),
+  use: () => useSettings({ ...run, title }),
+  overlay: (wanted) => layBehind(run, title, wanted),
+  restore: () => attempt(() => api.changeRun(run.id, "restore")),
+  resume: () => resume(run),
+  rename: () => rename(run, title),
+  remove: () => remove(run, title),
+});
+
+function show() {
+  const rows = shown.map((run) => {
+    const title = titleOfRun(run, titles());
+    if (run.gone) return goneRow(run, title, actsOn(run, title));
+    return row(run, title, originOf(run, shown, titles()), actsOn(run, title));
+  });
+  keepFocus(table, () => table.tBodies[0].replaceChildren(...rows));
+  table.hidden = shown.length === 0;
+  document.getElementById("no-runs").hidden = shown.length > 0;
+  document.body.classList.toggle("has-past", shown.length > 0);
+  write(table.caption, `${shown.length} past comparison${shown.length === 1 ? "" : "s"}, newest first`);
+}
+
+/** Show the runs that the server has listed, where any is new or another than before. */
+function showListed() {
+  const { runs, deleted } = pastRuns();
+  const all = [...runs, ...deleted.map((run) => ({ ...run, gone: true }))].sort((one, other) => (one.id < other.id ? 1 : -1));
+  const isNews = JSON.stringify(all) !== JSON.stringify(shown);
+  shown = all;
+  if (isNews) show();
+}
+
+export function connectHistory() {
+  onRuns(showListed);
+  document.getElementById("tab-history").addEventListener("click", refreshRuns);
 }

@@ -1,27 +1,36 @@
 /** The mistakes tab: the images on which the models are right or wrong, with what both answer. */
 
-import { answerOf, likeliest, makeAnswers, showAnswers } from "./probabilities.js";
 import * as api from "../base/api.js";
 import { make, write } from "../base/dom.js";
-import { follow } from "./follow.js";
 import * as format from "../base/format.js";
-import { anyActive } from "../run/answers.js";
-import { loadSprite, makeTile } from "./sprite.js";
 import { nothing, sum, whichImages } from "../base/wording.js";
+import { anyActive } from "../run/answers.js";
+import { classes, pastRun, shownRun } from "../run/state.js";
+import { follow } from "./follow.js";
+import { answerOf, likeliest, makeAnswers, showAnswers } from "./probabilities.js";
+import { loadSprite, makeTile } from "./sprite.js";
+import { openTab } from "./tabs.js";
+import { openPicture } from "./tryit.js";
 
 const ROWS = 4; // classes on a card
 
 const byId = (id) => document.getElementById(id);
+const panel = byId("panel-mistakes");
+const pager = byId("mistakes-pager");
+let cell = null; // of a confusion matrix, whose images are shown
+let page = 0;
+let reload = null;
+
 const chosen = (name) => document.querySelector(`[name="${name}"]:checked`).value;
 
-function card(image, tile, split, classes, onPicture) {
+function card(image, tile, split) {
   const name = `${split} image ${format.count(image.image)}`;
-  const truth = classes[image.label];
+  const truth = classes()[image.label];
   const picture = make("button", { type: "button", class: "picture", title: "Draw on it in Try it", "aria-label": `Try ${name}, ${truth}` }, tile);
-  picture.addEventListener("click", () => onPicture({ split, ...image }));
+  picture.addEventListener("click", () => openPicture({ split, ...image }));
   const table = makeAnswers(`${truth}, ${name}: what both models answer`);
   const shown = likeliest(image.label, image.model1, image.model2, ROWS);
-  showAnswers(table, { classes, shown, truth: image.label, model1: image.model1, model2: image.model2 });
+  showAnswers(table, { classes: classes(), shown, truth: image.label, model1: image.model1, model2: image.model2 });
   return make("li", { "data-image": image.image, "data-label": image.label, "data-answer1": answerOf(image.model1), "data-answer2": answerOf(image.model2) },
     make("div", {}, picture, make("span", { class: "number", text: `no. ${format.count(image.image)}` })), table);
 }
@@ -33,68 +42,74 @@ function replace(gallery, cards) {
   cards[Math.min(focused, cards.length - 1)]?.querySelector("button").focus({ preventScroll: true });
 }
 
-function fillClasses(select, classes) {
+function fillClasses(select) {
   if (select.options.length > 1) return;
-  select.append(...classes.map((name, index) => make("option", { value: index, text: name })));
+  select.append(...classes().map((name, index) => make("option", { value: index, text: name })));
 }
 
-/**
- * Bind the tab. `onPicture(image)` opens an image in the tab where one can draw on it.
- * Returns `refresh()`, and `open(cell)` for a cell of a confusion matrix: {label, predicted1 or predicted2, title}.
- */
-export function connectMistakes({ history, past, classes, onPicture }) {
-  const panel = byId("panel-mistakes");
-  const pager = byId("mistakes-pager");
-  let cell = null;
-  let page = 0;
+function question() {
+  const sort = chosen("mistakes-sort");
+  if (cell) return { show: "all", label: cell.label, predicted1: cell.predicted1, predicted2: cell.predicted2, sort, page };
+  return { show: chosen("mistakes-show"), label: byId("mistakes-label").value || null, sort, page };
+}
 
-  function question() {
-    const sort = chosen("mistakes-sort");
-    if (cell) return { show: "all", label: cell.label, predicted1: cell.predicted1, predicted2: cell.predicted2, sort, page };
-    return { show: chosen("mistakes-show"), label: byId("mistakes-label").value || null, sort, page };
-  }
+function showCell(found) {
+  for (const control of panel.querySelectorAll(".not-cell")) control.hidden = cell !== null;
+  byId("mistakes-cell").hidden = cell === null;
+  if (cell) write(byId("mistakes-cell").firstElementChild, `${cell.title}, ${format.count(found)} image${found === 1 ? "" : "s"}`);
+}
 
-  function showCell(found) {
-    for (const control of panel.querySelectorAll(".not-cell")) control.hidden = cell !== null;
-    byId("mistakes-cell").hidden = cell === null;
-    if (cell) write(byId("mistakes-cell").firstElementChild, `${cell.title}, ${format.count(found)} image${found === 1 ? "" : "s"}`);
-  }
+function show(answer, paint) {
+  const tiles = answer.images.map((image, index) => {
+    const tile = makeTile();
+    paint(tile, index);
+    return card(image, tile, answer.split);
+  });
+  replace(byId("gallery"), tiles);
+  panel.querySelector(".choices").hidden = answer.split === null;
+  for (const count of panel.querySelectorAll("[name='mistakes-show'] + span [data-count]")) write(count, answer.counts ? format.count(answer.counts[count.dataset.count]) : "");
+  write(byId("mistakes-about"), answer.split === null ? nothing("The images that the models take for something else", anyActive(shownRun()))
+    : `${format.count(answer.found)} of ${whichImages(answer, sum(Object.values(answer.counts)))}`);
+  showCell(answer.found);
+  pager.hidden = answer.pages < 2;
+  const [previous, where, next] = pager.children;
+  write(where, `Page ${answer.page + 1} of ${answer.pages}`);
+  previous.disabled = answer.page === 0;
+  next.disabled = answer.page + 1 >= answer.pages;
+}
 
-  function show(answer, paint) {
-    const tiles = answer.images.map((image, index) => {
-      const tile = makeTile();
-      paint(tile, index);
-      return card(image, tile, answer.split, classes(), onPicture);
-    });
-    replace(byId("gallery"), tiles);
-    panel.querySelector(".choices").hidden = answer.split === null;
-    for (const count of panel.querySelectorAll("[name='mistakes-show'] + span [data-count]")) write(count, answer.counts ? format.count(answer.counts[count.dataset.count]) : "");
-    write(byId("mistakes-about"), answer.split === null ? nothing("The images that the models take for something else", anyActive(history()))
-      : `${format.count(answer.found)} of ${whichImages(answer, sum(Object.values(answer.counts)))}`);
-    showCell(answer.found);
-    pager.hidden = answer.pages < 2;
-    const [previous, where, next] = pager.children;
-    write(where, `Page ${answer.page + 1} of ${answer.pages}`);
-    previous.disabled = answer.page === 0;
-    next.disabled = answer.page + 1 >= answer.pages;
-  }
+async function load() {
+  fillClasses(byId("mistakes-label"));
+  const answer = await api.fetchMistakes({ run: pastRun()?.id, ...question() });
+  const paint = answer.images.length ? await loadSprite(answer.split, answer.images.map(({ image }) => image)) : null;
+  page = answer.page; // the last one, where there are fewer images than before
+  show(answer, paint);
+  return answer;
+}
 
-  async function load() {
-    fillClasses(byId("mistakes-label"), classes());
-    const answer = await api.fetchMistakes({ run: past(), ...question() });
-    const paint = answer.images.length ? await loadSprite(answer.split, answer.images.map(({ image }) => image)) : null;
-    page = answer.page; // the last one, where there are fewer images than before
-    show(answer, paint);
-    return answer;
-  }
+function ask(toPage = 0) {
+  page = toPage;
+  reload();
+}
 
-  const { refresh, reload } = follow(panel, { history, load, onProblem: (text) => write(byId("mistakes-about"), text) });
+/** Show the images of a cell of a confusion matrix: {label, predicted1 or predicted2, title}. */
+export function openCell(wanted) {
+  cell = wanted;
+  ask();
+  openTab("mistakes");
+}
 
-  function ask(toPage = 0) {
-    page = toPage;
-    reload();
-  }
+/** Show the images that a count of McNemar's test counts: "only1", "only2" or "both_wrong". */
+export function openCount(name) {
+  const isOther = cell !== null || chosen("mistakes-show") !== name;
+  cell = null;
+  panel.querySelector(`[name="mistakes-show"][value="${name}"]`).checked = true;
+  if (isOther) ask();
+  openTab("mistakes");
+}
 
+export function connectMistakes() {
+  reload = follow(panel, { load, onProblem: (text) => write(byId("mistakes-about"), text) });
   for (const control of panel.querySelectorAll(".choices :is(input, select)")) control.addEventListener("change", () => ask());
   for (const button of pager.querySelectorAll("button")) {
     button.addEventListener("click", () => {
@@ -107,15 +122,4 @@ export function connectMistakes({ history, past, classes, onPicture }) {
     ask();
     panel.focus({ preventScroll: true }); // the button goes
   });
-
-  return {
-    refresh,
-    open(wanted) {
-      cell = wanted;
-      byId("tab-mistakes").click();
-      ask();
-      panel.focus({ preventScroll: true });
-      panel.scrollIntoView({ block: "start" });
-    },
-  };
 }

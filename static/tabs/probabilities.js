@@ -1,10 +1,8 @@
 /** A table of what both models answer: a row a class, and for each model a bar and a percentage. */
 
 import { make, write } from "../base/dom.js";
+import { MODELS, signOf, titleOf } from "../base/models.js";
 import { share } from "../base/wording.js";
-
-const MODELS = ["model1", "model2"];
-const SIGNS = { model1: "●", model2: "◆" };
 
 /** Return the class that a model answers, or -1 where it has not answered, or with what is no number. Pure. */
 export const answerOf = (probabilities) => (probabilities ? probabilities.indexOf(Math.max(...probabilities)) : -1);
@@ -18,7 +16,7 @@ export function likeliest(truth, model1, model2, most) {
 /** Return an empty table with a heading of signs, for a card. */
 export function makeAnswers(caption) {
   const heads = MODELS.map((model) => make("th", { scope: "col", "data-of": model },
-    make("span", { class: "sign", "aria-hidden": "true", text: SIGNS[model] }), make("span", { class: "unseen", text: model.replace("model", "Model ") })));
+    make("span", { class: "sign", "aria-hidden": "true", text: signOf(model) }), make("span", { class: "unseen", text: titleOf(model) })));
   const corner = make("th", { scope: "col" }, make("span", { class: "unseen", text: "Class" }));
   return make("table", { class: "answers" }, make("caption", { class: "unseen", text: caption }),
     make("thead", {}, make("tr", {}, corner, ...heads)), make("tbody"));

@@ -17,7 +17,9 @@ from browser import (
     train_to_the_end,
     wait_for,
 )
+from drawn import DROPOUT, EARLY, OPTIMIZER, Shown
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from recorded_runs import put
 
 
 @pytest.fixture(scope="session")
@@ -106,3 +108,25 @@ def modules(context: BrowserContext) -> Iterator[Page]:
     page.goto("/")
     yield page
     page.close()
+
+
+@pytest.fixture(scope="session")
+def recorded(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose history holds recorded runs."""
+    runs = tmp_path_factory.mktemp("recorded")
+    put("optimizer", runs, OPTIMIZER)
+    put("dropout", runs, DROPOUT)
+    put("optimizer", runs, EARLY, epochs=0.3, state="stopped")
+    server = Server(data_dir, runs)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def shown(launch: Launch, recorded: Server, faults: Faults) -> Iterator[Shown]:
+    with launch(recorded.url) as context, fresh_page(context, recorded.url, faults) as page:
+        shown = Shown(page, OPTIMIZER)
+        page.route("**/api/metrics*", shown.answer_metrics)
+        page.route("**/api/comparison*", shown.answer_comparison)
+        yield shown

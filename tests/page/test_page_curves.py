@@ -1,51 +1,30 @@
-"""The figure: that its lines are true, that the winner is seen in it, and that nothing lies over anything else."""
+"""The figure: that its lines are true, and that the winner is seen in it."""
 
 import math
 import re
 import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from browser import (
     COUNT_POINTS,
-    Faults,
-    Launch,
     Server,
     ask,
     choose,
-    fresh_page,
     lines,
-    run_in,
     set_quick_models,
     start,
     stop_training,
     train_to_the_end,
     wait_for,
 )
+from drawn import DROPOUT, EARLY, NOISE, OPTIMIZER, Shown, look, look_until, sit_still, window
 from playwright.sync_api import Page, Route, expect
-from recorded_runs import put
 
 from config import MODEL_NAMES
 
 IMAGES = 55_000
 WINDOW = 2_750
-OPTIMIZER, DROPOUT, EARLY = "20260101-000000-aaaa", "20260102-000000-aaaa", "20260103-000000-aaaa"
-NOISE = 0.008  # of a gap, a fraction: the recordings do not tell which images were right
-
-
-def look(page: Page, expression: str) -> Any:
-    """Return what an expression about the figure's `data`, `layout` and `full` layout gives."""
-    return page.evaluate(f"(({{data, layout, _fullLayout: full}}) => {expression})(document.querySelector('#chart'))")
-
-
-def look_until(page: Page, condition: str, known: object = None) -> None:
-    """Return once a condition on the figure holds; in it `known` stands for a value."""
-    figure = "document.querySelector('#chart')"
-    page.wait_for_function(
-        f"(known) => {figure}.data && (({{data, layout, _fullLayout: full}}) => {condition})({figure})", arg=known
-    )
 
 
 # The lines are true
@@ -137,63 +116,9 @@ def test_the_card_shows_the_loss_where_its_curve_ends(finished: Page) -> None:
 # What is seen, in the figures of recorded runs
 
 
-@pytest.fixture(scope="module")
-def recorded(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose history holds recorded runs."""
-    runs = tmp_path_factory.mktemp("recorded")
-    put("optimizer", runs, OPTIMIZER)
-    put("dropout", runs, DROPOUT)
-    put("optimizer", runs, EARLY, epochs=0.3, state="stopped")
-    server = Server(data_dir, runs)
-    server.start()
-    yield server
-    server.stop()
-
-
-class Shown:
-    """A page on which a recorded run seems to be the latest; `alter` may change what the server says of it."""
-
-    def __init__(self, page: Page, run: str) -> None:
-        self.page = page
-        self.run = run
-        self.alter = lambda answer: None
-
-    def answer_metrics(self, route: Route) -> None:
-        smoothing = re.search(r"smoothing=(\d+)", route.request.url)
-        assert smoothing
-        answer = ask(self.page, f"runs/{self.run}?smoothing={smoothing[1]}") | {"paired": {"text": ""}}
-        self.alter(answer)
-        route.fulfill(json=answer)
-
-    def answer_comparison(self, route: Route) -> None:
-        answer = self.page.request.get(f"{route.request.url}&run={self.run}").json()
-        answer["verdict"]["accuracy"]["noise"] = NOISE
-        route.fulfill(json=answer)
-
-    def open(self, width: int = 1280, height: int = 800) -> Page:
-        self.page.set_viewport_size({"width": width, "height": height})
-        self.page.goto("/")
-        self.page.wait_for_selector("#chart[data-drawn]")
-        look_until(self.page, "layout.shapes.some(({type}) => type === 'rect')")
-        return self.page
-
-
-@pytest.fixture
-def shown(launch: Launch, recorded: Server, faults: Faults) -> Iterator[Shown]:
-    with launch(recorded.url) as context, fresh_page(context, recorded.url, faults) as page:
-        shown = Shown(page, OPTIMIZER)
-        page.route("**/api/metrics*", shown.answer_metrics)
-        page.route("**/api/comparison*", shown.answer_comparison)
-        yield shown
-
-
 def point_px(page: Page) -> float:
     """Return how many pixels high a tenth of a point of accuracy is."""
     return float(look(page, "full.yaxis2.l2p(0.8) - full.yaxis2.l2p(0.801)"))
-
-
-def window(page: Page, axis: str) -> list[float]:
-    return list(look(page, f"full.{axis}.range"))
 
 
 @pytest.mark.parametrize("run", [OPTIMIZER, DROPOUT])
@@ -292,15 +217,6 @@ def break_down(answer: dict[str, Any]) -> None:
         model["evaluations"][name] = column[:2]
 
 
-def sit_still(answer: dict[str, Any]) -> None:
-    """Let model 2 guess for ever."""
-    model = answer["models"]["model2"]
-    for name, value in (("loss", 2.303), ("accuracy", 0.1), ("smooth_loss", 2.303), ("smooth_accuracy", 0.1)):
-        model["points"][name] = [value] * len(model["points"]["step"])
-    for name, value in (("loss", 2.303), ("accuracy", 0.1)):
-        model["evaluations"][name] = [value] * len(model["evaluations"]["step"])
-
-
 @pytest.mark.parametrize("alter", [break_down, sit_still])
 def test_a_model_that_is_lost_does_not_squeeze_the_other_and_is_marked(shown: Shown, alter: Any) -> None:
     shown.alter = alter
@@ -349,80 +265,6 @@ def test_a_diverged_overlay_leaves_the_window_as_it_is(shown: Shown) -> None:
     look_until(page, "data.some(({uid}) => uid.startsWith('overlay-'))")
     assert [window(page, axis) for axis in ("yaxis", "yaxis2")] == before
     assert lines(page)[f"overlay-{EARLY}-model1-loss-edges"]["x"]
-
-
-# Labels
-
-
-BOXES = """() => {
-    const box = (element) => { const {left, top, right, bottom} = element.getBoundingClientRect(); return {left, top, right, bottom}; };
-    const chart = document.querySelector("#chart");
-    const {l, t, w, h} = chart._fullLayout._size;
-    const whole = box(chart);
-    return {
-        labels: [...chart.querySelectorAll(".annotation-text")].map((element) => ({text: element.textContent, ...box(element)})),
-        plot: {left: whole.left + l, top: whole.top + t, right: whole.left + l + w, bottom: whole.top + t + h}, chart: whole,
-    };
-}"""
-
-
-def overlap(one: dict[str, float], other: dict[str, float]) -> bool:
-    return (
-        one["left"] < other["right"] - 1
-        and other["left"] < one["right"] - 1
-        and one["top"] < other["bottom"] - 2
-        and other["top"] < one["bottom"] - 2
-    )
-
-
-def pause_often(answer: dict[str, Any]) -> None:
-    for number, model in enumerate(answer["models"].values()):
-        for at in (0.4, 0.5, 2.0, 2.1, 3.0):
-            event = {"kind": "paused", "step": 1, "epoch": at + number, "seconds": 100 * at, "detail": None}
-            for name, value in event.items():
-                model["events"][name].append(value)
-    event = {"kind": "forked", "step": 1, "epoch": 2.2, "seconds": 220.0, "detail": "from model 1: dropout 0.5 → 0.2"}
-    for name, value in event.items():
-        answer["models"]["model2"]["events"][name].append(value)
-
-
-def level(answer: dict[str, Any]) -> None:
-    """Let both models end at the same place."""
-    answer["models"]["model2"]["evaluations"] = answer["models"]["model1"]["evaluations"]
-
-
-@pytest.mark.parametrize("layout", ["stacked", "overlaid"])
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("alter", [pause_often, level, sit_still])
-def test_labels_cover_no_data_nor_each_other_and_are_whole(shown: Shown, alter: Any, width: int, layout: str) -> None:
-    shown.alter = alter
-    page = shown.open(width, 844 if width < 600 else 800)
-    if layout == "overlaid":
-        choose(page, "layout", layout)
-        look_until(page, "full.yaxis2.overlaying === 'y'")
-    found = page.evaluate(BOXES)
-    texts = [label["text"] for label in found["labels"]]
-    assert sum(text.startswith(("●", "◆")) for text in texts) >= 4
-    for label in found["labels"]:
-        assert not overlap(label, found["plot"]), label
-        assert found["chart"]["left"] <= label["left"], label
-        assert label["right"] <= found["chart"]["right"], label
-        assert found["chart"]["top"] <= label["top"], label
-    for index, label in enumerate(found["labels"]):
-        for other in found["labels"][:index]:
-            assert not overlap(label, other), (label, other)
-
-
-def test_each_validation_curve_is_labelled_at_its_end_and_hidden_with_it(shown: Shown) -> None:
-    page = shown.open()
-    texts = "layout.annotations.map(({text}) => text).join(' ')"
-    for model, sign in zip(ask(page, f"runs/{OPTIMIZER}")["models"].values(), "●◆", strict=True):
-        accuracy, loss = model["evaluations"]["accuracy"][-1], model["evaluations"]["loss"][-1]
-        assert f"{sign} {100 * accuracy:.1f} %" in look(page, texts)
-        assert f"{sign} {loss:.3f}" in look(page, texts)
-    page.locator("#chart .legendtoggle").nth(2).click()  # validation of model 1
-    look_until(page, f"!{texts}.includes('● 0.')")
-    assert "◆ 0." in look(page, texts)
 
 
 def test_the_strip_fits_recent_gaps_and_has_a_band_of_noise(shown: Shown) -> None:
@@ -475,31 +317,3 @@ def test_a_box_zoom_stays_while_points_arrive_and_the_house_ends_it(page: Page) 
     page.hover("#chart")
     page.locator("#chart .modebar-btn[data-title='Reset axes']").click()
     look_until(page, "full.xaxis.range[0] === 0")
-
-
-# The pure functions
-
-
-@pytest.mark.parametrize(
-    ("wanted", "expected"),
-    [([50, 20], [50, 20]), ([20, 20], [20, 34]), ([-5, -9], [14, 0]), ([99, 99, 99], [72, 86, 100]), ([], [])],
-)
-def test_labels_are_spread_and_stay_inside(shown: Shown, wanted: list[int], expected: list[int]) -> None:
-    page = shown.open()
-    assert run_in(page, "figure/labels", f"m.spread({wanted}, 0, 100)") == expected
-
-
-@pytest.mark.parametrize(
-    ("ys", "expected"),
-    [
-        ("[3, 1, 0.5]", [[1], "triangle-up"]),  # comes in from above
-        ("[0.5, 1, -1]", [[1.5], "triangle-down"]),
-        ("[5, 5, 5]", [[2], "triangle-up"]),  # never inside: at its end
-        ("[1, null, 3]", [[2], "triangle-up"]),
-        ("[1, 1, 1]", [[], None]),
-    ],
-)
-def test_a_line_that_leaves_is_marked_where_it_does(shown: Shown, ys: str, expected: list[Any]) -> None:
-    page = shown.open()
-    found = run_in(page, "figure/edges", f"m.edgeMarks([0, 1, 2], {ys}, [0, 1], [0, 2])")
-    assert [found["x"], found["symbols"][0] if found["symbols"] else None] == expected

@@ -125,7 +125,7 @@ queries = st.dictionaries(
     max_size=4,
 )
 ENCODED = ["..%2f..%2fhistory.sqlite", "%00", "%ff", "%2e%2e", "%"]  # sent as they are
-names = texts | st.sampled_from(["FINISHED", "CURRENT", "style.css", ".", *ENCODED])
+names = texts | st.sampled_from(["FINISHED", "CURRENT", "main.js", ".", *ENCODED])
 types = st.sampled_from(["application/json"] * 6 + ["text/plain", "", "application/json; charset=utf-16"])
 
 

@@ -634,7 +634,7 @@ def routes(app: Flask) -> list[tuple[str, str]]:
     """Return method and path of everything that the app answers, and of what it does not."""
     found = [("GET", "/nothing"), ("POST", "/nothing")]
     for rule in app.url_map.iter_rules():
-        path = rule.rule.replace("<path:filename>", "style.css")
+        path = rule.rule.replace("<path:filename>", "css/base.css")
         choice = re.search(r"<any\((.*)\):\w+>", path)
         for chosen in choice[1].split(", ") if choice else [""]:
             filled = re.sub(r"<\w+>", "20260101-000000-aaaa", re.sub(r"<any\(.*\):\w+>", chosen, path))
@@ -645,7 +645,7 @@ def routes(app: Flask) -> list[tuple[str, str]]:
 def test_every_route_of_the_design_is_there(app: Flask) -> None:
     assert set(routes(app)) >= {
         ("GET", "/"),
-        ("GET", "/static/style.css"),
+        ("GET", "/static/css/base.css"),
         ("GET", "/vendor/plotly.min.js"),
         ("GET", "/api/config"),
         ("GET", "/api/metrics"),

@@ -1,0 +1,174 @@
+/** Both forms beside the run: what is typed starts one, and makes way for one that trains. */
+
+import * as api from "../base/api.js";
+import { channel } from "../base/channel.js";
+import { MODELS } from "../base/models.js";
+import { askNow } from "../base/poller.js";
+import { connectCopying } from "../settings/copying.js";
+import { differing, showDifference, showSummaries } from "../settings/difference.js";
+import * as draft from "../settings/draft.js";
+import { connectFolds, fold } from "../settings/fold.js";
+import { fillSettings, focusFirstFault, lock, readSettings, showFaults, typedSettings } from "../settings/form.js";
+import { connectLayerButtons } from "../settings/layers.js";
+import { connectPresets } from "../settings/presets.js";
+import { connectAddress, connectShareButton, showInAddress } from "../settings/share.js";
+import { refreshSize } from "../settings/size.js";
+import { showControls } from "./controls.js";
+import { beginGuess } from "./guess.js";
+import { isStarting, isTraining, latestRun, onLatest, onServer, onWhich, serverNow, setStarting, shownRun } from "./state.js";
+import { showProblem } from "./status.js";
+
+const form = document.getElementById("settings");
+const settings = channel();
+/** Hears that other settings stand in the forms. */
+export const onSettings = settings.on;
+
+const settingsOf = (run) => Object.fromEntries(MODELS.map((model) => [model, run.models[model].config]));
+const isOther = (run) => MODELS.some((model) => differing(readSettings(model), run[model]).length > 0);
+
+function showSettings() {
+  const typed = typedSettings();
+  showDifference(typed);
+  settings.tell();
+  if (!shownRun().run) showSummaries(typed);
+}
+
+/** Ask how large the models are, and what is wrong with their settings; before PyTorch has loaded nobody knows. */
+function refreshSizes() {
+  if (serverNow().status === "ready") for (const model of MODELS) refreshSize(model, 0);
+}
+
+function fill(wanted) {
+  for (const model of MODELS) fillSettings(model, wanted[model]);
+  showSettings();
+  refreshSizes();
+}
+
+/** Take what stands in the forms as typed. */
+function noteFilled() {
+  draft.noteTyped();
+  showSettings();
+  refreshSizes();
+  showInAddress();
+}
+
+/** Show in the forms what a run that this page had not seen before is set to; what was typed there is kept. */
+function makeWay() {
+  const running = settingsOf(latestRun());
+  const typed = draft.isTyped() && isOther(running) && !isStarting();
+  const back = "What you had set comes back into the forms when this run has ended.";
+  if (typed && !isTraining()) return;
+  if (draft.isHeld()) draft.letGo(back);
+  else if (typed) draft.keep(typedSettings(), back);
+  fill(running);
+  fold(true);
+}
+
+function putBack() {
+  const kept = draft.takeBack();
+  if (!kept) return;
+  fill(kept);
+  showInAddress();
+}
+
+/** Say in the cards' heads how the run that is shown is set, before the first what is typed. */
+function showHeads() {
+  showSummaries(shownRun().run ? settingsOf(shownRun()) : typedSettings());
+}
+
+/** Show the faults of both models' settings: "model1.learning_rate" → what was expected and given. */
+export function showAllFaults(faults) {
+  for (const model of MODELS) showFaults(model, faults);
+  if (Object.keys(faults).length) fold(false);
+}
+
+/** Put a past run's settings into the forms, at once or when what trains has ended; `run` is of /api/runs, with its title. */
+export function useSettings(run) {
+  if (isTraining()) {
+    draft.keep(settingsOf(run), `The settings of “${run.title}” come into the forms when this run has ended.`);
+  } else {
+    fill(settingsOf(run));
+    noteFilled();
+    fold(false);
+  }
+  window.scrollTo({ top: 0 });
+}
+
+/** Make ready to repeat the run that is shown; what was typed comes back when that has trained. */
+export function useShown() {
+  if (isTraining()) return;
+  const shown = settingsOf(shownRun());
+  if (draft.isTyped() && isOther(shown) && !draft.isHeld()) draft.hold(typedSettings(), "The forms show what is repeated. What you had set comes back when that has trained.");
+  fill(shown);
+  noteFilled();
+}
+
+async function start(event) {
+  event.preventDefault();
+  if (document.getElementById("start").disabled) return;
+  setStarting(true);
+  showControls();
+  try {
+    beginGuess((await api.start(typedSettings())).run);
+    showProblem("action", "");
+    draft.noteStarted();
+  } catch (error) {
+    const faults = error.fields ?? {};
+    showAllFaults(faults);
+    if (Object.keys(faults).length === 0) showProblem("action", `Could not start: ${error.message}.`);
+    focusFirstFault();
+  }
+  setStarting(false);
+  askNow();
+}
+
+/** A field is typed in: its model's size is asked for once the typing pauses. */
+function noteInput(event) {
+  const field = event.target.closest(".field");
+  if (!field) return;
+  draft.noteTyped();
+  showSettings();
+  showInAddress();
+  if (serverNow().status === "ready") refreshSize(field.closest(".fields").dataset.model);
+}
+
+/** Take the settings that the page's address names, now and when another is opened. */
+function readAddress() {
+  const isLinked = connectAddress({
+    isLocked: isTraining,
+    onLink: () => {
+      draft.noteTyped();
+      fold(false);
+      showSettings();
+      refreshSizes();
+    },
+    onProblem: (text) => showProblem("link", text),
+  });
+  if (isLinked) draft.noteTyped();
+  showSettings();
+}
+
+export function connectForms() {
+  form.addEventListener("submit", start);
+  form.addEventListener("input", noteInput);
+  document.getElementById("put-back").addEventListener("click", putBack);
+  connectLayerButtons();
+  connectPresets(() => serverNow().presets ?? [], (preset) => {
+    for (const model of MODELS) fillSettings(model, preset[model]);
+    noteFilled();
+  });
+  connectCopying(noteFilled);
+  connectFolds();
+  connectShareButton();
+  onServer(refreshSizes);
+  onLatest(({ isNewRun }) => {
+    if (isNewRun && latestRun().run) makeWay();
+    if (!isTraining() && !draft.isHeld()) putBack();
+    lock(isTraining());
+  });
+  onWhich(() => {
+    showHeads();
+    lock(isTraining());
+  });
+  readAddress();
+}

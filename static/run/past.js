@@ -1,0 +1,167 @@
+/** Past runs: which there are, and the one that is shown in the place of the latest. */
+
+import * as api from "../base/api.js";
+import * as format from "../base/format.js";
+import { askNow } from "../base/poller.js";
+import * as draft from "../settings/draft.js";
+import { fold } from "../settings/fold.js";
+import {
+  closePastRun,
+  isTraining,
+  latestRun,
+  onRuns,
+  onWhich,
+  openPastRun,
+  pastRun,
+  pastRuns,
+  runsBehind,
+  shownRun,
+  takeCurves,
+  takeRuns,
+  titles,
+} from "./state.js";
+import { showProblem } from "./status.js";
+import { onView, view } from "./view.js";
+
+const line = document.getElementById("past");
+let areOwed = false; // the list, which the server did not answer
+let leftBehind = null; // {runBefore}: the run that a server which was started again has not
+
+/** Return what a run is called: its name, or what its models differ in. Pure. */
+export function titleOfRun({ name, differing }, settingTitles) {
+  if (name) return name;
+  return differing.length ? differing.map((key) => settingTitles[key] ?? key).join(", ") : "No difference";
+}
+
+const isInterrupted = ({ models }) => Object.values(models).some(({ state }) => state === "interrupted");
+/** Whether a run was broken off, so that it can go on under its own settings. Pure. */
+const isUnfinished = ({ models }) => Object.values(models).some(({ state }) => state === "interrupted" || state === "stopped");
+
+/** Return what a past run is, in a line; `open` is {title, history}. Pure. */
+export function describePast({ title, history }) {
+  if (!isUnfinished(history)) return `A past run: ${title}`;
+  const [word, question] = isInterrupted(history) ? ["interrupted", ". Go on?"] : ["stopped", ""];
+  const places = Object.values(history.models).map((model) => `${format.epoch(model.epoch ?? 0)} of ${model.config.epochs}`);
+  return `A past run: ${title} · ${word} at epoch ${[...new Set(places)].join(" and ")}${question}`;
+}
+
+/** Return what the files of a run are called, without their ending. */
+export function fileOf(id) {
+  const { runs, deleted } = pastRuns();
+  return [...runs, ...deleted].find((run) => run.id === id)?.file ?? `fashionmnist-${id}`;
+}
+
+/** Say which run is shown: the latest, a past one, or none yet. */
+function showWhich() {
+  const [open, run] = [pastRun(), shownRun()];
+  document.body.classList.toggle("has-run", run.run !== null);
+  line.hidden = open === null;
+  if (!open) return;
+  line.querySelector("span").textContent = describePast(open);
+  line.querySelector("#go-on").hidden = isTraining() || !isUnfinished(run);
+  line.querySelector("#back").textContent = isTraining() ? "Back to the run that trains" : latestRun().run ? "Back to the latest run" : "Close";
+}
+
+/** Whether the list of past runs is yet to be answered. */
+export const areRunsOwed = () => areOwed;
+
+/** Ask for the list of past runs; what the server does not answer now is asked again at the next poll. */
+export async function refreshRuns() {
+  areOwed = true;
+  const answer = await api.fetchRuns();
+  areOwed = false;
+  takeRuns(answer);
+}
+
+/** Close a past run that is in the history no longer; the server tells of the latest. */
+function closeUnlisted() {
+  const isListed = (id) => pastRuns().runs.some((run) => run.id === id);
+  if (pastRun() && !isListed(pastRun().id)) closePastRun();
+  if (latestRun().run && !isListed(latestRun().run)) askNow();
+}
+
+/** Put a past run in the place of the latest, smoothed as the slider says, until the user goes back or another starts. */
+async function open({ id, title }) {
+  if (id === latestRun().run && isTraining()) return closePastRun();
+  const { smoothing } = view();
+  await openPastRun(id, title, await api.fetchRun(id, smoothing), smoothing);
+}
+
+/** Show a run as the user asks for it: {id, title}. */
+export async function lookAt(run) {
+  try {
+    await open(run);
+    showProblem("history", "");
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    return showProblem("history", `The run cannot be opened: ${error.message}.`);
+  }
+  fold(true);
+  window.scrollTo({ top: 0 });
+}
+
+/** A server that was started again has no run of its own: show the one that stood here, or one that was cut off. */
+export async function showLeftBehind({ isOtherServer, runBefore }) {
+  const { run: now } = latestRun();
+  if (isOtherServer || now) leftBehind = now ? null : { runBefore };
+  if (!leftBehind) return;
+  const isFree = pastRun() === null;
+  if (isFree) await refreshRuns();
+  const { runs } = pastRuns();
+  const run = isFree ? (runs.find(({ id }) => id === leftBehind.runBefore) ?? runs.slice(0, 1).find(isInterrupted)) : undefined;
+  if (run) await open({ id: run.id, title: titleOfRun(run, titles()) });
+  if (run && !draft.isTyped()) fold(true);
+  leftBehind = null;
+}
+
+/** Train the past run that is open further from its last checkpoint. */
+async function goOn() {
+  try {
+    await api.changeRun(pastRun().id, "resume", { more_epochs: 0 });
+    showProblem("action", "");
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    showProblem("action", `Could not go on: ${error.message}.`);
+  }
+  askNow();
+}
+
+/** Return past runs to lay behind the curves; `wanted` are their {id, title}. */
+function fetchBehind(wanted, smoothing) {
+  const known = Object.fromEntries(runsBehind().filter((one) => one.smoothing === smoothing).map((one) => [one.run, one]));
+  return Promise.all(wanted.map(async ({ id, title }) => known[id] ?? { ...(await api.fetchRun(id, smoothing)), title, smoothing }));
+}
+
+/** Lay past runs, {id, title}, behind the curves. */
+export async function overlay(wanted) {
+  const { smoothing } = view();
+  try {
+    await takeCurves(await fetchBehind(wanted, smoothing), smoothing);
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    showProblem("chart", `The runs cannot be laid behind the curves: ${error.message}.`);
+  }
+}
+
+/** Ask again for all that is shown, smoothed as the slider says now. */
+async function smoothAnew() {
+  askNow();
+  try {
+    const opened = pastRun();
+    const { smoothing } = view();
+    const behind = runsBehind().map(({ run, title }) => ({ id: run, title }));
+    const [runs, answer] = await Promise.all([fetchBehind(behind, smoothing), opened && api.fetchRun(opened.id, smoothing)]);
+    await takeCurves(runs, smoothing, pastRun() === opened ? answer : null);
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    showProblem("chart", `The curves cannot be smoothed anew: ${error.message}.`);
+  }
+}
+
+export function connectPast() {
+  onWhich(showWhich);
+  onRuns(closeUnlisted);
+  onView((choice) => (choice === "smoothing" ? smoothAnew() : null));
+  document.getElementById("back").addEventListener("click", closePastRun);
+  document.getElementById("go-on").addEventListener("click", goOn);
+}

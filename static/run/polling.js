@@ -1,0 +1,50 @@
+/** Asks the server again and again, and has shown what is new. */
+
+import * as api from "../base/api.js";
+import { poll } from "../base/poller.js";
+import { hasPoints } from "./answers.js";
+import { verdictOfLatest } from "./comparison.js";
+import { isSecret } from "./guess.js";
+import { notifyEnd } from "./notify.js";
+import { areRunsOwed, refreshRuns, showLeftBehind } from "./past.js";
+import { isTraining, latestRun, pastRun, serverNow, take, takeServer, tellShown, tellWhich } from "./state.js";
+import { showLost } from "./status.js";
+import { view } from "./view.js";
+
+const IDLE_MS = 2000;
+const HURRY_MS = 300; // from the click on Start to the first point
+const LOADING_MS = 500;
+const HIDDEN_MS = 10000; // for the title and the notification; browsers may stretch it to a minute
+
+async function askServer() {
+  await takeServer(await api.fetchConfig());
+  if (serverNow().status !== "loading") await refreshRuns();
+}
+
+async function refresh() {
+  if (serverNow().status === "loading" || serverNow().boot !== latestRun().boot) await askServer();
+  const { smoothing } = view();
+  const news = take(await api.fetchMetrics(latestRun(), smoothing), smoothing);
+  await showLeftBehind(news);
+  if (news.isNewRun || news.hasEnded) await tellWhich();
+  await tellShown(news.isNews && pastRun() === null);
+  if (news.hasEnded) await tellEnd();
+  if (news.isNewRun || news.hasEnded || areRunsOwed()) await refreshRuns();
+}
+
+/** Notify of the end of the latest run, whatever is on display. */
+async function tellEnd() {
+  notifyEnd(isSecret(latestRun().run) ? "" : await verdictOfLatest());
+}
+
+function interval() {
+  if (serverNow().status === "loading") return LOADING_MS;
+  return isTraining() && !hasPoints(latestRun()) ? HURRY_MS : IDLE_MS;
+}
+
+function onFailure(error, delay) {
+  if (!(error instanceof api.ApiError)) console.error(error); // a mistake of ours, not of the network
+  showLost(error, delay);
+}
+
+export const startPolling = () => poll(refresh, { interval, hiddenInterval: () => (isTraining() ? HIDDEN_MS : null), onFailure });
