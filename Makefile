@@ -15,7 +15,7 @@ test: $(VENV)/.dev $(VENV)/.dataset $(VENV)/.browser
 
 # Crashes and bad input at full length: about half an hour.
 soak: $(VENV)/.dev $(VENV)/.dataset
-	$(BIN)/python -m pytest -m "" -s tests/history/test_crash.py tests/web/test_fuzz.py $(ARGS)
+	$(BIN)/python -m pytest -m "" -s tests/history/test_crash.py tests/history/test_crash_branches.py tests/web/test_fuzz.py $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

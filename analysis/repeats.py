@@ -7,6 +7,7 @@ from typing import Any
 
 from config import MODEL_NAMES
 from history.records import Status, label
+from history.states import INTERRUPTED, LEAST_COMPLETE, UNENDED_STATES
 
 ENOUGH = 5  # pairs that a claim about the settings needs (Bouthillier 2021)
 SIGN_ALPHA = 0.05  # of the sign test: 6 decided pairs can reach it, 5 cannot
@@ -152,9 +153,9 @@ def mean_curves(curves: Sequence[Curve]) -> dict[str, list[float]]:
 def pair_state(states: Iterable[str]) -> str:
     """Return the state of a pair: "running" while a model is on, else the first of these that one of them is in."""
     found = set(states)
-    if found & {"running", "paused", "idle"}:
+    if found & UNENDED_STATES:
         return "running"
-    return next(state for state in ("stopped", "interrupted", "failed", "finished") if state in found)
+    return next(state for state in LEAST_COMPLETE if state in found)
 
 
 def pairs_and_result(series: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
@@ -181,7 +182,7 @@ def pairs_and_result(series: Mapping[str, Any]) -> tuple[list[dict[str, Any]], d
             | {name: statuses[name].test_accuracy if statuses else None for name in MODEL_NAMES}
         )
     gone = len(pairs) - len(differences) if ended else sum(pair["state"] == "deleted" for pair in pairs)
-    stopped = series["state"] in ("stopped", "interrupted")
+    stopped = series["state"] in ("stopped", INTERRUPTED)
     return pairs, result(differences, ended, stopped=stopped, missing=gone)
 
 

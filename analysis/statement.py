@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from history.records import label
+from history.states import ACTIVE_STATES
 
 ALPHA = 0.05  # of McNemar's test
 REPEATS = 5  # pairs that a claim about the settings needs, and that the statement offers to train
 MOST_NAMES = 6  # settings that are named; more are counted
-ACTIVE = ("running", "paused")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Case:
 
     @property
     def is_live(self) -> bool:
-        return any(state in ACTIVE for state in self.states.values())
+        return any(state in ACTIVE_STATES for state in self.states.values())
 
     @property
     def failed(self) -> list[str]:

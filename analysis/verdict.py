@@ -17,8 +17,8 @@ from analysis.significance import widest_noise, wilson_interval
 from analysis.statement import Case, Lead, McNemar, Statement, make_statement, say_differences, say_p
 from config import differing_settings
 from history.records import Event, Model, Recent
+from history.states import SEVERITY
 
-PRECEDENCE = ("running", "paused", "failed", "interrupted", "stopped", "finished", "idle")
 BETTER_FROM = {"accuracy": 0.0005, "loss": 0.0005}  # half of the last digit shown
 JUMP = re.compile(r", learning rate \S+ → \S+$")  # of a stretched schedule: it depends on where a model was stopped
 CHANGED_RATE = re.compile(r"learning rate (\S+) → (\S+)")  # an event's detail
@@ -89,7 +89,7 @@ def compare(
 def overall_state(one: Entrant, two: Entrant) -> str:
     """Return the state of the comparison: that of the model which is still on, else the worse end."""
     states = {one.model["state"], two.model["state"]}
-    return next((state for state in PRECEDENCE if state in states), "idle")
+    return next((state for state in SEVERITY if state in states), "idle")
 
 
 # Who leads

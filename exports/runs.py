@@ -11,8 +11,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from history.reader import RunReader
 from history.records import Evaluation, Event, Point, Status, finite, shown_fields
-from history.store import RunStore
 
 KINDS: dict[str, Any] = {"training": Point, "validation": Evaluation}  # as the CSV calls them
 COLUMNS = list(dict.fromkeys([*Point._fields, *shown_fields(Evaluation)]))
@@ -26,7 +26,7 @@ def file_stem(run: str, name: str | None) -> str:
     return f"fashionmnist-{run}-{safe}" if safe else f"fashionmnist-{run}"
 
 
-def as_csv(store: RunStore, run: str) -> Iterator[str]:
+def as_csv(store: RunReader, run: str) -> Iterator[str]:
     """Return a line for every step and every evaluation; empty is what is not known, or not a number.
 
     Raises UnknownRun, before the first piece is taken.
@@ -34,12 +34,12 @@ def as_csv(store: RunStore, run: str) -> Iterator[str]:
     return _csv_of(store, run, store.statuses(run))
 
 
-def as_json(store: RunStore, run: str) -> Iterator[str]:
+def as_json(store: RunReader, run: str) -> Iterator[str]:
     """Return the run in the form of GET /api/runs/<id>, but with every step. Raises UnknownRun likewise."""
     return _json_of(store, run, {"run": run, **store.about(run)}, store.statuses(run))
 
 
-def _csv_of(store: RunStore, run: str, statuses: dict[str, Status]) -> Iterator[str]:
+def _csv_of(store: RunReader, run: str, statuses: dict[str, Status]) -> Iterator[str]:
     yield _lines([["model", "kind", *COLUMNS]])
     for model, status in statuses.items():
         for kind, row_type in KINDS.items():
@@ -54,7 +54,7 @@ def _lines(rows: Iterable[list[Any]]) -> str:
     return text.getvalue()
 
 
-def _json_of(store: RunStore, run: str, about: dict[str, Any], statuses: dict[str, Status]) -> Iterator[str]:
+def _json_of(store: RunReader, run: str, about: dict[str, Any], statuses: dict[str, Status]) -> Iterator[str]:
     yield f'{json.dumps(about)[:-1]}, "models": {{'
     for number, (model, status) in enumerate(statuses.items()):
         yield f'{", " if number else ""}"{model}": {json.dumps(status.as_json())[:-1]}'

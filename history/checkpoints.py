@@ -1,4 +1,4 @@
-"""Checkpoint files: whole or not at all."""
+"""Checkpoint files: whole or not at all, each with a digest that tells whether it is sound."""
 
 import contextlib
 import hashlib
@@ -6,6 +6,57 @@ import os
 from pathlib import Path
 
 DIGEST_SIZE = hashlib.sha256().digest_size  # bytes
+
+
+class DamagedCheckpoint(Exception):
+    """A checkpoint's file is not as it was written."""
+
+
+class CheckpointFiles:
+    """The checkpoints of all runs, a file for each model. Runs and models must be named by ourselves or the database.
+
+    One thread at a time may change a file; any may read.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def path(self, run: str, model: str) -> Path:
+        return self.directory / f"{run}.{model}.checkpoint"
+
+    def write(self, run: str, model: str, data: bytes) -> None:
+        """Put a checkpoint in the place of the one before. Raises OSError, and that one stays."""
+        replace_file(self.path(run, model), hashlib.sha256(data).digest() + data)
+
+    def read(self, run: str, model: str) -> bytes | None:
+        """Return a model's checkpoint, None where there is none. Raises DamagedCheckpoint."""
+        try:
+            content = self.path(run, model).read_bytes()
+        except FileNotFoundError:
+            return None
+        digest, data = content[:DIGEST_SIZE], content[DIGEST_SIZE:]
+        if hashlib.sha256(data).digest() != digest:
+            raise DamagedCheckpoint(self.path(run, model).name)
+        return data
+
+    def set_aside(self, run: str, model: str) -> None:
+        """Give a damaged file another name, so that no later one takes its place; leave a sound one alone."""
+        try:
+            self.read(run, model)
+        except DamagedCheckpoint:
+            path = self.path(run, model)
+            os.replace(path, path.with_suffix(".damaged"))
+
+    def remove(self, run: str, model: str) -> None:
+        self.path(run, model).unlink(missing_ok=True)
+
+    def remove_halves(self) -> None:
+        """Remove what a process that was killed had written of a file."""
+        for part in self.directory.glob("*.part"):
+            part.unlink()
+
+    def is_empty(self) -> bool:
+        return not any(self.directory.glob("*.checkpoint"))
 
 
 def replace_file(path: Path, data: bytes) -> None:

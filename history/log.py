@@ -1,4 +1,4 @@
-"""MetricsLog: what two trainers have measured, append-only, read by cursor, bounded in size.
+"""MetricsLog: what the trainers of a run have measured, append-only, read by cursor, bounded in size.
 
 Trainers append under a lock that is held for a few microseconds; readers get copies and
 never wait for a training step. Safe to call from any thread.

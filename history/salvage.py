@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from history.tables import MEASUREMENTS, SCHEMA_VERSION, connect, migrate, version_of
+from history.migrations import SCHEMA_VERSION, connect, migrate, version_of
+from history.tables import MEASUREMENTS, MODELS, POINTS, RUNS, SERIES, Table
 
 log = logging.getLogger(__name__)
 DAMAGE_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -76,22 +77,22 @@ def _check(path: Path) -> None:
 
 def _check_rows(database: sqlite3.Connection) -> None:
     """Raise Damaged where a row holds what we never write: another type, broken JSON, no run it belongs to."""
-    runs = {row[0] for row in _sound(database.execute("SELECT id, started, environment FROM runs"), _run_is_sound)}
-    rows = database.execute("SELECT run, model, config, status FROM models")
+    runs = {row[0] for row in _sound(database.execute(RUNS.select(names=RUNS.names[:3])), _run_is_sound)}
+    rows = database.execute(MODELS.select(names=MODELS.names))
     models = {(run, model) for run, model, *_ in _sound(rows, _model_is_sound)}
     if any(run not in runs for run, _ in models):
         raise Damaged("a model belongs to no run")
-    for table, columns in MEASUREMENTS.items():
+    for table in MEASUREMENTS:
         there = _columns_of(database, table)  # fewer in a file of an older version
-        sound = " AND ".join(_type_test(column, kind) for column, kind in columns.items() if column in there)
+        sound = " AND ".join(_type_test(column, kind) for column, kind in table.columns.items() if column in there)
         if not there:
             continue
         groups = database.execute(
-            f"SELECT run, model, sum({sound}) = count(*) FROM {table} GROUP BY run, model"  # noqa: S608 - no outside text
+            table.select("GROUP BY run, model", names=("run", "model", f"sum({sound}) = count(*)"))
         )
         for run, model, good in groups:
             if not good or (run, model) not in models:
-                raise Damaged(f"{table} holds a row that was never written")
+                raise Damaged(f"{table.name} holds a row that was never written")
 
 
 def _sound(rows: Iterable[tuple[Any, ...]], is_sound: Any) -> Iterator[tuple[Any, ...]]:
@@ -126,9 +127,9 @@ def _json(text: object) -> Any:
     return value if isinstance(value, dict) else None
 
 
-def _columns_of(database: sqlite3.Connection, table: str) -> set[str]:
-    """Return the names of a table's columns; none where there is no such table."""
-    return {row[1] for row in database.execute(f"PRAGMA table_info({table})")}
+def _columns_of(database: sqlite3.Connection, table: Table) -> set[str]:
+    """Return the names of a table's columns in a file; none where there is no such table."""
+    return {row[1] for row in database.execute(f"PRAGMA table_info({table.name})")}
 
 
 def _type_test(column: str, kind: str) -> str:
@@ -184,32 +185,31 @@ def _copy_readable(path: Path, target: sqlite3.Connection) -> tuple[str, list[st
         source = connect(path, "ro")
         source.text_factory = lambda text: text.decode("utf-8", "replace")
         source.execute("PRAGMA writable_schema = ON")  # reads a truncated file as far as it goes
-        known = {table: _columns_of(source, table) for table in ("runs", "series", *MEASUREMENTS)}
+        known = {table.name: _columns_of(source, table) for table in (RUNS, SERIES, *MEASUREMENTS)}
     except sqlite3.DatabaseError:
         return "nothing", ["the whole file"]
     try:
-        columns = ["id", "started", "environment", "name", "deleted", "series", "parent", "branch"]
-        wanted = [column for column in columns if column in known["runs"]]
-        runs = {row[0]: row for row in _rows_of(source, "runs", wanted) if _run_is_sound(row[:3])}
-        models = _rows_of(source, "models", ["run", "model", "config", "status"])
+        wanted = [column for column in RUNS.names if column in known["runs"]]
+        runs = {row[0]: row for row in _rows_of(source, RUNS, wanted) if _run_is_sound(row[:3])}
+        models = _rows_of(source, MODELS, MODELS.names)
         models = [row for row in models if _model_is_sound(row) and row[0] in runs]
         complete = {row[0] for row in models}
         for row in runs.values():
             if row[0] in complete:
-                _insert(target, "runs", wanted, [row])
+                _insert(target, RUNS, wanted, [row])
         lost = [f"run {run} (its settings)" for run in runs if run not in complete]
         points = 0
         for model in models:
-            _insert(target, "models", ["run", "model", "config", "status"], [model])
+            _insert(target, MODELS, MODELS.names, [model])
             for table in MEASUREMENTS:
-                columns = [column for column in MEASUREMENTS[table] if column in known[table]]
-                count, missing = _copy_series(source, target, table, columns, model) if columns else (0, "")
-                points += count if table == "points" else 0
+                columns = [column for column in table.columns if column in known[table.name]]
+                count, missing = _copy_measured(source, target, table, columns, model) if columns else (0, "")
+                points += count if table is POINTS else 0
                 if missing:
-                    lost.append(f"{table} of run {model[0]}, {model[1]}{missing}")
+                    lost.append(f"{table.name} of run {model[0]}, {model[1]}{missing}")
         if known["series"]:
-            columns = ["id", "started", "state", "plan"]
-            _insert(target, "series", columns, [row for row in _rows_of(source, "series", columns) if _json(row[3])])
+            series = _rows_of(source, SERIES, SERIES.names)
+            _insert(target, SERIES, SERIES.names, [row for row in series if _json(row[-1])])  # the plan
         if not runs:
             lost.append("the list of runs")
         return f"{len(complete)} run{'s' * (len(complete) != 1)} with {points} points", lost
@@ -217,35 +217,31 @@ def _copy_readable(path: Path, target: sqlite3.Connection) -> tuple[str, list[st
         source.close()
 
 
-def _rows_of(source: sqlite3.Connection, table: str, columns: list[str]) -> list[tuple[Any, ...]]:
+def _rows_of(source: sqlite3.Connection, table: Table, columns: list[str]) -> list[tuple[Any, ...]]:
     """Return a small table's rows, read from both ends as far as that goes."""
     found: dict[int, tuple[Any, ...]] = {}
     for order in ("ASC", "DESC"):
-        names = ", ".join(columns)
-        query = f"SELECT rowid, {names} FROM {table} NOT INDEXED ORDER BY rowid {order}"  # noqa: S608 - no outside text
+        query = table.select(f"NOT INDEXED ORDER BY rowid {order}", names=("rowid", *columns))
         try:
             for rowid, *row in source.execute(query):
                 found[rowid] = tuple(row)
         except sqlite3.DatabaseError as error:
-            log.debug("%s: %s", table, error)
+            log.debug("%s: %s", table.name, error)
     return [row for _, row in sorted(found.items())]
 
 
-def _copy_series(
-    source: sqlite3.Connection, target: sqlite3.Connection, table: str, columns: list[str], model: tuple[Any, ...]
+def _copy_measured(
+    source: sqlite3.Connection, target: sqlite3.Connection, table: Table, columns: list[str], model: tuple[Any, ...]
 ) -> tuple[int, str]:
     """Copy one model's readable rows of a table; return their number, and in words how far they fall short."""
     key, reached = columns[0], _json(model[3]).get("step") or 0
-    query = (
-        f"SELECT {', '.join(columns)} FROM {table}"  # noqa: S608 - no outside text
-        f" WHERE run = ? AND model = ? AND {key} >= ? ORDER BY {key}"
-    )
+    query = table.select(f"WHERE run = ? AND model = ? AND {key} >= ? ORDER BY {key}", columns)
     rows: dict[int, tuple[Any, ...]] = {}
     start, broken = 0, False
     while start <= reached + BEYOND:
         try:
             for row in source.execute(query, (*model[:2], start)):
-                if _types_fit([MEASUREMENTS[table][column] for column in columns], row):
+                if _types_fit([table.columns[column] for column in columns], row):
                     rows[row[0]] = row
                     start = row[0] + 1
                 else:
@@ -253,8 +249,8 @@ def _copy_series(
             break
         except sqlite3.DatabaseError:
             broken, start = True, start + SKIP
-    _insert(target, table, ["run", "model", *columns], [(*model[:2], *row) for row in rows.values()])
-    if table == "points" and len(rows) < reached:
+    _insert(target, table, [*table.key, *columns], [(*model[:2], *row) for row in rows.values()])
+    if table is POINTS and len(rows) < reached:
         return len(rows), f": {reached - len(rows)} of {reached} steps"
     return len(rows), " in part" if broken else ""
 
@@ -267,6 +263,5 @@ def _types_fit(kinds: list[str], row: tuple[Any, ...]) -> bool:
     )
 
 
-def _insert(target: sqlite3.Connection, table: str, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
-    places = ", ".join("?" * len(columns))
-    target.executemany(f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)  # noqa: S608 - no outside text
+def _insert(target: sqlite3.Connection, table: Table, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
+    target.executemany(table.insert(columns, otherwise="IGNORE"), rows)

@@ -1,4 +1,4 @@
-"""States: what a training can be in, and what may follow what."""
+"""States: what a training can be in, what may follow what, and in which order they count."""
 
 LEGAL_MOVES: dict[str, frozenset[str]] = {
     "idle": frozenset({"running"}),
@@ -9,6 +9,11 @@ LEGAL_MOVES: dict[str, frozenset[str]] = {
     "failed": frozenset(),
 }
 ACTIVE_STATES = frozenset({"running", "paused"})
+UNENDED_STATES = frozenset(state for state, moves in LEGAL_MOVES.items() if moves)
+INTERRUPTED = "interrupted"  # only on disk: its process died before the training had ended
+SEVERITY = ("running", "paused", "failed", INTERRUPTED, "stopped", "finished", "idle")  # what several models are in
+LEAST_COMPLETE = ("stopped", INTERRUPTED, "failed", "finished")  # of a pair that is off: what can go on comes first
+INTENDED_ENDS = frozenset({"finished", "stopped"})
 
 
 class IllegalTransition(Exception):

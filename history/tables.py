@@ -1,101 +1,81 @@
-"""Tables: the columns of the history's SQLite file, said once, and its versions."""
+"""Tables: the columns of the history's SQLite file, said once, as the newest version has them."""
 
-import sqlite3
-from pathlib import Path
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple, get_args, get_type_hints
 
-MIGRATIONS = (
-    # 1: runs and all that was measured in them
+from history.records import Evaluation, Event, Point
+
+
+class Table(NamedTuple):
+    """A table's columns: `key` says to what a row belongs, `columns` what it tells, each with its type.
+
+    Types are SQLite's; one that ends in "?" may also be NULL.
     """
-    CREATE TABLE runs (id TEXT PRIMARY KEY, started TEXT NOT NULL, environment TEXT NOT NULL);
-    CREATE TABLE models (
-        run TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, model TEXT NOT NULL,
-        config TEXT NOT NULL, status TEXT NOT NULL, PRIMARY KEY (run, model)
-    );
-    CREATE TABLE points (
-        run TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, model TEXT NOT NULL,
-        step INTEGER NOT NULL, epoch REAL NOT NULL, seconds REAL NOT NULL, loss REAL, accuracy REAL,
-        PRIMARY KEY (run, model, step)
-    ) WITHOUT ROWID;
-    CREATE TABLE evaluations (
-        run TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, model TEXT NOT NULL,
-        step INTEGER NOT NULL, epoch REAL NOT NULL, seconds REAL NOT NULL, loss REAL, accuracy REAL,
-        train_accuracy REAL, PRIMARY KEY (run, model, step)
-    ) WITHOUT ROWID;
-    CREATE TABLE events (
-        run TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, model TEXT NOT NULL, number INTEGER NOT NULL,
-        kind TEXT NOT NULL, step INTEGER NOT NULL, epoch REAL NOT NULL, seconds REAL NOT NULL,
-        PRIMARY KEY (run, model, number)
-    ) WITHOUT ROWID;
-    """,
-    # 2: a run can be given a name, and be deleted in a way that can be undone
-    """
-    ALTER TABLE runs ADD COLUMN name TEXT;
-    ALTER TABLE runs ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0;
-    """,
-    # 3: what was seen inside the models, their answers, what a user changed on the way, and series of repeats;
-    # predictions are numbered 0 for the validation, 1 for the test images
-    """
-    ALTER TABLE events ADD COLUMN detail TEXT;
-    ALTER TABLE runs ADD COLUMN series TEXT;
-    CREATE INDEX runs_by_series ON runs (series);
-    CREATE TABLE series (id TEXT PRIMARY KEY, started TEXT NOT NULL, state TEXT NOT NULL, plan TEXT NOT NULL);
-    CREATE TABLE insights (
-        run TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, model TEXT NOT NULL,
-        step INTEGER NOT NULL, epoch REAL NOT NULL, layers TEXT NOT NULL, filters TEXT NOT NULL, weights BLOB NOT NULL,
-        PRIMARY KEY (run, model, step)
-    );
-    CREATE TABLE predictions (
-        run TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, model TEXT NOT NULL, number INTEGER NOT NULL,
-        step INTEGER NOT NULL, epoch REAL NOT NULL, probabilities BLOB NOT NULL, PRIMARY KEY (run, model, number)
-    );
-    """,
-    # 4: a run can go on from another, its parent, which may be deleted: "forked" or "continued"
-    """
-    ALTER TABLE runs ADD COLUMN parent TEXT;
-    ALTER TABLE runs ADD COLUMN branch TEXT;
-    """,
-    # 5: which validation images each evaluation had right, a bit each: NULL where it was made before
-    """
-    ALTER TABLE evaluations ADD COLUMN right_images BLOB;
-    """,
+
+    name: str
+    key: tuple[str, ...]
+    columns: dict[str, str]
+
+    @property
+    def names(self) -> list[str]:
+        """All columns in order, those of the key first."""
+        return [*self.key, *self.columns]
+
+    def insert(self, names: Sequence[str] = (), *, otherwise: str = "REPLACE") -> str:
+        """Return the statement that enters a row of all columns, or of those named.
+
+        otherwise: what is done where such a row is there, "REPLACE", "IGNORE" or "ABORT".
+        """
+        names = names or self.names
+        places = ", ".join("?" * len(names))
+        return f"INSERT OR {otherwise} INTO {self.name} ({', '.join(names)}) VALUES ({places})"  # noqa: S608 - no outside text
+
+    def select(self, rest: str = "", names: Iterable[str] = ()) -> str:
+        """Return the statement that reads the columns without the key, or those named; `rest` says of which rows."""
+        return f"SELECT {', '.join(names or self.columns)} FROM {self.name} {rest}"  # noqa: S608 - no outside text
+
+    def copy(self, rest: str) -> str:
+        """Return the statement that enters rows, `rest` says which, once more under another key, given first."""
+        key = ", ".join("?" * len(self.key))
+        return f"INSERT INTO {self.name} ({', '.join(self.names)}) SELECT {key}, {', '.join(self.columns)} FROM {self.name} {rest}"  # noqa: S608, E501
+
+
+def columns_of(kind: type[NamedTuple], null_for_nan: Collection[str] = ()) -> dict[str, str]:
+    """Return the columns that hold a record's fields; SQLite keeps NaN as NULL."""
+    types = {int: "integer", float: "real", str: "text", bytes: "blob"}
+    columns = {}
+    for name, hint in get_type_hints(kind).items():
+        plain, *none = get_args(hint) or (hint,)
+        columns[name] = types[plain] + "?" * bool(none or name in null_for_nan)
+    return columns
+
+
+RUNS = Table(
+    "runs",
+    ("id",),
+    {
+        "started": "text",
+        "environment": "text",
+        "name": "text?",
+        "deleted": "integer",
+        "series": "text?",
+        "parent": "text?",
+        "branch": "text?",
+    },
 )
-SCHEMA_VERSION = len(MIGRATIONS)
-MEASUREMENTS = {  # the columns of each table of measurements after run and model, and their types; ? may be NULL
-    "points": {"step": "integer", "epoch": "real", "seconds": "real", "loss": "real?", "accuracy": "real?"},
-    "evaluations": {
-        "step": "integer",
-        "epoch": "real",
-        "seconds": "real",
-        "loss": "real?",
-        "accuracy": "real?",
-        "train_accuracy": "real?",
-        "right_images": "blob?",
-    },
-    "events": {
-        "number": "integer",
-        "kind": "text",
-        "step": "integer",
-        "epoch": "real",
-        "seconds": "real",
-        "detail": "text?",
-    },
-    "insights": {"step": "integer", "epoch": "real", "layers": "text", "filters": "text", "weights": "blob"},
-    "predictions": {"number": "integer", "step": "integer", "epoch": "real", "probabilities": "blob"},
-}
-
-
-def connect(path: Path, mode: str = "rwc") -> sqlite3.Connection:
-    """Open a database: "ro" neither writes to it nor folds its write-ahead log in."""
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, check_same_thread=False)
-
-
-def migrate(database: sqlite3.Connection) -> None:
-    """Bring the tables to this version in one transaction: a process that is killed leaves the old ones or the new."""
-    scripts = MIGRATIONS[version_of(database) :]
-    if scripts:
-        database.executescript(f"BEGIN; {' '.join(scripts)} PRAGMA user_version = {len(MIGRATIONS)}; COMMIT;")
-
-
-def version_of(database: sqlite3.Connection) -> int:
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    return int(version)
+OF_MODEL = ("run", "model")
+MODELS = Table("models", OF_MODEL, {"config": "text", "status": "text"})
+SERIES = Table("series", ("id",), {"started": "text", "state": "text", "plan": "text"})
+MEASURED = ("loss", "accuracy")  # of a step or an evaluation, which may be NaN
+POINTS = Table("points", OF_MODEL, columns_of(Point, MEASURED))
+EVALUATIONS = Table("evaluations", OF_MODEL, columns_of(Evaluation, MEASURED))
+EVENTS = Table("events", OF_MODEL, {"number": "integer"} | columns_of(Event))
+INSIGHTS = Table(
+    "insights",
+    OF_MODEL,
+    {"step": "integer", "epoch": "real", "layers": "text", "filters": "text", "weights": "blob"},
+)
+PREDICTIONS = Table(
+    "predictions", OF_MODEL, {"number": "integer", "step": "integer", "epoch": "real", "probabilities": "blob"}
+)
+MEASUREMENTS = (POINTS, EVALUATIONS, EVENTS, INSIGHTS, PREDICTIONS)

@@ -281,7 +281,7 @@ def test_close_when_the_last_model_ends_in_between_saves_it_and_leaves_no_thread
     run = start(client, BRIEF)
     monitor.close()
     assert not monitor.store._writer.is_alive()
-    store = RunStore(monitor.store._checkpoints.parent)
+    store = RunStore(monitor.store.directory)
     try:
         assert set(store.states(run).values()) == {"finished"}
     finally:

@@ -23,8 +23,9 @@ from test_server import Program, error_of, metrics_of, start, states, strict, wa
 import train as train_module
 from config import MODEL_NAMES
 from data import DatasetError
-from history import store as store_module
+from history import checkpoints
 from history.checkpoints import replace_file
+from history.records import Point
 from history.store import RunStore, StoreError
 from server import create_app
 from training import checkpoint as checkpoint_module
@@ -104,8 +105,8 @@ def test_full_disk_is_shown_training_goes_on_and_saving_resumes_by_itself(
         assert monitor._comparison.join(60)
         monitor.store.save()
         for name, model in metrics_of(client)["models"].items():
-            rows = monitor.store._database.execute("SELECT step FROM points WHERE model = ? ORDER BY step", (name,))
-            assert [step for (step,) in rows] == list(range(1, model["step"] + 1))
+            rows = [row for portion in monitor.store.read(Point, run, name, 10**9) for row in portion]
+            assert [row.step for row in rows] == list(range(1, model["step"] + 1))
             checkpoint = monitor.store.checkpoint(run, name)
             assert checkpoint is not None
             assert checkpoint_module.checkpoint_step(checkpoint) == model["step"]
@@ -144,7 +145,7 @@ def test_file_is_the_old_one_where_writing_the_new_one_fails(
     if failing == "write":
         path.with_suffix(".part").mkdir()  # it cannot be opened
     else:
-        monkeypatch.setattr(store_module.os, failing, fail)
+        monkeypatch.setattr(checkpoints.os, failing, fail)
     with pytest.raises(OSError):
         replace_file(path, b"new")
     assert path.read_bytes() == b"old"
@@ -158,8 +159,8 @@ def test_file_and_folder_are_flushed_in_the_right_order(tmp_path: Path, monkeypa
         steps.append("folder" if Path(f"/proc/self/fd/{descriptor}").is_dir() else "file")
         fsync(descriptor)
 
-    monkeypatch.setattr(store_module.os, "fsync", note_fsync)
-    monkeypatch.setattr(store_module.os, "replace", lambda *names: (steps.append("rename"), replace(*names)))
+    monkeypatch.setattr(checkpoints.os, "fsync", note_fsync)
+    monkeypatch.setattr(checkpoints.os, "replace", lambda *names: (steps.append("rename"), replace(*names)))
     replace_file(tmp_path / "x.checkpoint", b"data")
     assert steps == ["file", "rename", "folder"]
 
@@ -172,7 +173,7 @@ def test_mistake_in_the_writer_is_logged_and_does_not_end_it(
 
     start(client, ENDLESS)
     with monkeypatch.context() as patched:
-        patched.setattr(monitor.store, "_insert", broken)
+        patched.setattr("history.writer.write_batch", broken)
         wait_for(lambda: "a mistake of ours" in metrics_of(client).get("problem", ""), "a word about it")
         assert "Traceback" in caplog.text
     wait_for(lambda: "problem" not in metrics_of(client), "saving again")

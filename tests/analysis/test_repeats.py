@@ -318,7 +318,7 @@ def test_deleted_pair_of_a_stopped_series_is_not_waited_for(client: FlaskClient,
     monitor.close()  # the next start purges what was deleted
     with monitor.store._owner:
         pass  # it has been given back
-    store = RunStore(monitor.store._checkpoints.parent)
+    store = RunStore(monitor.store.directory)
     try:
         assert store.series(series)["deleted"] == {1}
         assert len(store.series(series)["runs"]) == 2
@@ -340,16 +340,15 @@ def test_series_survives_a_restart(client: FlaskClient, monitor: Monitor) -> Non
     monitor.close()
     with monitor.store._owner:
         pass  # it has been given back
-    store = RunStore(monitor.store._checkpoints.parent)
+    store = RunStore(monitor.store.directory)
     try:
         found = store.series()
         assert (found["id"], found["state"]) == (series, "stopped")
         assert len(found["runs"]) == 1
-        store._database.execute("UPDATE series SET state = 'running'")
-        store._database.commit()
+        store.set_series_state(series, "running")
     finally:
         store.close()
-    again = RunStore(monitor.store._checkpoints.parent)
+    again = RunStore(monitor.store.directory)
     try:
         assert again.series(series)["state"] == "interrupted"  # as after a kill
     finally:

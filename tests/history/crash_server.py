@@ -17,7 +17,7 @@ import torch
 
 import server
 import train
-from history import checkpoints, store, writer
+from history import checkpoints, database, writer
 from training import images
 from training.images import FashionMNIST, Split
 from web import monitor
@@ -83,11 +83,11 @@ def doom(die_at: int, after: str) -> None:
     deadline = Deadline(die_at)
     if after:
         deadline.begin_with(after)
-    open_history, replace_file, fsync, replace = store.open_history, checkpoints.replace_file, os.fsync, os.replace
+    open_history, replace_file, fsync, replace = database.open_history, checkpoints.replace_file, os.fsync, os.replace
 
     def open_doomed(path: Path) -> Any:
-        database, warning = open_history(path)
-        return DoomedConnection(database, deadline), warning
+        connection, warning = open_history(path)
+        return DoomedConnection(connection, deadline), warning
 
     def write_doomed(path: Path, content: bytes) -> None:
         if deadline.counting and deadline.left == 1:
@@ -104,7 +104,7 @@ def doom(die_at: int, after: str) -> None:
         replace(source, target)
         deadline.tick()
 
-    store.open_history = open_doomed  # type: ignore[assignment]
+    database.open_history = open_doomed  # type: ignore[assignment]
     checkpoints.replace_file = write_doomed
     writer.SAVE_INTERVAL = 0.02
     os.fsync = fsync_doomed  # type: ignore[assignment]

@@ -1,22 +1,18 @@
-"""The history over HTTP: resume to the bit, rename, delete and restore; and the checkpoints behind it."""
+"""Past runs that go on: as if they had never been interrupted, to the bit."""
 
 import json
-import sqlite3
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from flask.testing import FlaskClient
-from helpers import endless, quick, train, wait_for
-from test_server import error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
+from helpers import endless, quick, train
+from histories import checkpoint_file, history_file
+from test_server import error_of, metrics_of, start, strict, wait_for_steps, wait_until
 
 from config import MODEL_NAMES, ModelConfig
-from history import checkpoints as checkpoints_module
-from history import store as store_module
-from history.records import Insight, Predictions
+from history.records import Insight, Point, Predictions
 from history.store import RunStore
 from server import create_app
 from training.checkpoint import checkpoint_step
@@ -73,8 +69,8 @@ def measured(monitor: Monitor, run: str, model: str, table: str = "points") -> l
     """Return what the file holds of a model at full resolution, its times left out."""
     monitor.store.save()
     columns = "step, epoch, loss, accuracy" + (", train_accuracy" if table == "evaluations" else "")
-    with monitor.store._lock:
-        return monitor.store._database.execute(
+    with history_file(monitor.store.directory) as database:
+        return database.execute(
             f"SELECT {columns} FROM {table} WHERE run = ? AND model = ? ORDER BY step", (run, model)
         ).fetchall()
 
@@ -92,9 +88,7 @@ def assert_as_uninterrupted(monitor: Monitor, run: str, uninterrupted: Any, *, o
             (e.step, e.epoch, e.loss, e.accuracy, e.train_accuracy) for e in uninterrupted.evaluations(model)
         ]
         assert measured(monitor, run, model, "evaluations") == evaluations
-        seconds = monitor.store._database.execute(
-            "SELECT seconds FROM points WHERE run = ? AND model = ? ORDER BY step", (run, model)
-        ).fetchall()
+        seconds = [point.seconds for portion in monitor.store.read(Point, run, model, 10**9) for point in portion]
         assert seconds == sorted(seconds) or not one_clock  # the time goes on where it was held
         assert monitor._latest.metrics.status(model).test_accuracy == uninterrupted.status(model).test_accuracy
 
@@ -153,7 +147,7 @@ def test_run_that_lost_its_last_points_goes_on_from_its_checkpoint(
     checkpoints = {name: checkpoint_after(half[name], name, monitor) for name in MODEL_NAMES}
     for name, data_ in checkpoints.items():
         monitor.store.save_checkpoint(run, name, data_)
-    with monitor.store._lock, monitor.store._database as database:
+    with history_file(monitor.store.directory) as database:
         database.execute("DELETE FROM points WHERE run = ? AND step > 200", (run,))
         database.execute("UPDATE models SET status = json_set(status, '$.state', 'interrupted', '$.step', 200)")
     resume(client, run)
@@ -196,7 +190,7 @@ def test_run_without_a_checkpoint_starts_over(client: FlaskClient, monitor: Moni
     client.post("/api/stop", json={})
     assert monitor._comparison.join(60)
     monitor.store.save()
-    for path in monitor.store._checkpoints.iterdir():
+    for path in (monitor.store.directory / "checkpoints").iterdir():
         path.unlink()
     resume(client, run)
     wait_until(client, "finished")
@@ -209,7 +203,7 @@ def test_damaged_checkpoint_is_set_aside_and_named(client: FlaskClient, monitor:
     client.post("/api/stop", json={})
     assert monitor._comparison.join(60)
     monitor.store.save()
-    path = monitor.store._checkpoint_path(run, "model1")
+    path = checkpoint_file(monitor.store.directory, run, "model1")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -286,181 +280,3 @@ def test_failed_run_can_be_tried_again_from_its_checkpoint(client: FlaskClient) 
     resume(client, run)
     wait_until(client, "failed", "model1")  # it is the same again
     wait_until(client, "finished", "model2")
-
-
-# Rename, delete, restore
-
-
-def test_run_can_be_named(client: FlaskClient) -> None:
-    run = start(client, SHORT)
-    assert strict(client.get("/api/runs"))["runs"][0]["name"] is None
-    for name in ("Adam against SGD", "<script>alert(1)</script>", "größer 😀 ×", "x" * 100, "../../x"):
-        response = client.post(f"/api/runs/{run}/rename", json={"name": name})
-        assert (response.status_code, strict(response)) == (200, {"run": run, "name": name})
-        assert strict(client.get("/api/runs"))["runs"][0]["name"] == name
-        assert strict(client.get(f"/api/runs/{run}"))["name"] == name
-
-
-@pytest.mark.parametrize("name", ["", " ", "x" * 101, "a\nb", "\x00", "\x7f", "a\u200b", "\ud800", 1, None, []])
-def test_name_that_cannot_be_shown_is_refused(client: FlaskClient, name: object) -> None:
-    run = start(client, SHORT)
-    error = error_of(client.post(f"/api/runs/{run}/rename", json={"name": name}), 400, "bad_request")
-    assert error["fields"]["name"].startswith("name must be 1 to 100 characters without control characters, got ")
-    error_of(client.post(f"/api/runs/{run}/rename", json={}), 400, "bad_request")
-    assert strict(client.get("/api/runs"))["runs"][0]["name"] is None
-
-
-def test_deleted_run_is_gone_until_it_is_restored(client: FlaskClient) -> None:
-    run = start(client, SHORT)
-    wait_until(client, "finished")
-    whole = strict(client.get(f"/api/runs/{run}"))
-    assert strict(client.post(f"/api/runs/{run}/delete", json={})) == {"run": run}
-    assert strict(client.get("/api/runs"))["runs"] == []
-    error_of(client.get(f"/api/runs/{run}"), 404, "unknown_run")
-    for what, body in (("delete", {}), ("resume", {}), ("rename", {"name": "x"})):
-        error_of(client.post(f"/api/runs/{run}/{what}", json=body), 404, "unknown_run")
-    assert strict(client.post(f"/api/runs/{run}/restore", json={})) == {"run": run}
-    assert strict(client.get(f"/api/runs/{run}")) == whole
-    assert client.post(f"/api/runs/{run}/restore", json={}).status_code == 200
-
-
-def test_deleted_run_is_listed_as_such_until_it_is_restored(client: FlaskClient) -> None:
-    run = start(client, SHORT)
-    wait_until(client, "finished")
-    [known] = strict(client.get("/api/runs"))["runs"]
-    client.post(f"/api/runs/{run}/delete", json={})
-    assert strict(client.get("/api/runs")) == {"runs": [], "deleted": [known]}
-    client.post(f"/api/runs/{run}/restore", json={})
-    assert strict(client.get("/api/runs")) == {"runs": [known]}
-
-
-def test_deleted_latest_run_is_latest_no_more(client: FlaskClient) -> None:
-    run = start(client, SHORT)
-    wait_until(client, "finished")
-    seen = metrics_of(client)
-    assert client.post(f"/api/runs/{run}/delete", json={}).status_code == 200
-    empty = metrics_of(client, seen)
-    assert (empty["run"], empty["reset"], states(client)) == (None, True, dict.fromkeys(MODEL_NAMES, "idle"))
-    assert strict(client.get("/api/comparison"))["run"] is None
-    error_of(client.post("/api/stop", json={}), 409, "conflict")
-    error_of(client.post("/api/fork", json={"settings": {"seed": 3}}), 409, "conflict")
-    client.post(f"/api/runs/{run}/restore", json={})
-    assert strict(client.get(f"/api/runs/{run}"))["models"] == seen["models"]
-    start(client, SHORT)
-    wait_until(client, "finished")
-
-
-@pytest.mark.parametrize("what", ["delete", "restore", "rename"])
-def test_change_of_a_run_that_is_not_there_is_refused(client: FlaskClient, what: str) -> None:
-    body = {"name": "x"} if what == "rename" else {}
-    error_of(client.post(f"/api/runs/20260101-000000-aaaa/{what}", json=body), 404, "unknown_run")
-    error_of(client.post(f"/api/runs/..%2f..%2fx/{what}", json=body), 404, "not_found")
-    unknown = client.post(f"/api/runs/20260101-000000-aaaa/{what}", json={"path": "/"})
-    assert error_of(unknown, 400, "bad_request")["fields"]
-
-
-def test_run_that_is_on_cannot_be_deleted(client: FlaskClient) -> None:
-    run = start(client, ENDLESS)
-    error = error_of(client.post(f"/api/runs/{run}/delete", json={}), 409, "conflict")
-    assert error["message"] == f"Run {run} is still on: stop it before you delete it"
-    assert states(client) == dict.fromkeys(MODEL_NAMES, "running")
-    client.post("/api/stop", json={})
-    assert client.post(f"/api/runs/{run}/delete", json={}).status_code == 200
-
-
-def test_deleted_run_is_purged_at_the_next_start_with_its_checkpoints(runs_dir: Path) -> None:
-    monitor = open_monitor(runs_dir)
-    client = create_app(monitor).test_client()
-    first = start(client, SHORT)
-    wait_until(client, "finished")
-    second = start(client, SHORT)
-    wait_until(client, "finished")
-    client.post(f"/api/runs/{first}/delete", json={})
-    monitor.close()
-    files = sorted(path.name for path in (runs_dir / "checkpoints").iterdir())
-    assert files == [f"{run}.{model}.checkpoint" for run in sorted([first, second]) for model in MODEL_NAMES]
-    store = RunStore(runs_dir)
-    try:
-        assert [run["id"] for run in store.runs()] == [second]
-        with pytest.raises(store_module.UnknownRun):
-            store.restore(first)
-        files = sorted(path.name for path in (runs_dir / "checkpoints").iterdir())
-        assert files == [f"{second}.{model}.checkpoint" for model in MODEL_NAMES]
-    finally:
-        store.close()
-    with sqlite3.connect(runs_dir / "history.sqlite") as database:
-        assert database.execute("SELECT DISTINCT run FROM points").fetchall() == [(second,)]
-    database.close()
-
-
-def test_one_run_tells_its_name_start_and_environment(client: FlaskClient, monitor: Monitor) -> None:
-    run = start(client, SHORT)
-    wait_until(client, "finished")
-    body = strict(client.get(f"/api/runs/{run}"))
-    assert body["environment"]["torch"] == torch.__version__
-    assert "revision" in body["environment"]
-    assert body["started"].endswith("+00:00")
-    assert body["models"] == metrics_of(client)["models"]
-
-
-# Checkpoints
-
-
-@pytest.fixture
-def store(tmp_path: Path, monitor: Monitor, client: FlaskClient) -> RunStore:
-    return monitor.store
-
-
-def test_checkpoint_is_written_by_the_writer_and_the_latest_wins(client: FlaskClient, store: RunStore) -> None:
-    run = start(client, SHORT)
-    wait_until(client, "finished")
-    for number in range(5):
-        store.save_checkpoint(run, "model1", b"weights %d" % number)
-    path = store._checkpoint_path(run, "model1")
-    wait_for(lambda: path.exists() and path.read_bytes().endswith(b"weights 4"), "checkpoint")
-    assert store.checkpoint(run, "model1") == b"weights 4"
-    assert store.checkpoint(run, "../../model1") is None
-    assert store.checkpoint("../x", "model1") is None
-    assert [path.suffix for path in path.parent.iterdir()] == [".checkpoint"] * 2
-
-
-def test_points_are_on_disk_before_the_checkpoint_that_they_led_to(
-    client: FlaskClient, store: RunStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[tuple[int, int]] = []
-    write = checkpoints_module.replace_file
-
-    def look(path: Path, data_: bytes) -> None:
-        run, model, _ = path.name.split(".")
-        other = sqlite3.connect(f"file:{path.parent.parent / 'history.sqlite'}?mode=ro", uri=True)
-        (step,) = other.execute("SELECT max(step) FROM points WHERE run = ? AND model = ?", (run, model)).fetchone()
-        other.close()
-        seen.append((step, checkpoint_step(data_[checkpoints_module.DIGEST_SIZE :])))
-        write(path, data_)
-
-    monkeypatch.setattr(store_module, "replace_file", look)
-    start(client, as_json(LIVELY))
-    wait_until(client, "finished")
-    store.save()
-    assert len(seen) >= 2
-    assert all(points >= step for points, step in seen)
-
-
-def test_trainer_does_not_wait_for_a_slow_disk(
-    client: FlaskClient, store: RunStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stuck, go = threading.Event(), threading.Event()
-    write = checkpoints_module.replace_file
-
-    def slow(path: Path, data_: bytes) -> None:
-        stuck.set()
-        assert go.wait(60)
-        write(path, data_)
-
-    monkeypatch.setattr(store_module, "replace_file", slow)
-    start(client, as_json({name: config.model_copy(update={"epochs": 500}) for name, config in LIVELY.items()}))
-    assert stuck.wait(60)
-    reached = metrics_of(client)["models"]["model1"]["step"]
-    wait_for_steps(client, "model1", reached + 200)  # three epochs' ends
-    go.set()
-    assert client.post("/api/stop", json={}).status_code == 200

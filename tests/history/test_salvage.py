@@ -1,21 +1,17 @@
-"""The history's file: migration, and what is left of it after a truncation or a flipped byte."""
+"""What is left of a history after a truncation or a flipped byte."""
 
 import random
 import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_store import CONFIGS, points, recorded, running
+from histories import CONFIGS, history_file, points, recorded, running
 
 from config import MODEL_NAMES
-from history import salvage as database
-from history import tables as tables_module
-from history.records import Evaluation, Event
+from history import migrations, salvage
+from history.records import Evaluation, Event, Point
 from history.store import RunStore, StoreError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,11 +60,12 @@ def shown(folder: Path) -> tuple[str | None, dict[str, list[int]]]:
 
 
 def every_step(store: RunStore, run: str, model: str) -> list[int]:
-    rows = store._database.execute(
-        "SELECT step, epoch, seconds, loss, accuracy FROM points WHERE run = ? AND model = ? ORDER BY step",
-        (run, model),
-    ).fetchall()
-    return [row[0] for row in rows]
+    return [point.step for portion in store.read(Point, run, model, 2 * STEPS) for point in portion]
+
+
+def version(folder: Path) -> int:
+    with history_file(folder) as database:
+        return migrations.version_of(database)
 
 
 def aside(folder: Path) -> list[Path]:
@@ -83,46 +80,10 @@ def test_sound_history_is_opened_without_a_word(folder: Path) -> None:
     assert aside(folder) == []
 
 
-# Versions
-
-
-def test_history_of_version_1_is_migrated_with_all_it_holds(tmp_path: Path) -> None:
-    """Written by the first version's own tables and statements."""
-    config = CONFIGS["model1"].model_dump_json()
-    with sqlite3.connect(history(tmp_path)) as old:
-        old.executescript(
-            f"PRAGMA journal_mode = WAL; BEGIN; {tables_module.MIGRATIONS[0]} PRAGMA user_version = 1; COMMIT;"
-        )
-        old.execute("INSERT INTO runs VALUES (?, ?, ?)", (RUNS[0], "2026-01-01T00:00:00+00:00", '{"torch": "2"}'))
-        for model in MODEL_NAMES:
-            status = '{"state": "running", "step": 3, "total_steps": 9}'
-            old.execute("INSERT INTO models VALUES (?, ?, ?, ?)", (RUNS[0], model, config, status))
-            for step in (1, 2, 3):
-                old.execute("INSERT INTO points VALUES (?, ?, ?, 0.5, 0.25, NULL, 0.125)", (RUNS[0], model, step))
-            old.execute("INSERT INTO evaluations VALUES (?, ?, 3, 1.0, 1.0, 0.5, 0.5, NULL)", (RUNS[0], model))
-            old.execute("INSERT INTO events VALUES (?, ?, 0, 'running', 0, 0.0, 0.0)", (RUNS[0], model))
-    old.close()
-    store = RunStore(tmp_path)
-    try:
-        assert store._database.execute("PRAGMA user_version").fetchone() == (tables_module.SCHEMA_VERSION,)
-        assert store.warning is None
-        (run,) = store.runs()
-        assert (run["id"], run["name"], run["models"]["model1"]["state"]) == (RUNS[0], None, "interrupted")
-        view = store.run(RUNS[0]).view()[1]["model2"]
-        assert (view["points"]["step"], view["points"]["loss"]) == ([1, 2, 3], [None] * 3)
-        assert (view["evaluations"]["step"], view["events"]["kind"]) == ([3], ["running"])
-        [evaluation] = store.run(RUNS[0]).evaluations("model2")
-        assert (evaluation.accuracy, evaluation.right_images) == (0.5, None)
-        store.rename(RUNS[0], "first")
-        assert store.runs()[0]["name"] == "first"
-    finally:
-        store.close()
-
-
 def test_damaged_history_of_version_2_is_salvaged_into_the_newest(tmp_path: Path) -> None:
     config = CONFIGS["model1"].model_dump_json()
     with sqlite3.connect(history(tmp_path)) as old:
-        scripts = " ".join(tables_module.MIGRATIONS[:2])
+        scripts = " ".join(migrations.MIGRATIONS[:2])
         old.executescript(f"PRAGMA journal_mode = WAL; BEGIN; {scripts} PRAGMA user_version = 2; COMMIT;")
         old.execute("INSERT INTO runs VALUES (?, '2026-01-01', '{}', 'mine', 0)", (RUNS[0],))
         for model in MODEL_NAMES:
@@ -136,7 +97,7 @@ def test_damaged_history_of_version_2_is_salvaged_into_the_newest(tmp_path: Path
     store = RunStore(tmp_path)
     try:
         assert store.warning is not None and "1 of 3 steps" in store.warning
-        assert store._database.execute("PRAGMA user_version").fetchone() == (tables_module.SCHEMA_VERSION,)
+        assert version(tmp_path) == migrations.SCHEMA_VERSION
         view = store.run(RUNS[0]).view()[1]["model1"]
         assert (view["points"]["step"], view["events"]["kind"]) == ([1, 3], ["running"])
         assert (store.runs()[0]["name"], store.predictions(RUNS[0])["model1"]) == ("mine", {})
@@ -160,98 +121,6 @@ def test_which_images_were_right_is_kept_through_damage_too(tmp_path: Path) -> N
         assert "right_images" not in store.run(RUNS[0]).view()[1]["model1"]["evaluations"]
     finally:
         store.close()
-
-
-def test_migration_that_is_cut_off_leaves_the_old_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    RunStore(tmp_path).close()
-    broken = (*tables_module.MIGRATIONS, "ALTER TABLE runs ADD COLUMN colour TEXT; CREATE TABLE runs (id);")
-    monkeypatch.setattr(tables_module, "MIGRATIONS", broken)
-    monkeypatch.setattr(database, "SCHEMA_VERSION", len(broken))
-    with pytest.raises(StoreError, match="table runs already exists"):
-        RunStore(tmp_path)
-    monkeypatch.undo()
-    store = RunStore(tmp_path)
-    try:
-        columns = [row[1] for row in store._database.execute("PRAGMA table_info(runs)")]
-        assert columns == ["id", "started", "environment", "name", "deleted", "series", "parent", "branch"]
-    finally:
-        store.close()
-
-
-MIGRATE_AND_DIE = """
-import os, pathlib, signal, sys
-from history import tables as database
-
-left = int(sys.argv[2])  # of the instructions of SQLite's own machine, some of which are within a statement
-
-def count():
-    global left
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-connection = database.connect(pathlib.Path(sys.argv[1]))
-connection.set_progress_handler(count, 1)
-database.migrate(connection)
-connection.close()
-"""
-
-
-def write_old_history(folder: Path, version: int) -> None:
-    """Write a run and 2,000 points with the tables of an earlier version."""
-    folder.mkdir()
-    with sqlite3.connect(history(folder)) as old:
-        scripts = " ".join(tables_module.MIGRATIONS[:version])
-        old.executescript(f"PRAGMA journal_mode = WAL; BEGIN; {scripts} PRAGMA user_version = {version}; COMMIT;")
-        old.execute("INSERT INTO runs (id, started, environment) VALUES (?, '2026-01-01', '{}')", (RUNS[0],))
-        for model in MODEL_NAMES:
-            config, status = CONFIGS[model].model_dump_json(), '{"state": "running", "step": 1000}'
-            old.execute("INSERT INTO models VALUES (?, ?, ?, ?)", (RUNS[0], model, config, status))
-            rows = [(RUNS[0], model, step, 0.5, 0.25, 1.5, 0.125) for step in range(1, 1001)]
-            old.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-    old.close()
-
-
-def state_of(path: Path) -> tuple[int, list[str]]:
-    """Return a history's version and the statements that make its tables."""
-    with sqlite3.connect(path) as found:
-        assert found.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        (version,) = found.execute("PRAGMA user_version").fetchone()
-        tables = [sql for (sql,) in found.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name")]
-    found.close()
-    return version, tables
-
-
-@pytest.mark.parametrize("version", range(tables_module.SCHEMA_VERSION))
-def test_history_whose_migration_was_killed_is_the_old_or_the_new_one_and_is_migrated_at_the_next_start(
-    tmp_path: Path, version: int
-) -> None:
-    write_old_history(tmp_path / "old", version) if version else (tmp_path / "old").mkdir()
-    whole = Path(shutil.copytree(tmp_path / "old", tmp_path / "whole"))
-    RunStore(whole).close()
-    before, after = state_of(history(tmp_path / "old")), state_of(history(whole))
-    killed = 0
-    for instructions in range(1, 100_000, 71):
-        folder = Path(shutil.copytree(tmp_path / "old", tmp_path / "killed"))
-        command = [sys.executable, "-S", "-c", MIGRATE_AND_DIE, str(history(folder)), str(instructions)]
-        code = subprocess.run(command, cwd=ROOT, check=False).returncode
-        assert code in (0, -signal.SIGKILL)
-        assert state_of(history(folder)) in (before, after)
-        store = RunStore(folder)
-        try:
-            assert store.warning is None
-            assert [store.run(run["id"]).status("model2").step for run in store.runs()] == [1000] * bool(version)
-        finally:
-            store.close()
-        assert state_of(history(folder)) == after
-        shutil.rmtree(folder)
-        killed += code != 0
-        if code == 0:
-            break
-    assert killed > 3
-
-
-# Damage
 
 
 def test_file_that_is_no_database_is_set_aside_and_a_new_history_begun(tmp_path: Path) -> None:
@@ -375,7 +244,7 @@ def test_salvage_that_was_cut_off_is_finished_at_the_next_start(
     content = history(folder).read_bytes()
     (folder / "history.sqlite-wal").touch()
     moves = 0
-    move = database.os.replace
+    move = salvage.os.replace
 
     def die(source: Any, target: Any) -> None:
         nonlocal moves
@@ -384,9 +253,9 @@ def test_salvage_that_was_cut_off_is_finished_at_the_next_start(
         moves += 1
         move(source, target)
 
-    monkeypatch.setattr(database.os, "replace", die)
+    monkeypatch.setattr(salvage.os, "replace", die)
     with pytest.raises(KeyboardInterrupt):
-        database.open_history(history(folder))
+        salvage.open_history(history(folder))
     monkeypatch.undo()
     _, steps = shown(folder)
     assert sum(map(len, steps.values())) > STEPS

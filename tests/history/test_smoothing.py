@@ -122,7 +122,7 @@ def test_run_is_smoothed_alike_live_resumed_and_past(client: FlaskClient, monito
     assert monitor._comparison.join(60)
     assert client.post(f"/api/runs/{run}/resume", json={}).status_code == 202
     wait_for(lambda: client.get("/api/metrics").json["models"]["model1"]["state"] == "finished", "end")
-    points = [Point(*row) for row in stored(monitor.store, run)]
+    points = stored(monitor.store, run)
     assert len(points) == 440
     for window in (275, 2750):
         expected = average(points, window, "loss")
@@ -137,14 +137,10 @@ def test_run_is_smoothed_alike_live_resumed_and_past(client: FlaskClient, monito
     assert "smooth_loss" not in client.get("/api/metrics?smoothing=0").json["models"]["model1"]["points"]
 
 
-def stored(store: RunStore, run: str) -> list[tuple[int, float, float, float, float]]:
+def stored(store: RunStore, run: str) -> list[Point]:
     """Return every step of model 1 as it is on the disk."""
     store.save()
-    with store._lock:
-        return store._database.execute(
-            "SELECT step, epoch, seconds, loss, accuracy FROM points WHERE run = ? AND model = 'model1' ORDER BY step",
-            (run,),
-        ).fetchall()
+    return [point for portion in store.read(Point, run, "model1", 10**9) for point in portion]
 
 
 @pytest.mark.parametrize("given", ["-1", "2751", "2750.0", "off", ""])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from helpers import quick
+from histories import checkpoint_file, history_file
 from test_past_runs import LIVELY, SHORT, as_json, assert_as_uninterrupted, open_monitor, resume
 from test_past_runs import client as client
 from test_past_runs import monitor as monitor
@@ -34,13 +35,11 @@ def all_of(monitor: Monitor, run: str) -> tuple[dict[str, list[Any]], dict[str, 
     """Return all that is kept of a run: its rows in every table, and a digest of each checkpoint."""
     monitor.store.save()
     rows = {}
-    with monitor.store._lock:
+    with history_file(monitor.store.directory) as database:
         for table in TABLES:
             key = "id" if table == "runs" else "run"
-            rows[table] = monitor.store._database.execute(
-                f"SELECT * FROM {table} WHERE {key} = ? ORDER BY 1, 2, 3", (run,)
-            ).fetchall()
-    files = monitor.store._checkpoints.glob(f"{run}.*")
+            rows[table] = database.execute(f"SELECT * FROM {table} WHERE {key} = ? ORDER BY 1, 2, 3", (run,)).fetchall()
+    files = (monitor.store.directory / "checkpoints").glob(f"{run}.*")
     return rows, {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
@@ -128,7 +127,7 @@ def test_run_without_its_checkpoint_cannot_go_on_as_a_new_one(client: FlaskClien
     run = start(client, SHORT)
     wait_until(client, "finished")
     monitor.store.save()
-    monitor.store._checkpoint_path(run, "model2").unlink()
+    checkpoint_file(monitor.store.directory, run, "model2").unlink()
     error = error_of(client.post(f"/api/runs/{run}/resume", json={"more_epochs": 1}), 409, "conflict")
     assert error["message"] == f"Model 2 of run {run} has no checkpoint to go on from"
     assert [entry["id"] for entry in strict(client.get("/api/runs"))["runs"]] == [run]
@@ -351,7 +350,8 @@ def test_old_test_answers_in_a_history_of_an_earlier_version_are_left_out(
     run = start(client, SHORT)
     wait_until(client, "finished")
     assert "test" in monitor.store.predictions(run)["model1"]
-    with monitor.store._lock, monitor.store._database as database:
+    monitor.store.save()
+    with history_file(monitor.store.directory) as database:
         database.execute(
             "UPDATE models SET status = json_set(status, '$.step', 99, '$.state', 'stopped') WHERE run = ?", (run,)
         )

@@ -6,6 +6,7 @@ import pytest
 import torch
 from flask.testing import FlaskClient
 from helpers import CPU, endless, quick, wait_for
+from histories import history_file
 from test_past_runs import measured
 from test_server import error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
 
@@ -106,7 +107,7 @@ def test_change_at_the_step_of_a_checkpoint_that_has_not_seen_it_is_undone(
     monitor.store.save()
     steps = {name: metrics_of(client)["models"][name]["step"] for name in MODEL_NAMES}
     changes = {"model1": ["0.001 → 0.5"], "model2": ["0.125 → 0.25", "0.25 → 0.5", "0.5 → 0.75"]}
-    with monitor.store._lock, monitor.store._database as database:
+    with history_file(monitor.store.directory) as database:
         for model, said in changes.items():
             rows = [
                 (run, model, 90 + number, "steered", steps[model], 1.0, 1.0, f"learning rate {what}")

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from helpers import endless, quick, wait_for
+from histories import history_file
 from test_server import metrics_of, wait_until
 
 from analysis.measures import AXES
 from config import MODEL_NAMES, ModelConfig
+from history.records import Point
 from server import create_app
 from training.images import FashionMNIST
 from web.monitor import Monitor
@@ -155,8 +157,9 @@ def test_noise_is_that_of_the_answers_to_the_same_images(
     assert accuracy["noise"] == pytest.approx(1.96 * differences.std() / len(labels) ** 0.5, rel=1e-4)
     assert accuracy["model1"] - accuracy["model2"] == pytest.approx(differences.mean(), abs=1e-5)
     assert ask(client, f"?run={run}")["verdict"]["accuracy"] == accuracy
-    monitor.store._database.execute("UPDATE evaluations SET right_images = NULL")  # as an older version left it
-    monitor.store._database.commit()
+    monitor.store.save()
+    with history_file(monitor.store.directory) as database:
+        database.execute("UPDATE evaluations SET right_images = NULL")  # as an older version left it
     run_to_the_end(client, quick(), quick())
     older = ask(client, f"?run={run}")["verdict"]
     assert older["accuracy"]["noise"] is None
@@ -205,9 +208,8 @@ def rates_by_hand(monitor: Monitor, run: str, config: ModelConfig, images: int) 
     monitor.store.save()
     batches, rates = config.batches(images), []
     for model in MODEL_NAMES:
-        query = "SELECT loss FROM points WHERE run = ? AND model = ? AND step <= ? ORDER BY step"
         steps = monitor.store.run_status(run, model).step
-        losses = [loss for (loss,) in monitor.store._database.execute(query, (run, model, steps))]
+        losses = [point.loss for portion in monitor.store.read(Point, run, model, steps) for point in portion]
         epochs = [losses[start : start + batches.steps] for start in range(0, len(losses), batches.steps)]
         weights = batches.counts(1, batches.steps)
         means = [sum(map(mul, epoch, weights)) / images for epoch in epochs if len(epoch) == batches.steps]

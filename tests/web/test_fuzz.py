@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 from flask.testing import FlaskClient
 from helpers import endless, quick, train, wait_for
+from histories import history_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_server import metrics_of, start, strict, wait_until
@@ -132,9 +133,9 @@ types = st.sampled_from(["application/json"] * 6 + ["text/plain", "", "applicati
 def snapshot(place: Place) -> Any:
     """Return what no refused request may change."""
     monitor = place.monitor
-    with monitor.store._lock:
-        runs = monitor.store._database.execute("SELECT id, name, deleted FROM runs ORDER BY id").fetchall()
-        configs = monitor.store._database.execute("SELECT run, model, config FROM models ORDER BY run").fetchall()
+    with history_file(monitor.store.directory) as database:
+        runs = database.execute("SELECT id, name, deleted FROM runs ORDER BY id").fetchall()
+        configs = database.execute("SELECT run, model, config FROM models ORDER BY run").fetchall()
     trainers = monitor._comparison.trainers
     states = {name: trainer.state for name, trainer in trainers.items()}
     return monitor.run, monitor.status, id(monitor._comparison), states, runs, configs
@@ -244,8 +245,8 @@ def test_training_beside_all_this_was_not_disturbed(place: Place, small_fashion_
     )
     place.monitor.store.save()
     for name in MODEL_NAMES:
-        with place.monitor.store._lock:
-            losses = place.monitor.store._database.execute(
+        with history_file(place.monitor.store.directory) as database:
+            losses = database.execute(
                 "SELECT loss FROM points WHERE run = ? AND model = ? ORDER BY step", (place.monitor.run, name)
             ).fetchall()
         wanted = expected.losses(name)

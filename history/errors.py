@@ -1,0 +1,13 @@
+"""Errors: what can go wrong with the history, in words for those who use it."""
+
+
+class StoreError(Exception):
+    """The runs directory cannot be used; the message says why and what to do."""
+
+
+class NotSaved(Exception):
+    """A change to the history could not be written; the message says why."""
+
+
+class UnknownRun(KeyError):
+    """No run of that name is in the store."""

@@ -1,0 +1,56 @@
+"""A store whose disk can be full, and a nursery of servers to be killed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crashes import CONFIGS, Nursery, Points
+from helpers import train
+from histories import FullDisk
+
+from config import MODEL_NAMES
+from history import database
+from history.store import RunStore
+from training.images import FashionMNIST
+
+
+@pytest.fixture
+def runs_dir(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> FullDisk:
+    """The disk of the `store`, which has room until `full` is set."""
+    disk, open_history = FullDisk(), database.open_history
+
+    def open_on_disk(path: Path) -> Any:
+        disk.database, warning = open_history(path)
+        return disk, warning
+
+    monkeypatch.setattr(database, "open_history", open_on_disk)
+    return disk
+
+
+@pytest.fixture
+def store(runs_dir: Path, disk: FullDisk) -> Iterator[RunStore]:
+    store = RunStore(runs_dir)
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def nursery(data_dir: Path) -> Iterator[Nursery]:
+    nursery = Nursery(data_dir)
+    yield nursery
+    nursery.close()
+
+
+@pytest.fixture(scope="module")
+def reference(small_fashion_mnist: FashionMNIST) -> Points:
+    """The first 30 epochs of the same run, never interrupted: (epoch, loss, accuracy) of each step."""
+    log = train(
+        small_fashion_mnist, **{name: config.model_copy(update={"epochs": 30}) for name, config in CONFIGS.items()}
+    )
+    return {name: [(p.epoch, p.loss, p.accuracy) for p in log.all_points[name]] for name in MODEL_NAMES}

@@ -1,0 +1,77 @@
+"""Checkpoints of real runs: written by the writer after the points that led to them, and waited for by nobody."""
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from helpers import wait_for
+from histories import checkpoint_file
+from test_past_runs import LIVELY, SHORT, as_json
+from test_server import metrics_of, start, wait_for_steps, wait_until
+
+from history import checkpoints
+from history.store import RunStore
+from training.checkpoint import checkpoint_step
+from web.monitor import Monitor
+
+
+@pytest.fixture
+def store(tmp_path: Path, monitor: Monitor, client: FlaskClient) -> RunStore:
+    return monitor.store
+
+
+def test_checkpoint_is_written_by_the_writer_and_the_latest_wins(client: FlaskClient, store: RunStore) -> None:
+    run = start(client, SHORT)
+    wait_until(client, "finished")
+    for number in range(5):
+        store.save_checkpoint(run, "model1", b"weights %d" % number)
+    path = checkpoint_file(store.directory, run, "model1")
+    wait_for(lambda: path.exists() and path.read_bytes().endswith(b"weights 4"), "checkpoint")
+    assert store.checkpoint(run, "model1") == b"weights 4"
+    assert store.checkpoint(run, "../../model1") is None
+    assert store.checkpoint("../x", "model1") is None
+    assert [path.suffix for path in path.parent.iterdir()] == [".checkpoint"] * 2
+
+
+def test_points_are_on_disk_before_the_checkpoint_that_they_led_to(
+    client: FlaskClient, store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    write = checkpoints.replace_file
+
+    def look(path: Path, data_: bytes) -> None:
+        run, model, _ = path.name.split(".")
+        other = sqlite3.connect(f"file:{path.parent.parent / 'history.sqlite'}?mode=ro", uri=True)
+        (step,) = other.execute("SELECT max(step) FROM points WHERE run = ? AND model = ?", (run, model)).fetchone()
+        other.close()
+        seen.append((step, checkpoint_step(data_[checkpoints.DIGEST_SIZE :])))
+        write(path, data_)
+
+    monkeypatch.setattr(checkpoints, "replace_file", look)
+    start(client, as_json(LIVELY))
+    wait_until(client, "finished")
+    store.save()
+    assert len(seen) >= 2
+    assert all(points >= step for points, step in seen)
+
+
+def test_trainer_does_not_wait_for_a_slow_disk(
+    client: FlaskClient, store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck, go = threading.Event(), threading.Event()
+    write = checkpoints.replace_file
+
+    def slow(path: Path, data_: bytes) -> None:
+        stuck.set()
+        assert go.wait(60)
+        write(path, data_)
+
+    monkeypatch.setattr(checkpoints, "replace_file", slow)
+    start(client, as_json({name: config.model_copy(update={"epochs": 500}) for name, config in LIVELY.items()}))
+    assert stuck.wait(60)
+    reached = metrics_of(client)["models"]["model1"]["step"]
+    wait_for_steps(client, "model1", reached + 200)  # three epochs' ends
+    go.set()
+    assert client.post("/api/stop", json={}).status_code == 200
