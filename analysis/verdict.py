@@ -3,7 +3,6 @@
 Puts the figures of measures.py into words and tables; pure functions, and no torch.
 """
 
-import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,12 +15,11 @@ from analysis.notes import notes
 from analysis.significance import widest_noise, wilson_interval
 from analysis.statement import Case, Lead, McNemar, Statement, make_statement, say_differences, say_p
 from config import differing_settings
+from history.events import read_fork, read_rates, read_schedule
 from history.records import Event, Model, Recent
 
 PRECEDENCE = ("running", "paused", "failed", "interrupted", "stopped", "finished", "idle")
 BETTER_FROM = {"accuracy": 0.0005, "loss": 0.0005}  # half of the last digit shown
-JUMP = re.compile(r", learning rate \S+ → \S+$")  # of a stretched schedule: it depends on where a model was stopped
-CHANGED_RATE = re.compile(r"learning rate (\S+) → (\S+)")  # an event's detail
 
 
 def compare(
@@ -139,7 +137,7 @@ def make_case(
         widest = widest_noise(ahead[one.name], ahead[two.name], images["validation"])
         noise = widest if ahead["noise"] is None else ahead["noise"]
         known = Lead(axis, ahead["leader"], ahead["gap"], noise, known=ahead["noise"] is not None)
-    forked = next((event.detail for event in reversed(two.events) if event.kind == "forked"), None)
+    forked = next((event for event in reversed(two.events) if event.kind == "forked"), None)
     steered = {each.name: rates for each, other in ((one, two), (two, one)) if (rates := learning_rates(each, other))}
     return Case(
         states={each.name: each.model["state"] for each in (one, two)},
@@ -149,7 +147,7 @@ def make_case(
         differing=differing_settings(one.config, two.config),
         steered=steered,
         held=went_on_after_schedule(one, two),
-        forked=forked and forked.removeprefix("from model 1: "),
+        forked=forked and read_fork(forked),
         repeats=repeats,
         both_evaluated=bool(one.evaluations["epoch"] and two.evaluations["epoch"]),
     )
@@ -172,8 +170,9 @@ def went_on_after_schedule(one: Entrant, two: Entrant) -> dict[str, str]:
     held: dict[str, str] = {}
     for each, other in ((one, two), (two, one)):
         for event in each.events:
-            if event.kind == "continued" and event.detail and "schedule" in event.detail and event not in other.events:
-                held[each.name] = JUMP.sub("", event.detail)
+            how = read_schedule(event)
+            if how and event not in other.events:
+                held[each.name] = how
     return held
 
 
@@ -182,10 +181,9 @@ def learning_rates(each: Entrant, other: Entrant) -> list[float]:
 
     From the events, so that a rate that was changed back counts too. What happened before a fork happened to both.
     """
-    events = [event for event in each.events if event.kind == "steered" and event not in other.events]
-    changes = [found.groups() for event in events if (found := CHANGED_RATE.fullmatch(event.detail or ""))]
+    changes = [rates for event in each.events if event not in other.events and (rates := read_rates(event))]
     if changes:
-        return [float(changes[0][0]), *(float(now) for _, now in changes)]
+        return [changes[0][0], *(now for _, now in changes)]
     was, now = each.config.get("learning_rate"), each.model.get("learning_rate")
     return [was, now] if was and now and was != now else []
 
