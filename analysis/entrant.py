@@ -24,8 +24,8 @@ class Entrant:
     name: str
     model: Model
     recent: Recent
-    description: Mapping[str, Any] | None  # from model.describe_model; None before PyTorch has loaded
-    right_images: Sequence[bytes | None] = ()  # of each evaluation, as metrics.Evaluation has them
+    description: Mapping[str, Any] | None  # from training.cost.describe_model; None before PyTorch has loaded
+    right_images: Sequence[bytes | None] = ()  # of each evaluation, as records.Evaluation has them
     events: Sequence[Event] = ()
 
     @property
