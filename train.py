@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 import torch
 
 from config import ModelConfig
+from data import TRAINING_SAMPLE
 from history.events import say_rates
 from history.log import MetricsLog
 from history.records import Evaluation, Event, Predictions, new_run_id
@@ -28,7 +29,6 @@ from training.machine import available_cores, best_device
 from training.schedule import evaluation_steps
 
 log = logging.getLogger(__name__)
-TRAINING_SAMPLE = 1_000  # training images looked at beside the 5,000 of the validation: each look costs time
 
 
 class ModelTrainer(threading.Thread):

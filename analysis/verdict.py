@@ -3,23 +3,22 @@
 Puts the figures of measures.py into words and tables; pure functions, and no torch.
 """
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from analysis import measures
 from analysis.entrant import IMAGES, Entrant, reached
-from analysis.figures import paired_noise, rows
+from analysis.leads import lead
 from analysis.notes import notes
-from analysis.significance import widest_noise, wilson_interval
-from analysis.statement import Case, Lead, McNemar, Statement, make_statement, say_differences, say_p
+from analysis.significance import say_p, widest_noise, wilson_interval
+from analysis.statement import Case, Lead, McNemar, Statement, make_statement, say_differences
+from analysis.table import rows
 from config import differing_settings
 from history.events import read_fork, read_rates, read_schedule
 from history.records import Event, Model, Recent
 
 PRECEDENCE = ("running", "paused", "failed", "interrupted", "stopped", "finished", "idle")
-BETTER_FROM = {"accuracy": 0.0005, "loss": 0.0005}  # half of the last digit shown
 
 
 def compare(
@@ -88,38 +87,6 @@ def overall_state(one: Entrant, two: Entrant) -> str:
     """Return the state of the comparison: that of the model which is still on, else the worse end."""
     states = {one.model["state"], two.model["state"]}
     return next((state for state in PRECEDENCE if state in states), "idle")
-
-
-# Who leads
-def lead(one: Entrant, two: Entrant, axis: str, quantity: str, images: Mapping[str, int]) -> dict[str, Any]:
-    """Return who is ahead in validation accuracy or loss at an equal place on an axis, and by how much.
-
-    noise: see paired_noise; None also for a loss, of which it is not known.
-    """
-    xs1, xs2 = (each.positions(axis, images["train"]) for each in (one, two))
-    ys1, ys2 = (each.evaluations[quantity] for each in (one, two))
-    equal = measures.at_equal_position(xs1, ys1, xs2, ys2) if xs1 and xs2 else None
-    if equal is None:
-        return dict.fromkeys(("leader", "gap", "at", one.name, two.name, "noise", "within_noise", "text"))
-    at, value1, value2 = equal
-    gap = abs(value1 - value2)
-    ahead = one if (value1 > value2) == (quantity == "accuracy") else two
-    leader = ahead.name if gap >= BETTER_FROM[quantity] else None
-    noise, within_noise = None, None
-    if quantity == "accuracy":
-        noise = paired_noise(one, bisect_right(xs1, at) - 1, two, bisect_right(xs2, at) - 1, images["validation"])
-        widest = widest_noise(value1, value2, images["validation"])
-        within_noise = leader is None or gap < (widest if noise is None else noise)
-    return {
-        "leader": leader,
-        "gap": gap,
-        "at": at,
-        one.name: value1,
-        two.name: value2,
-        "noise": noise,
-        "within_noise": within_noise,
-        "text": f"Loss {value1:.3f} against {value2:.3f}" if quantity == "loss" else None,
-    }
 
 
 def make_case(

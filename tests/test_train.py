@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 import train as train_module
 from config import ModelConfig
+from data import TRAINING_SAMPLE
 from history import records
 from history.log import MetricsLog
 from history.states import ACTIVE_STATES, LEGAL_MOVES, IllegalTransition
-from train import TRAINING_SAMPLE, Comparison, ModelTrainer
+from train import Comparison, ModelTrainer
 from training.engine import Engine, Examination
 from training.gauges import RUNNING_WINDOW, RunningAccuracy, Speedometer, Stopwatch
 from training.images import FashionMNIST, Split
