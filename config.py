@@ -12,11 +12,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from data import Batches
+from data import IMAGE_SIDE, Batches
 
 MODEL_NAMES = ("model1", "model2")
 DEFAULT_KERNEL_SIZE = 3
-IMAGE_SIDE = 28  # pixels
 Channels = Annotated[int, Field(ge=1, le=1024)]
 KernelSize = Annotated[int, Field(json_schema_extra={"enum": [1, 3, 5, 7]})]
 

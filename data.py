@@ -20,8 +20,16 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-IMAGE_SIDE = 28
-TRAIN_IMAGES, VALIDATION_IMAGES, TEST_IMAGES = 55_000, 5_000, 10_000
+IMAGE_SIDE = 28  # pixels
+TRAINING_IMAGES = 55_000
+VALIDATION_IMAGES = 5_000
+TEST_IMAGES = 10_000
+TRAINING_SAMPLE = 1_000  # training images looked at beside those of the validation: each look costs time
+CLASS_NAMES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+CLASSES = len(CLASS_NAMES)
 SYSTEM_DIRECTORY = Path("/usr/share/datasets/fashion-mnist")
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
 # MD5 of the unpacked IDX data. The files published by the authors and those of Debian's
@@ -33,6 +41,54 @@ CHECKSUMS = {
     "t10k-images-idx3-ubyte.gz": "8181f5470baa50b63fa0f6fddb340f0a",
     "t10k-labels-idx1-ubyte.gz": "15d484375f8d13e6eb1aabb0c3f46965",
 }
+
+
+class Batches(NamedTuple):
+    """Steps of `size` images each (at most `images`, those of an epoch); an epoch's last step takes what is left.
+
+    Where fewer than `smallest` are left, they join the batch before. Steps are counted from 1, through all epochs.
+    """
+
+    images: int
+    size: int
+    smallest: int = 1
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        whole, rest = divmod(self.images, self.size)
+        return max(1, whole + (rest >= self.smallest))
+
+    @property
+    def whole_steps(self) -> int:
+        """How many of an epoch's steps, the first ones, take `size` images."""
+        return self.steps - (self.images != self.steps * self.size)
+
+    @property
+    def last(self) -> int:
+        """Images of an epoch's last step."""
+        return self.images - (self.steps - 1) * self.size
+
+    def cut(self, position: int) -> slice:
+        """Return which of an epoch's images, in their order, its step number `position`, counted from 0, takes."""
+        start = position * self.size
+        return slice(start, self.images if position == self.steps - 1 else start + self.size)
+
+    def seen(self, step: int) -> int:
+        """Return how many images have been trained on after `step` steps."""
+        epochs, position = divmod(step, self.steps)
+        return epochs * self.images + position * self.size
+
+    def epoch(self, step: int) -> float:
+        """Return how many epochs, fractional, have been trained after `step` steps."""
+        return self.seen(step) / self.images
+
+    def counts(self, first: int, last: int) -> list[int]:
+        """Return how many images each of the steps from `first` to `last` takes."""
+        counts = [self.size] * (last - first + 1)
+        for end in range(first + -first % self.steps, last + 1, self.steps):
+            counts[end - first] = self.last
+        return counts
 
 
 class DatasetError(Exception):
@@ -165,61 +221,3 @@ def main() -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
-
-
-TRAINING_IMAGES = 55_000
-VALIDATION_IMAGES = 5_000
-TEST_IMAGES = 10_000
-CLASS_NAMES = (
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
-    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
-)  # fmt: skip
-CLASSES = len(CLASS_NAMES)
-
-
-class Batches(NamedTuple):
-    """Steps of `size` images each (at most `images`, those of an epoch); an epoch's last step takes what is left.
-
-    Where fewer than `smallest` are left, they join the batch before. Steps are counted from 1, through all epochs.
-    """
-
-    images: int
-    size: int
-    smallest: int = 1
-
-    @property
-    def steps(self) -> int:
-        """Steps of an epoch."""
-        whole, rest = divmod(self.images, self.size)
-        return max(1, whole + (rest >= self.smallest))
-
-    @property
-    def whole_steps(self) -> int:
-        """How many of an epoch's steps, the first ones, take `size` images."""
-        return self.steps - (self.images != self.steps * self.size)
-
-    @property
-    def last(self) -> int:
-        """Images of an epoch's last step."""
-        return self.images - (self.steps - 1) * self.size
-
-    def cut(self, position: int) -> slice:
-        """Return which of an epoch's images, in their order, its step number `position`, counted from 0, takes."""
-        start = position * self.size
-        return slice(start, self.images if position == self.steps - 1 else start + self.size)
-
-    def seen(self, step: int) -> int:
-        """Return how many images have been trained on after `step` steps."""
-        epochs, position = divmod(step, self.steps)
-        return epochs * self.images + position * self.size
-
-    def epoch(self, step: int) -> float:
-        """Return how many epochs, fractional, have been trained after `step` steps."""
-        return self.seen(step) / self.images
-
-    def counts(self, first: int, last: int) -> list[int]:
-        """Return how many images each of the steps from `first` to `last` takes."""
-        counts = [self.size] * (last - first + 1)
-        for end in range(first + -first % self.steps, last + 1, self.steps):
-            counts[end - first] = self.last
-        return counts

@@ -1,16 +1,73 @@
-"""The CNN, and what it costs: layer table, parameters, FLOPs."""
+"""The network: what every network offers to those who train, cost and inspect it, and the CNN, the first of them."""
 
-import math
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from config import IMAGE_SIDE, ModelConfig
+from config import ModelConfig
+from data import CLASSES, IMAGE_SIDE
 
-CLASSES = 10
 SMALL_SIDE = 2  # maps up to this side are convolved as a matrix product
+
+
+class LayerCost(NamedTuple):
+    """What a layer takes, of one image where it depends on the images.
+
+    flops: of the forward pass of the textbook's layer, a multiply-add being two; computed_flops: of them, those that
+    are done, as what nothing looks at may be left out. saved_values, saved_bytes: what autograd saves of the layer's
+    work for the backward pass: values in the precision of the products, and bytes that do not depend on it.
+    """
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    parameters: int
+    flops: int
+    computed_flops: int
+    saved_values: int
+    saved_bytes: int = 0
+
+
+class Network(Protocol):
+    """What the engine, the inspector and the costs need of a network: all that another one must offer to be trained.
+
+    Every torch.nn.Module has the methods after the first five. Layers are those with weights, by names of its own
+    choice; the same layer has the same name in all of its answers, and the order is that of the forward pass.
+    """
+
+    def draw_from(self, generator: torch.Generator) -> None:
+        """Take all that is random in training, such as dropout, from this generator, on the network's device.
+
+        Nothing may come from PyTorch's global generator, which the models in training would share.
+        """
+
+    def activations(self, images: Tensor) -> dict[str, Tensor]:
+        """Return what each layer puts out: maps (B, C, S, S) or units (B, U), after ReLU; the last: logits (B, 10)."""
+
+    def weights_by_layer(self) -> dict[str, Tensor]:
+        """Return each layer's weights, without biases."""
+
+    def filters(self) -> Tensor:
+        """Return the kernels (K, side, side) that look at the image itself."""
+
+    def costs(self) -> list[LayerCost]:
+        """Return what each layer takes. May be asked of a network on the meta device, which has no weights."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the logits (B, 10) of images (B, 1, 28, 28) float32, normalised."""
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
+    def named_modules(self) -> Iterator[tuple[str, nn.Module]]: ...
+    def train(self) -> Self: ...
+    def eval(self) -> Self: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...
+    def to_empty(self, *, device: torch.device) -> Self: ...
+    def to(self, *, memory_format: torch.memory_format) -> Self: ...
 
 
 class SeededDropout(nn.Module):
@@ -61,6 +118,7 @@ class ConvLayer(nn.Module):
 
     def __init__(self, shape: ConvShape, batch_norm: bool) -> None:
         super().__init__()
+        self.shape = shape
         dropped = unseen(shape, batch_norm)
         margin = shape.kernel_size // 2
         self.padding = (margin, margin - dropped, margin, margin - dropped)
@@ -85,6 +143,32 @@ class ConvLayer(nn.Module):
         if self.side <= SMALL_SIDE and maps.device.type == "cpu":
             return convolve_as_product(maps, self.conv.weight, self.conv.bias, self.side)
         return F.conv2d(maps, self.conv.weight, self.conv.bias)
+
+    def cost(self, name: str) -> LayerCost:
+        shape, maps_after = self.shape, self.shape.kernels * self.shape.side_after**2
+        weights = self.conv.weight.numel()
+        saved = maps_after  # after ReLU
+        if self.side < shape.side:
+            is_product = self.side <= SMALL_SIDE
+            saved += (
+                weights // shape.kernels * self.side**2
+                if is_product
+                else shape.channels * (self.side + 2 * self.padding[0]) ** 2
+            )
+        if self.norm is not None:
+            saved += shape.kernels * shape.side**2
+        if shape.pools:
+            saved += shape.kernels * self.side**2  # what the pool saw
+        return LayerCost(
+            name,
+            "convolution",
+            (shape.kernels, shape.side_after, shape.side_after),
+            sum(each.numel() for each in self.parameters()),
+            flops=2 * weights * shape.side**2,
+            computed_flops=2 * weights * self.side**2,
+            saved_values=saved,
+            saved_bytes=8 * maps_after if shape.pools else 0,  # which it took, as int64
+        )
 
 
 def unseen(shape: ConvShape, batch_norm: bool) -> int:
@@ -122,7 +206,7 @@ def convolve_as_product(maps: Tensor, weight: Tensor, bias: Tensor | None, side:
 class CNN(nn.Module):
     """The convolutional network that a ModelConfig describes: images (B, 1, 28, 28) to logits (B, 10).
 
-    Build it under torch.device("meta"), which costs nothing; build_model then fills in the weights.
+    Its weights are of no use before training/builder.py has filled them in from the run's seed.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -131,6 +215,7 @@ class CNN(nn.Module):
         self.layers = nn.Sequential()
         for number, shape in enumerate(shapes, 1):
             self.layers.add_module(f"conv{number}", ConvLayer(shape, config.batch_norm))
+        self.flattening_copies = shapes[-1].side_after > 1
         self.hidden = nn.Linear(shapes[-1].kernels * shapes[-1].side_after ** 2, config.hidden_units)
         self.dropout = SeededDropout(config.dropout)
         self.output = nn.Linear(config.hidden_units, CLASSES)
@@ -141,7 +226,6 @@ class CNN(nn.Module):
         return self.output(self.dropout(units))  # (B, 10)
 
     def activations(self, images: Tensor) -> dict[str, Tensor]:
-        """Return what each layer puts out: maps (B, C, S, S) and hidden units (B, U) after ReLU, and logits (B, 10)."""
         found, maps = {}, images
         for name, layer in self.layers.named_children():
             found[name] = maps = layer(maps)
@@ -150,36 +234,34 @@ class CNN(nn.Module):
         return found
 
     def weights_by_layer(self) -> dict[str, Tensor]:
-        """Return each layer's weights, without biases, by the names that `activations` has."""
-        named = dict(self.named_parameters())
-        convolutions = {name: named[f"layers.{name}.conv.weight"] for name, _ in self.layers.named_children()}
+        convolutions = {name: layer.conv.weight for name, layer in self._convolutions()}
         return {**convolutions, "hidden": self.hidden.weight, "output": self.output.weight}
 
+    def filters(self) -> Tensor:
+        _, first = next(self._convolutions())
+        return first.conv.weight[:, 0]  # of the one channel, grey
 
-def initialise_weights(model: CNN, config: ModelConfig) -> None:
-    """Fill the weights as PyTorch does by default (He et al. 2015, uniform), from the run's own seed.
+    def draw_from(self, generator: torch.Generator) -> None:
+        self.dropout.generator = generator
 
-    Each layer draws from its own stream, so two models that agree in seed and in the shape of a
-    layer start with the same weights there, whatever the rest of them looks like.
-    """
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            generator = torch.Generator().manual_seed(config.random_seed(f"weights {name}"))
-            weight = torch.empty(module.weight.shape)
-            nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
-            with torch.no_grad():
-                module.weight.copy_(weight)
-                if module.bias is not None:
-                    bound = 1 / math.sqrt(weight[0].numel())
-                    module.bias.copy_(torch.empty(module.bias.shape).uniform_(-bound, bound, generator=generator))
-        elif isinstance(module, nn.BatchNorm2d):
-            module.reset_parameters()
+    def costs(self) -> list[LayerCost]:
+        units = self.hidden.out_features
+        flattened = self.hidden.in_features if self.flattening_copies else 0
+        after = units * (3 if self.dropout.probability else 1)  # after ReLU, mask, after dropout
+        return [
+            *(layer.cost(name) for name, layer in self._convolutions()),
+            linear_cost("hidden", self.hidden, saved_values=flattened + after),
+            linear_cost("output", self.output, saved_bytes=4 * CLASSES),  # the logits, in float32
+        ]
+
+    def _convolutions(self) -> Iterator[tuple[str, ConvLayer]]:
+        for name, layer in self.layers.named_children():
+            assert isinstance(layer, ConvLayer)
+            yield name, layer
 
 
-def build_model(config: ModelConfig, device: torch.device) -> CNN:
-    """Return the initialised network on a device, its convolutions in channels-last layout."""
-    with torch.device("meta"):
-        model = CNN(config)
-    model.to_empty(device=device)
-    initialise_weights(model, config)
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+def linear_cost(name: str, layer: nn.Linear, *, saved_values: int = 0, saved_bytes: int = 0) -> LayerCost:
+    """Return what a fully connected layer takes: each weight is multiplied and added once."""
+    flops = 2 * layer.weight.numel()
+    parameters = sum(each.numel() for each in layer.parameters())
+    return LayerCost(name, "linear", (layer.out_features,), parameters, flops, flops, saved_values, saved_bytes)

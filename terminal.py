@@ -42,7 +42,7 @@ EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
 class TestAnswers:
-    """A train.Keeper of the answers to the test images, by model; the rest nobody will ask for."""
+    """A training.keeper.Keeper of the answers to the test images, by model; the rest nobody will ask for."""
 
     def __init__(self) -> None:
         self.of: dict[str, Predictions] = {}

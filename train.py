@@ -1,70 +1,38 @@
-"""ModelTrainer: one model's run in a thread of its own. Comparison: two of them, started together.
+"""ModelTrainer: one model's run in a thread of its own. Comparison: several of them, started together.
 
-`python train.py --help` trains without a server (see headless.py).
+`python train.py --help` trains without a server (see terminal.py).
 """
 
-import contextlib
-import io
 import logging
-import math
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Collection, Mapping
 
 import torch
 
 from config import ModelConfig
+from data import TRAINING_SAMPLE
+from history.events import say_rates
 from history.log import MetricsLog
-from history.records import Evaluation, Event, Insight, Point, Predictions, new_run_id
-from history.states import ACTIVE_STATES, LEGAL_MOVES, IllegalTransition
-from training.engine import Engine, StepResult
-from training.failures import TrainingFailed, explain_failure, give_memory_back, is_out_of_memory
-from training.gauges import RunningAccuracy, Speedometer, Stopwatch
+from history.records import Evaluation, Event, Predictions, new_run_id
+from history.states import IllegalTransition
+from training.builder import DEFAULT_NETWORK, Builder
+from training.checkpoint import read_checkpoint, write_checkpoint
+from training.engine import Engine
+from training.failures import TrainingFailed, check_loss, explain_failure, give_memory_back, is_out_of_memory
+from training.gauges import Gauges
 from training.images import FashionMNIST
+from training.keeper import Keeper, Snapshot, take_snapshot
+from training.lifecycle import Lifecycle, Stopped
 from training.machine import available_cores, best_device
+from training.schedule import evaluation_steps
 
 log = logging.getLogger(__name__)
-READ_INTERVAL = 0.1  # seconds between two looks at the losses: each makes a GPU wait
-FIRST_LOOK = 0.25  # of the first epoch: a verdict within seconds, before the one at its end
-TRAINING_SAMPLE = 1_000  # training images looked at beside the 5,000 of the validation: each look costs time
-
-
-class Stopped(Exception):
-    """A stop has come: the run ends where it is."""
-
-
-def evaluation_steps(steps_per_epoch: int, epochs: int) -> frozenset[int]:
-    """Return after which steps the validation images are looked at: a quarter of the first epoch, each epoch's end."""
-    ends = {steps_per_epoch * epoch for epoch in range(1, epochs + 1)}
-    return frozenset(ends | {math.ceil(steps_per_epoch * FIRST_LOOK)})
-
-
-class Snapshot(NamedTuple):
-    """A model's weights on the CPU as they were at an evaluation, for whoever wants its answers meanwhile."""
-
-    step: int
-    epoch: float
-    weights: dict[str, torch.Tensor]
-
-
-class Keeper(Protocol):
-    """Takes what a trainer hands over to be kept; returns at once. A RunStore, bound to a run."""
-
-    def save_checkpoint(self, model: str, checkpoint: bytes) -> None:
-        """Take a checkpoint: at each epoch's end, at a stop, and when the run is steered."""
-
-    def save_insight(self, model: str, insight: Insight, predictions: Predictions) -> None:
-        """Take what an evaluation showed of the inside of the model, and its answers to the validation images."""
-
-    def save_predictions(self, model: str, predictions: Predictions) -> None:
-        """Take the answers to the test images, at a run's end."""
 
 
 class ModelTrainer(threading.Thread):
-    """One run of one model. start, pause, resume and stop may be called from any thread."""
+    """One run of one model. start, pause, resume, stop, end and steer may be called from any thread."""
 
     def __init__(
         self,
@@ -80,31 +48,25 @@ class ModelTrainer(threading.Thread):
         keeper: Keeper | None = None,
         run_id: str = "alone",
         finished: bool = False,
+        build: Builder = DEFAULT_NETWORK,
     ) -> None:
         """Prepare a run that starts anew, or where `checkpoint` was taken; one that has `finished` before stays so."""
         super().__init__(name=name, daemon=False)
         self.config = config
         self.threads = threads
-        self._run_id = run_id  # for the log
+        self.life = Lifecycle(name, metrics, run_id=run_id, state="finished" if finished else "idle")
+        self.snapshot: Snapshot | None = None  # replaced whole at each evaluation
         self._dataset = dataset
-        self._batches = config.batches(len(dataset.train))
         self._metrics = metrics
         self._device = device
         self._start_line = start_line
         self._checkpoint = checkpoint
         self._keeper = keeper
-        self.snapshot: Snapshot | None = None  # replaced whole at each evaluation
-        self._lock = threading.RLock()  # guards _state and _status
-        self._state = "finished" if finished else "idle"
-        self._status = before = metrics.status(name)  # what an earlier part of the run has left, if any
-        self._may_train = threading.Event()
-        self._wanted_learning_rate: float | None = None  # from the next step on
-        self._stopwatch = Stopwatch()
-        self._speed = Speedometer()
-        self._running_accuracy = RunningAccuracy()
-        self._positions: list[tuple[int, float, float]] = []  # step, epoch, seconds of steps not yet read
+        self._build = build
+        self._gauges = Gauges()
         if not finished:
-            self._announce(
+            before = metrics.status(name)
+            self.life.announce(
                 error=None,
                 config=config.model_dump(mode="json"),
                 threads=threads,
@@ -116,44 +78,32 @@ class ModelTrainer(threading.Thread):
 
     @property
     def state(self) -> str:
-        return self._state
+        return self.life.state
 
     def start(self) -> None:
         """Begin the run. Raises IllegalTransition unless idle."""
-        self._move_to("running", source="idle")
-        self._may_train.set()
+        self.life.start()
         super().start()
 
     def pause(self) -> None:
         """Hold before the next batch. Raises IllegalTransition unless running."""
-        with self._lock:  # state and event change as one: a stop in between would be waited for forever
-            self._move_to("paused")
-            self._may_train.clear()
+        self.life.pause()
 
     def resume(self) -> None:
         """Go on where pause held. Raises IllegalTransition unless paused."""
-        with self._lock:
-            self._move_to("running", source="paused")
-            self._may_train.set()
+        self.life.resume()
 
     def stop(self) -> None:
         """End the run before the next batch, keeping what was measured. Raises IllegalTransition once it is over."""
-        with self._lock:
-            self._move_to("stopped")
-            self._may_train.set()
+        self.life.stop()
 
     def end(self) -> None:
         """Stop where it is still on; one that has ended by itself, be it this very moment, stays as it is."""
-        with self._lock:
-            if self._state in ACTIVE_STATES:
-                self.stop()
+        self.life.end()
 
     def steer(self, learning_rate: float) -> None:
         """Change the learning rate, a schedule's peak, from the next step on. Raises IllegalTransition once over."""
-        with self._lock:
-            if self._state not in ACTIVE_STATES:
-                raise IllegalTransition(self.name, self._state, "steered", " or ".join(sorted(ACTIVE_STATES)))
-            self._wanted_learning_rate = learning_rate
+        self.life.steer(learning_rate)
 
     def run(self) -> None:
         try:
@@ -165,151 +115,87 @@ class ModelTrainer(threading.Thread):
 
     def _build_and_train(self) -> None:
         """Hold the engine in a frame of its own: an error's traceback would keep that of `run`."""
-        with self._reaching_start_line():
-            engine = Engine(self.config, self._dataset, self._device)
-            engine.heed = self._heed_stop
-            self._restore(engine)
-            self._announce(
-                parameters=sum(weights.numel() for weights in engine.model.parameters()),
-                precision=engine.precision,
-                steps_per_epoch=engine.steps_per_epoch,
-                total_steps=engine.total_steps,
-                learning_rate=engine.learning_rate,
-            )
+        try:
+            engine = self._build_engine()
+        finally:
+            self._start_line.wait()  # also where building failed: the other trainers must not wait forever
         with engine.in_its_stream():
             try:
                 self._train(engine)
+                self._test(engine)
             except Stopped:
                 self._publish_steps(engine, flush=True)
                 self._keep(engine)
 
-    @contextlib.contextmanager
-    def _reaching_start_line(self) -> Iterator[None]:
-        """Prepare, then wait for the other trainer, also when preparing failed: it must not wait forever."""
-        try:
-            yield
-        finally:
-            self._start_line.wait()
+    def _build_engine(self) -> Engine:
+        """Return the engine, at the run's start or where the checkpoint was taken."""
+        engine = Engine(self.config, self._dataset, self._device, self._build)
+        engine.heed = self.life.heed_stop
+        if self._checkpoint is not None:
+            state = read_checkpoint(self._checkpoint, self._device)
+            engine.restore(state["engine"])
+            self._gauges = Gauges(state["elapsed_seconds"], state["running_accuracy"])
+            self._checkpoint = None
+        self.life.announce(
+            parameters=sum(weights.numel() for weights in engine.model.parameters()),
+            precision=engine.precision,
+            steps_per_epoch=engine.steps_per_epoch,
+            total_steps=engine.total_steps,
+            learning_rate=engine.learning_rate,
+        )
+        return engine
 
     def _train(self, engine: Engine) -> None:
+        """Take every step that is left of the run. Raises Stopped and TrainingFailed."""
         evaluate_after = evaluation_steps(engine.steps_per_epoch, self.config.epochs)
-        self._stopwatch.run()
-        last_read = -math.inf
+        self._gauges.stopwatch.run()
         if engine.step in evaluate_after and not self._has_evaluated(engine.step):  # a stop has broken it off
-            self._publish_evaluation(engine)
+            self._evaluate(engine)
         while engine.step < engine.total_steps:
-            self._wait_while_paused(engine)
-            self._heed_stop()
-            if self._wanted_learning_rate is not None:
-                self._steer(engine)
+            self._obey(engine)
             engine.train_step()
-            self._positions.append((engine.step, engine.epoch, self._stopwatch.seconds))
-            if time.perf_counter() - last_read >= READ_INTERVAL:
+            self._gauges.note_step(engine.step, engine.epoch)
+            if self._gauges.look_is_due():
                 self._publish_steps(engine)
-                last_read = time.perf_counter()
             if engine.step in evaluate_after:
                 self._publish_steps(engine)
-                self._publish_evaluation(engine)
+                self._evaluate(engine)
             if engine.step % engine.steps_per_epoch == 0:
                 self._keep(engine)
-        self._finish(engine)
 
-    def _finish(self, engine: Engine) -> None:
-        """Look at the test images. Raises Stopped."""
-        test = engine.evaluate(engine.data.test)
-        answers = Predictions("test", engine.step, engine.epoch, test.probabilities)
-        with self._lock:
-            self._heed_stop()
-            if self._keeper:
-                self._keeper.save_predictions(self.name, answers)
-            self._move_to("finished", flush=True, test_accuracy=test.accuracy, eta_seconds=0.0)
-
-    def _wait_while_paused(self, engine: Engine) -> None:
-        """Wait with the stopwatch held until a resume or a stop."""
-        if self._state == "paused":
-            self._stopwatch.hold()
+    def _obey(self, engine: Engine) -> None:
+        """Do what was asked for since the last step: wait until a resume or a stop, steer. Raises Stopped."""
+        if self.state == "paused":
+            self._gauges.stopwatch.hold()
             self._publish_steps(engine, flush=True)
-            self._may_train.wait()
-            self._speed.skip()
-            self._stopwatch.run()
+            self.life.may_train.wait()
+            self._gauges.speed.skip()
+            self._gauges.stopwatch.run()
+        self.life.heed_stop()
+        rate = self.life.take_wanted_learning_rate()
+        if rate is not None:
+            self._change_learning_rate(engine, rate)
 
-    def _heed_stop(self) -> None:
-        """Raise Stopped where a stop has come. Called between batches, of an evaluation too."""
-        if self._state == "stopped":
-            raise Stopped
+    def _change_learning_rate(self, engine: Engine, rate: float) -> None:
+        """Change it from the next step on, put it on record, and keep a checkpoint: a resumed run stays steered."""
+        detail = say_rates(engine.learning_rate, rate)
+        engine.learning_rate = rate
+        self._publish_steps(engine, flush=True)
+        event = Event("steered", engine.step, engine.epoch, self._gauges.stopwatch.seconds, detail)
+        self.life.announce(events=[event], learning_rate=rate)
+        self._keep(engine)
+        log.info("run %s: %s steered at step %d: %s", self.life.run_id, self.name, engine.step, detail)
+
+    def _publish_steps(self, engine: Engine, *, flush: bool = False) -> None:
+        """Read what the device has computed since the last time and make it public. Raises TrainingFailed."""
+        points, figures = self._gauges.read(engine)
+        self.life.announce(points=points, flush=flush, **figures)
+        check_loss(points, self.config.learning_rate)
 
     def _has_evaluated(self, step: int) -> bool:
         return any(evaluation.step == step for evaluation in self._metrics.evaluations(self.name))
 
-    def _steer(self, engine: Engine) -> None:
-        """Change the learning rate as asked, put it on record, and keep a checkpoint: a resumed run stays steered."""
-        with self._lock:
-            rate, self._wanted_learning_rate = self._wanted_learning_rate, None
-        assert rate is not None
-        detail = f"learning rate {engine.learning_rate:g} → {rate:g}"
-        engine.learning_rate = rate
-        self._publish_steps(engine, flush=True)
-        event = Event("steered", engine.step, engine.epoch, self._stopwatch.seconds, detail)
-        self._announce(events=[event], learning_rate=rate)
-        self._keep(engine)
-        log.info("run %s: %s steered at step %d: %s", self._run_id, self.name, engine.step, detail)
-
-    def _keep(self, engine: Engine) -> None:
-        """Hand over a checkpoint of everything that the rest of the run depends on."""
-        if self._keeper is None:
-            return
-        state = {
-            "engine": engine.state(),
-            "elapsed_seconds": self._stopwatch.seconds,
-            "running_accuracy": self._running_accuracy.batches,
-        }
-        file = io.BytesIO()
-        torch.save(state, file)
-        self._keeper.save_checkpoint(self.name, file.getvalue())
-
-    def _restore(self, engine: Engine) -> None:
-        if self._checkpoint is None:
-            return
-        state = torch.load(io.BytesIO(self._checkpoint), map_location=self._device, weights_only=True)
-        engine.restore(state["engine"])
-        self._stopwatch = Stopwatch(state["elapsed_seconds"])
-        self._running_accuracy = RunningAccuracy(state["running_accuracy"])
-        self._checkpoint = None
-
-    def _publish_steps(self, engine: Engine, *, flush: bool = False) -> None:
-        """Read what the device has computed since the last time and make it public."""
-        results = engine.read()
-        points = [self._point(*pair) for pair in zip(self._positions, results, strict=True)]
-        self._positions.clear()
-        broken = next((place for place, point in enumerate(points, 1) if not math.isfinite(point.loss)), None)
-        points = points[:broken]  # what came after the break means nothing
-        seconds = self._stopwatch.seconds
-        self._speed.note(seconds, engine.step, engine.images_seen)
-        news: dict[str, Any] = {"elapsed_seconds": seconds}
-        if points:
-            last = points[-1]
-            news |= {"step": last.step, "epoch": last.epoch, "loss": last.loss, "accuracy": last.accuracy}
-            news["eta_seconds"] = seconds * (engine.total_steps - last.step) / last.step
-        self._announce(
-            points=points,
-            flush=flush,
-            batches_per_second=self._speed.batches_per_second,
-            images_per_second=self._speed.images_per_second,
-            **news,
-        )
-        if broken:
-            value = "NaN" if math.isnan(last.loss) else "infinite"
-            raise TrainingFailed(
-                f"The loss became {value} at step {last.step} (epoch {last.epoch:.2f}): the updates were too large. "
-                f"Start again with a lower learning rate, {self.config.learning_rate / 10:g} for example."
-            )
-
-    def _point(self, position: tuple[int, float, float], result: StepResult) -> Point:
-        step, epoch, seconds = position
-        (images,) = self._batches.counts(step, step)
-        return Point(step, epoch, seconds, result.loss, self._running_accuracy.add(result.correct, images))
-
-    def _publish_evaluation(self, engine: Engine) -> None:
+    def _evaluate(self, engine: Engine) -> None:
         """Look at the validation images and inside the model; make all of it public, or, raising Stopped, nothing."""
         found = engine.evaluate(engine.data.validation)
         train_accuracy = None
@@ -318,51 +204,38 @@ class ModelTrainer(threading.Thread):
         if self._keeper:
             answers = Predictions("validation", engine.step, engine.epoch, found.probabilities)
             self._keeper.save_insight(self.name, engine.inspect(), answers)
-            weights = {name: values.detach().cpu().clone() for name, values in engine.model.state_dict().items()}
-            self.snapshot = Snapshot(engine.step, engine.epoch, weights)
-        self._speed.skip()
-        seconds = self._stopwatch.seconds
+            self.snapshot = take_snapshot(engine)
+        self._gauges.speed.skip()
+        seconds = self._gauges.stopwatch.seconds
         evaluation = Evaluation(
             engine.step, engine.epoch, seconds, found.loss, found.accuracy, train_accuracy, found.right_images
         )
-        self._announce(
+        self.life.announce(
             evaluations=[evaluation], val_loss=found.loss, val_accuracy=found.accuracy, elapsed_seconds=seconds
         )
 
-    def _move_to(self, state: str, *, source: str | None = None, **news: Any) -> None:
-        """Change the state, the only place that does; with `source`, only from there.
+    def _test(self, engine: Engine) -> None:
+        """Look at the test images, and be finished. Raises Stopped."""
+        test = engine.evaluate(engine.data.test)
+        answers = Predictions("test", engine.step, engine.epoch, test.probabilities)
+        with self.life.lock:
+            self.life.heed_stop()
+            if self._keeper:
+                self._keeper.save_predictions(self.name, answers)
+            self.life.move_to("finished", flush=True, test_accuracy=test.accuracy, eta_seconds=0.0)
 
-        Raises IllegalTransition where the table or the source forbids it.
-        """
-        with self._lock:
-            if state not in LEGAL_MOVES[self._state] or source not in (None, self._state):
-                raise IllegalTransition(self.name, self._state, state, source)
-            self._state = state
-            status = self._status
-            event = Event(state, status.step, status.epoch, news.get("elapsed_seconds", status.elapsed_seconds))
-            self._announce(events=[event], **news)
-        log.info("run %s: %s %s at step %d", self._run_id, self.name, state, status.step)
-
-    def _announce(
-        self,
-        *,
-        points: Sequence[Point] = (),
-        evaluations: Sequence[Evaluation] = (),
-        events: Sequence[Event] = (),
-        flush: bool = False,
-        **news: Any,
-    ) -> None:
-        """Make a change public: new values of the status, and what was measured or happened with it."""
-        with self._lock:
-            self._status = replace(self._status, state=self._state, **news)
-            self._metrics.publish(self.name, self._status, points, evaluations, events, flush=flush)
+    def _keep(self, engine: Engine) -> None:
+        """Hand over a checkpoint of everything that the rest of the run depends on."""
+        if self._keeper:
+            checkpoint = write_checkpoint({"engine": engine.state(), **self._gauges.state()})
+            self._keeper.save_checkpoint(self.name, checkpoint)
 
     def _fail(self, error: Exception) -> None:
         expected = isinstance(error, TrainingFailed)
-        log.error("run %s: %s failed: %s", self._run_id, self.name, error, exc_info=None if expected else error)
-        with self._lock:
-            if self._state in ACTIVE_STATES:
-                self._move_to("failed", flush=True, error=explain_failure(error), eta_seconds=None)
+        log.error("run %s: %s failed: %s", self.life.run_id, self.name, error, exc_info=None if expected else error)
+        with self.life.lock:
+            if self.life.is_active:
+                self.life.move_to("failed", flush=True, error=explain_failure(error), eta_seconds=None)
         if is_out_of_memory(error):
             give_memory_back(error)
 
@@ -389,10 +262,12 @@ class Comparison:
         checkpoints: Mapping[str, bytes] | None = None,
         keeper: Keeper | None = None,
         finished: Collection[str] = (),
+        builders: Mapping[str, Builder] | None = None,
     ) -> None:
         """Prepare a new comparison, or the rest of one: then run_id, metrics and checkpoints are those that it left.
 
-        The models named in `finished` keep the result that the metrics have of them; the others go on.
+        The models named in `finished` keep the result that the metrics have of them; the others go on. builders: of
+        the models that are another network than the CNN.
         """
         self.run_id = run_id or new_run_id()
         self.metrics = metrics or MetricsLog(configs)
@@ -411,6 +286,7 @@ class Comparison:
                 keeper=keeper,
                 run_id=self.run_id,
                 finished=name in finished,
+                build=(builders or {}).get(name, DEFAULT_NETWORK),
             )
             for name, config in configs.items()
         }
@@ -418,7 +294,7 @@ class Comparison:
     @property
     def active(self) -> bool:
         """Whether any trainer is running or paused."""
-        return any(trainer.state in ACTIVE_STATES for trainer in self.trainers.values())
+        return any(trainer.life.is_active for trainer in self.trainers.values())
 
     def start(self) -> None:
         for trainer in self.trainers.values():

@@ -9,12 +9,7 @@ from config import ModelConfig
 from data import TEST_IMAGES, TRAINING_IMAGES, VALIDATION_IMAGES, Batches
 from history.records import Columns, Event, Model, Recent
 
-IMAGES = {
-    "train": TRAINING_IMAGES,
-    "validation": VALIDATION_IMAGES,
-    "test": TEST_IMAGES,
-}
-CONVERGENCE = 0.85  # the accuracy whose time stands in the table
+IMAGES = {"train": TRAINING_IMAGES, "validation": VALIDATION_IMAGES, "test": TEST_IMAGES}
 
 
 @dataclass(frozen=True)
@@ -24,8 +19,8 @@ class Entrant:
     name: str
     model: Model
     recent: Recent
-    description: Mapping[str, Any] | None  # from model.describe_model; None before PyTorch has loaded
-    right_images: Sequence[bytes | None] = ()  # of each evaluation, as metrics.Evaluation has them
+    description: Mapping[str, Any] | None  # from training.cost.describe_model; None before PyTorch has loaded
+    right_images: Sequence[bytes | None] = ()  # of each evaluation, as records.Evaluation has them
     events: Sequence[Event] = ()
 
     @property

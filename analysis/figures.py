@@ -1,18 +1,11 @@
-"""Figures: each one's value, unit, words and which of two is better, as the table shows them."""
+"""Figures: what each line of the table is called, in which unit, how it is shown, and what it means."""
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from analysis import measures
-from analysis.entrant import CONVERGENCE, Entrant, reached
-from analysis.significance import count_apart, noise, widest_noise
-from analysis.statement import McNemar, Statement
-from history.records import known
+from analysis.measures import CONVERGENCE
+from data import TEST_IMAGES, TRAINING_SAMPLE, VALIDATION_IMAGES
 
-PROGRESS = {"epochs_to_target": "epoch", "seconds_to_target": "seconds"}  # the column that each is read from
-RATES = ("loss_reduction_rate", "half_life")
+TARGET = f"{CONVERGENCE:.0%}".replace("%", " %")
 
 
 @dataclass(frozen=True)
@@ -38,7 +31,8 @@ FIGURES = (
         "%",
         "{:.1f}",
         False,
-        "Share of right answers on 5,000 images that the model never trains on, at its best evaluation so far.",
+        f"Share of right answers on {VALIDATION_IMAGES:,} images that the model never trains on, at its best "
+        "evaluation so far.",
         "Ours. Marked better only where the difference is beyond the paired noise, and the verdict says the same.",
     ),
     Figure(
@@ -47,30 +41,30 @@ FIGURES = (
         "%",
         "{:.2f}",
         False,
-        "Share of right answers on the 10,000 test images, when the run has finished. They never choose anything; "
-        "what else looks at them: Mistakes and Classes of finished runs, the test images in Inside and Try it, and a "
-        "finished run that goes on, when it finishes again.",
+        f"Share of right answers on the {TEST_IMAGES:,} test images, when the run has finished. They never choose "
+        "anything; what else looks at them: Mistakes and Classes of finished runs, the test images in Inside and Try "
+        "it, and a finished run that goes on, when it finishes again.",
         "Interval: Wilson 1927. Marked better only where McNemar's test finds more than chance.",
     ),
     Figure(
         "epochs_to_target",
-        "Epochs to 85 %",
+        f"Epochs to {TARGET}",
         "epochs",
         "{:.2f}",
         True,
-        "Convergence speed: passes over the training images until the validation accuracy was first 85 %. "
+        f"Convergence speed: passes over the training images until the validation accuracy was first {TARGET}. "
         "It is known only at evaluations, so it is late by up to the interval between two. Marked better only where "
         "one model had reached it at an evaluation before the last at which the other had not.",
         "Time to accuracy: DAWNBench (arXiv 1806.01427), MLPerf training rules",
     ),
     Figure(
         "seconds_to_target",
-        "Time to 85 %",
+        f"Time to {TARGET}",
         "s",
         "{:.1f}",
         True,
         "Convergence speed by the clock: training time, evaluations included and pauses left out, "
-        "until the validation accuracy was first 85 %. Known only at evaluations, and marked as the epochs are.",
+        f"until the validation accuracy was first {TARGET}. Known only at evaluations, and marked as the epochs are.",
         "Time to accuracy: DAWNBench (arXiv 1806.01427), MLPerf training rules",
     ),
     Figure(
@@ -141,8 +135,8 @@ FIGURES = (
         "points",
         "{:.1f}",
         True,
-        "How much better the model does on 1,000 images it trains on than on the 5,000 of the validation, "
-        "both without dropout. Measured at the end of each epoch.",
+        f"How much better the model does on {TRAINING_SAMPLE:,} images it trains on than on the {VALIDATION_IMAGES:,} "
+        "of the validation, both without dropout. Measured at the end of each epoch.",
         "Training accuracy − validation accuracy, both in eval mode",
         margin=2.0,  # the noise of 1,000 images: two equal models differ by more one time in fifty
     ),
@@ -233,173 +227,3 @@ FIGURES = (
         "NVML utilisation of the device",
     ),
 )
-
-
-def paired_noise(one: Entrant, index1: int, two: Entrant, index2: int, count: int) -> float | None:
-    """Return the noise of the difference between two evaluations; None where it was not kept what they had right.
-
-    Between two evaluations of a model a lead is measured by a straight line, but nothing is known of its answers there:
-    the caller gives the evaluation before. An earlier network agrees less with the other model, so the band errs on
-    the side of doubt.
-    """
-    known = [(each.right_images[index : index + 1] or (None,))[0] for each, index in ((one, index1), (two, index2))]
-    if known[0] is None or known[1] is None:
-        return None
-    return noise(*count_apart(known[0], known[1]), count)
-
-
-def rows(
-    one: Entrant,
-    two: Entrant,
-    images: Mapping[str, int],
-    gpu_use: float | None,
-    statement: Statement,
-    tested: McNemar | None,
-) -> list[dict[str, Any]]:
-    """Return one row for each figure: both values, which is better, and what it means.
-
-    An accuracy is marked only where its own numbers carry it and the statement names the same leader.
-    """
-    batches = [each.batches(images["train"]) for each in (one, two)]
-    common = measures.block_images(*batches)
-    block = common or max(each.size for each in batches)
-    values1, values2 = (figures(each, block, images, gpu_use) for each in (one, two))
-    incomparable = set() if common and not one.smoothed_until and not two.smoothed_until else {"instability"}
-    if one.config.get("batch_size") != two.config.get("batch_size"):
-        incomparable.add("batches_per_second")
-    states = {each.model["state"] for each in (one, two)}
-    if states != {"running"}:  # whoever trains alone, at the end, has more of the machine
-        incomparable |= {"batches_per_second", "images_per_second", "achieved_flops"}
-    if "failed" in states:
-        incomparable.add("instability")
-    ahead = {"best_accuracy": ahead_at_best(one, two, images["validation"]), "test_accuracy": tested and tested.leader}
-    marks = {key: model if model == statement.leader else None for key, model in ahead.items()}
-    return [
-        _row(figure, one, two, values1[figure.key], values2[figure.key], marks, figure.key not in incomparable)
-        for figure in FIGURES
-        if figure.key != "gpu_use" or gpu_use is not None
-    ]
-
-
-def figures(each: Entrant, block: int, images: Mapping[str, int], gpu_use: float | None) -> dict[str, float | None]:
-    """Return all figures of one model by key, each in the unit that FIGURES names; None where not known yet."""
-    model, evaluations = each.model, each.evaluations
-    blocks = each.blocks(block, images["train"])
-    rate = each.loss_reduction_rate(images["train"])
-    target = reached(each, CONVERGENCE, images["train"]) or {}
-    accuracies = [accuracy for accuracy in evaluations["accuracy"] if known(accuracy)]
-    cost = each.description or {}
-    speed, computed = model["images_per_second"], each.computed_flops_per_image
-    return {
-        "best_accuracy": _scale(max(accuracies, default=None), 100),
-        "test_accuracy": _scale(model["test_accuracy"], 100),
-        "epochs_to_target": target.get("epochs"),
-        "seconds_to_target": target.get("seconds"),
-        "loss_reduction_rate": rate,
-        "half_life": measures.half_life(rate),
-        "instability": measures.instability(blocks.loss),
-        "spikes": measures.spikes_per_thousand(blocks.loss, blocks.images),
-        "drawdown": _scale(measures.drawdown(evaluations), 100),
-        "plateau": measures.epochs_without_improvement(evaluations),
-        "overfitting": _scale(measures.overfitting(evaluations), 100),
-        "batches_per_second": model["batches_per_second"],
-        "images_per_second": speed,
-        "training_time": model["elapsed_seconds"] if model["step"] else None,
-        "parameters": model["parameters"] or cost.get("parameters"),
-        "flops_per_image": _scale(cost.get("flops_per_image"), 1e-6),
-        "training_flops_per_image": _scale(each.flops_per_image, 1e-6),
-        "achieved_flops": computed * speed / 1e9 if computed and speed else None,
-        "memory": _scale(cost.get("memory_bytes"), 1e-6),
-        "gpu_use": _scale(gpu_use, 100),
-    }
-
-
-def ahead_at_best(one: Entrant, two: Entrant, count: int) -> str | None:
-    """Return whose best validation accuracy is higher by more than the noise of the images."""
-    accuracies = [[value if known(value) else -1.0 for value in each.evaluations["accuracy"]] for each in (one, two)]
-    if not all(accuracies):
-        return None
-    best1, best2 = (max(values) for values in accuracies)
-    index1, index2 = (values.index(max(values)) for values in accuracies)
-    noise = paired_noise(one, index1, two, index2, count)
-    if abs(best1 - best2) < (widest_noise(best1, best2, count) if noise is None else noise):
-        return None
-    return one.name if best1 > best2 else two.name
-
-
-def _scale(value: float | None, factor: float) -> float | None:
-    return None if value is None else value * factor
-
-
-def _row(
-    figure: Figure,
-    one: Entrant,
-    two: Entrant,
-    value1: float | None,
-    value2: float | None,
-    marks: Mapping[str, str | None],
-    comparable: bool,
-) -> dict[str, Any]:
-    lower_is_better = figure.lower_is_better if comparable else None
-    texts = [_text(figure, each, value) for each, value in ((one, value1), (two, value2))]
-    better = marks.get(figure.key)
-    if figure.key not in marks and lower_is_better is not None and texts[0] != texts[1]:
-        better = _better(figure, lower_is_better, (one, value1), (two, value2))
-    return {
-        "key": figure.key,
-        "title": figure.title,
-        "unit": figure.unit,
-        "better": better,
-        "lower_is_better": lower_is_better,
-        one.name: value1,
-        two.name: value2,
-        "text1": texts[0],
-        "text2": texts[1],
-        "help": figure.help,
-        "source": figure.source,
-    }
-
-
-def _text(figure: Figure, each: Entrant, value: float | None) -> str:
-    if value is not None:
-        text = figure.form.format(value)
-        text = text.removeprefix("-") if not text.strip("-0.") else text.replace("-", "−")  # no "-0.0"
-        return f"{text} (early)" if figure.key in RATES and each.has_early_rate else text
-    if figure.key.endswith("_to_target") and each.evaluations["epoch"]:
-        return "not reached"
-    return "–"
-
-
-def _better(
-    figure: Figure,
-    lower_is_better: bool,
-    first: tuple[Entrant, float | None],
-    second: tuple[Entrant, float | None],
-) -> str | None:
-    key, (one, value1), (two, value2) = figure.key, first, second
-    if key in PROGRESS:
-        return _first_to_reach(PROGRESS[key], one, two)
-    if value1 is None or value2 is None:
-        return None
-    if key == "training_time" and {one.model["state"], two.model["state"]} != {"finished"}:
-        return None
-    if abs(value1 - value2) <= max(figure.margin, figure.relative_margin * max(abs(value1), abs(value2))):
-        return None
-    return one.name if (value1 < value2) == lower_is_better else two.name
-
-
-def _first_to_reach(column: str, one: Entrant, two: Entrant) -> str | None:
-    """Return who certainly had the target accuracy first; None where the evaluations leave it open.
-
-    A model reached it after the evaluation before, and by the one that shows it; where these spans of both models
-    touch, either may have been first.
-    """
-    (after1, by1), (after2, by2) = (_span_to_target(column, each) for each in (one, two))
-    return one.name if by1 < after2 else two.name if by2 < after1 else None
-
-
-def _span_to_target(column: str, each: Entrant) -> tuple[float, float]:
-    """Return between which values of a column of evaluations a model reached the target; no end where it has not."""
-    places = [0.0, *each.evaluations[column]]
-    index = measures.time_to_accuracy(each.evaluations, CONVERGENCE)
-    return (places[-1], math.inf) if index is None else (places[index], places[index + 1])

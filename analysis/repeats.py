@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from analysis.significance import ALPHA, say_p
 from config import MODEL_NAMES
 from history.records import Status, label
 from history.states import INTERRUPTED, LEAST_COMPLETE, UNENDED_STATES
 
 ENOUGH = 5  # pairs that a claim about the settings needs (Bouthillier 2021)
-SIGN_ALPHA = 0.05  # of the sign test: 6 decided pairs can reach it, 5 cannot
 SAME = 1e-9  # differences no further apart are equal: accuracies are counts over 10,000
 Curve = Mapping[str, Sequence[float]]  # "epoch" and "accuracy" of one model's evaluations
 
@@ -74,7 +74,7 @@ def result(
         is_clear = count >= ENOUGH and (low > 0 or high < 0)
     else:
         better = "model1" if wins1 > wins2 else "model2"
-        is_clear = p < SIGN_ALPHA
+        is_clear = p < ALPHA  # 6 decided pairs can reach it, 5 cannot
     found = {
         "pairs": count,
         "mean": mean,
@@ -115,7 +115,7 @@ def sentence(found: Mapping[str, Any], *, ended: bool, stopped: bool, missing: i
 def evidence(found: Mapping[str, Any]) -> str:
     """Return the figures that a sentence rests on, in words."""
     mean, low, high = (found[name] for name in ("mean", "low", "high"))
-    signs = f"sign test, {'p < 0.001' if found['p'] < 0.001 else 'p = {:.3f}'.format(found['p'])}"
+    signs = f"sign test, {say_p(found['p'], digits=3)}"
     if mean is None:
         failures = [f"model {number} failed in {found[f'failed{number}']}" for number in (1, 2)]
         failed = " and ".join(text for text in failures if not text.endswith(" 0"))

@@ -44,6 +44,7 @@ def count_apart(right1: bytes, right2: bytes) -> tuple[int, int]:
     return (one & ~two).bit_count(), (two & ~one).bit_count()
 
 
+ALPHA = 0.05  # a p-value below it is more than chance
 EXACT_BELOW = 25  # images on which only one model is right; the χ² approximation is poor for fewer
 CAVEAT = "This compares these two trained networks; repeat with other seeds to compare the settings."
 
@@ -66,3 +67,13 @@ def significance(counts: dict[str, int]) -> dict[str, Any]:
     """Return 2×2 counts with McNemar's test on them; statement.py says what it means."""
     p_value, method = mcnemar(counts["only1"], counts["only2"])
     return counts | {"p_value": p_value, "method": method, "caveat": CAVEAT}
+
+
+def say_p(p_value: float, digits: int = 2) -> str:
+    """Return a p-value with so many digits, three below 0.1, and as many as tell its side of ALPHA."""
+    if p_value < 0.001:
+        return "p < 0.001"
+    digits = digits if p_value >= 0.1 else 3
+    while digits < 6 and (round(p_value, digits) < ALPHA) != (p_value < ALPHA):
+        digits += 1
+    return f"p = {p_value:.{digits}f}"

@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.repeats import ENOUGH
+from analysis.significance import ALPHA, say_p
 from history.records import label
 from history.states import ACTIVE_STATES
 
-ALPHA = 0.05  # of McNemar's test
-REPEATS = 5  # pairs that a claim about the settings needs, and that the statement offers to train
 MOST_NAMES = 6  # settings that are named; more are counted
 
 
@@ -257,14 +257,14 @@ def _say_cause(case: Case, *, told: bool) -> tuple[str, int | None]:
     if case.causes == 1 and "seed" in case.differing and not case.forked:
         return f"{facts} A gap shows what the seed alone does.", None
     if case.pairs:
-        return f"{facts} {_say_repeats(case)}", REPEATS if case.pairs < REPEATS else None
+        return f"{facts} {_say_repeats(case)}", ENOUGH if case.pairs < ENOUGH else None
     if case.causes > 1:
         facts = f"{facts} The gap cannot be put down to one of these."
     elif told:
         facts = f"{facts} One pair cannot tell whether the gap is its doing."
     else:
         facts = f"{facts} One pair tells nothing about it."
-    return (f"{facts} Repeats with other seeds tell more.", REPEATS) if case.is_as_set else (facts, None)
+    return (f"{facts} Repeats with other seeds tell more.", ENOUGH) if case.is_as_set else (facts, None)
 
 
 def _say_repeats(case: Case) -> str:
@@ -273,9 +273,9 @@ def _say_repeats(case: Case) -> str:
         return ""
     assert case.repeats is not None
     pairs = f"{case.pairs} pairs" if case.pairs > 1 else "One pair"
-    if case.pairs < REPEATS:
+    if case.pairs < ENOUGH:
         few = "are too few" if case.pairs > 1 else "is too little"
-        return f"{pairs} of repeats {few} to speak of the settings; that takes {REPEATS} at least."
+        return f"{pairs} of repeats {few} to speak of the settings; that takes {ENOUGH} at least."
     if not case.repeats.get("whole", True):
         return f"{pairs} of repeats have ended, but not the whole series, so they name no winner of these settings."
     return f"{pairs} of repeats name no winner of these settings."
@@ -289,16 +289,6 @@ CASES: tuple[tuple[Callable[[Case], bool], Callable[[Case], Statement]], ...] = 
     (lambda case: case.tested is not None, _say_test),
     (lambda case: True, _say_lead),
 )
-
-
-def say_p(p_value: float) -> str:
-    """Return a p-value with as many digits as tell on which side of 0.05 it lies."""
-    if p_value < 0.001:
-        return "p < 0.001"
-    digits = 2 if p_value >= 0.1 else 3
-    while digits < 6 and (round(p_value, digits) < ALPHA) != (p_value < ALPHA):
-        digits += 1
-    return f"p = {p_value:.{digits}f}"
 
 
 def _points(fraction: float, digits: int = 1) -> str:

@@ -3,25 +3,21 @@
 Puts the figures of measures.py into words and tables; pure functions, and no torch.
 """
 
-import re
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from analysis import measures
 from analysis.entrant import IMAGES, Entrant, reached
-from analysis.figures import paired_noise, rows
+from analysis.leads import lead
 from analysis.notes import notes
-from analysis.significance import widest_noise, wilson_interval
-from analysis.statement import Case, Lead, McNemar, Statement, make_statement, say_differences, say_p
+from analysis.significance import say_p, widest_noise, wilson_interval
+from analysis.statement import Case, Lead, McNemar, Statement, make_statement, say_differences
+from analysis.table import rows
 from config import differing_settings
+from history.events import read_fork, read_rates, read_schedule
 from history.records import Event, Model, Recent
 from history.states import SEVERITY
-
-BETTER_FROM = {"accuracy": 0.0005, "loss": 0.0005}  # half of the last digit shown
-JUMP = re.compile(r", learning rate \S+ → \S+$")  # of a stretched schedule: it depends on where a model was stopped
-CHANGED_RATE = re.compile(r"learning rate (\S+) → (\S+)")  # an event's detail
 
 
 def compare(
@@ -92,38 +88,6 @@ def overall_state(one: Entrant, two: Entrant) -> str:
     return next((state for state in SEVERITY if state in states), "idle")
 
 
-# Who leads
-def lead(one: Entrant, two: Entrant, axis: str, quantity: str, images: Mapping[str, int]) -> dict[str, Any]:
-    """Return who is ahead in validation accuracy or loss at an equal place on an axis, and by how much.
-
-    noise: see paired_noise; None also for a loss, of which it is not known.
-    """
-    xs1, xs2 = (each.positions(axis, images["train"]) for each in (one, two))
-    ys1, ys2 = (each.evaluations[quantity] for each in (one, two))
-    equal = measures.at_equal_position(xs1, ys1, xs2, ys2) if xs1 and xs2 else None
-    if equal is None:
-        return dict.fromkeys(("leader", "gap", "at", one.name, two.name, "noise", "within_noise", "text"))
-    at, value1, value2 = equal
-    gap = abs(value1 - value2)
-    ahead = one if (value1 > value2) == (quantity == "accuracy") else two
-    leader = ahead.name if gap >= BETTER_FROM[quantity] else None
-    noise, within_noise = None, None
-    if quantity == "accuracy":
-        noise = paired_noise(one, bisect_right(xs1, at) - 1, two, bisect_right(xs2, at) - 1, images["validation"])
-        widest = widest_noise(value1, value2, images["validation"])
-        within_noise = leader is None or gap < (widest if noise is None else noise)
-    return {
-        "leader": leader,
-        "gap": gap,
-        "at": at,
-        one.name: value1,
-        two.name: value2,
-        "noise": noise,
-        "within_noise": within_noise,
-        "text": f"Loss {value1:.3f} against {value2:.3f}" if quantity == "loss" else None,
-    }
-
-
 def make_case(
     one: Entrant,
     two: Entrant,
@@ -139,7 +103,7 @@ def make_case(
         widest = widest_noise(ahead[one.name], ahead[two.name], images["validation"])
         noise = widest if ahead["noise"] is None else ahead["noise"]
         known = Lead(axis, ahead["leader"], ahead["gap"], noise, known=ahead["noise"] is not None)
-    forked = next((event.detail for event in reversed(two.events) if event.kind == "forked"), None)
+    forked = next((event for event in reversed(two.events) if event.kind == "forked"), None)
     steered = {each.name: rates for each, other in ((one, two), (two, one)) if (rates := learning_rates(each, other))}
     return Case(
         states={each.name: each.model["state"] for each in (one, two)},
@@ -149,7 +113,7 @@ def make_case(
         differing=differing_settings(one.config, two.config),
         steered=steered,
         held=went_on_after_schedule(one, two),
-        forked=forked and forked.removeprefix("from model 1: "),
+        forked=forked and read_fork(forked),
         repeats=repeats,
         both_evaluated=bool(one.evaluations["epoch"] and two.evaluations["epoch"]),
     )
@@ -172,8 +136,9 @@ def went_on_after_schedule(one: Entrant, two: Entrant) -> dict[str, str]:
     held: dict[str, str] = {}
     for each, other in ((one, two), (two, one)):
         for event in each.events:
-            if event.kind == "continued" and event.detail and "schedule" in event.detail and event not in other.events:
-                held[each.name] = JUMP.sub("", event.detail)
+            how = read_schedule(event)
+            if how and event not in other.events:
+                held[each.name] = how
     return held
 
 
@@ -182,10 +147,9 @@ def learning_rates(each: Entrant, other: Entrant) -> list[float]:
 
     From the events, so that a rate that was changed back counts too. What happened before a fork happened to both.
     """
-    events = [event for event in each.events if event.kind == "steered" and event not in other.events]
-    changes = [found.groups() for event in events if (found := CHANGED_RATE.fullmatch(event.detail or ""))]
+    changes = [rates for event in each.events if event not in other.events and (rates := read_rates(event))]
     if changes:
-        return [float(changes[0][0]), *(float(now) for _, now in changes)]
+        return [changes[0][0], *(now for _, now in changes)]
     was, now = each.config.get("learning_rate"), each.model.get("learning_rate")
     return [was, now] if was and now and was != now else []
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from config import DEFAULTS, MODEL_NAMES
+from data import TRAINING_IMAGES
 from history.curves import BoundedCurve, EpochMeans
 from history.records import Evaluation, Event, News, Point, Recent, Status, finite_or_none, rounded, shown_fields
 from history.smoothing import WINDOWS
 
 SMOOTHED = ("smooth_loss", "smooth_accuracy")
-RECENT_STEPS = 55_000  # an epoch of single images: the most that are kept of recent losses
+RECENT_STEPS = TRAINING_IMAGES  # an epoch of single images: the most that are kept of recent losses
 
 
 @dataclass

@@ -6,6 +6,7 @@ What such a run's models are set to, and what is said of the change. No torch he
 from typing import Any
 
 from config import SCHEMA, ModelConfig, parse_config
+from history.events import say_more_epochs
 
 MAX_EPOCHS: int = SCHEMA["properties"]["epochs"]["maximum"]
 FORKABLE = (  # what a copy of a model can differ in and still take over its weights and its place in the epoch
@@ -76,13 +77,6 @@ def say_more(config: ModelConfig, longer: ModelConfig, rates: tuple[float, float
 
     rates: the learning rate of its next step by the schedule as it was, and as it is now.
     """
+    held = longer.learning_rate if longer.schedule == "constant" else None
     more = longer.epochs - config.epochs
-    said = f"for {more} more epoch{'s' * (more > 1)}"
-    if config.schedule == "constant":
-        return said
-    title = config.schedule.replace("_", "-")
-    if longer.schedule == "constant":
-        return f"{said}: {title} schedule over, learning rate stays {longer.learning_rate:.3g}"
-    before, now = (f"{rate:.3g}" for rate in rates or (0.0, 0.0))
-    jump = f", learning rate {before} → {now}" if before != now else ""
-    return f"{said}: {title} schedule now over {longer.epochs} epochs{jump}"
+    return say_more_epochs(more, config.schedule, epochs=longer.epochs, rates=rates, held=held)

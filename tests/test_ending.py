@@ -28,11 +28,12 @@ import train as train_module
 from config import MODEL_NAMES
 from history.records import Insight
 from history.store import RunStore
-from train import Comparison, ModelTrainer
+from train import Comparison
 from training import engine as engine_module
 from training.checkpoint import checkpoint_step
 from training.engine import Engine, Examination
 from training.images import FashionMNIST, Split
+from training.lifecycle import Lifecycle
 from web.monitor import Monitor
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -227,15 +228,15 @@ def test_trainer_that_is_about_to_finish_is_left_to_it(
     small_fashion_mnist: FashionMNIST, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finishing, go_on = threading.Event(), threading.Event()
-    move = ModelTrainer._move_to
+    move = Lifecycle.move_to
 
-    def slow_move(trainer: ModelTrainer, state: str, **more: Any) -> None:
+    def slow_move(life: Lifecycle, state: str, **more: Any) -> None:
         if state == "finished":
             finishing.set()
             assert go_on.wait(PATIENCE)
-        move(trainer, state, **more)
+        move(life, state, **more)
 
-    monkeypatch.setattr(ModelTrainer, "_move_to", slow_move)
+    monkeypatch.setattr(Lifecycle, "move_to", slow_move)
     trainer, log = trainer_alone(small_fashion_mnist, quick())
     trainer.start()
     assert finishing.wait(PATIENCE)

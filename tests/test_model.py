@@ -10,7 +10,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from config import DEFAULTS, ModelConfig
-from model import ConvLayer, ConvShape, SeededDropout, build_model
+from model import ConvLayer, ConvShape, SeededDropout
+from training.builder import build_model
 from training.cost import describe_model
 from training.images import normalise
 

@@ -17,13 +17,15 @@ from hypothesis import strategies as st
 
 import train as train_module
 from config import ModelConfig
+from data import TRAINING_SAMPLE
 from history import records
 from history.log import MetricsLog
 from history.states import ACTIVE_STATES, LEGAL_MOVES, IllegalTransition
-from train import TRAINING_SAMPLE, Comparison, ModelTrainer, evaluation_steps
+from train import Comparison, ModelTrainer
 from training.engine import Engine, Examination
 from training.gauges import RUNNING_WINDOW, RunningAccuracy, Speedometer, Stopwatch
 from training.images import FashionMNIST, Split
+from training.schedule import evaluation_steps
 
 PATHS = {
     "idle": (),
@@ -81,7 +83,7 @@ def goes_on(comparison: Comparison, model: str) -> bool:
 def trainer_in(state: str, dataset: FashionMNIST) -> ModelTrainer:
     trainer, _ = trainer_alone(dataset, quick())
     for step in PATHS[state]:
-        trainer._move_to(step)
+        trainer.life.move_to(step)
     return trainer
 
 
@@ -89,11 +91,11 @@ def trainer_in(state: str, dataset: FashionMNIST) -> ModelTrainer:
 def test_only_the_moves_in_the_table_are_made(small_fashion_mnist: FashionMNIST, state: str, wanted: str) -> None:
     trainer = trainer_in(state, small_fashion_mnist)
     if wanted in LEGAL_MOVES[state]:
-        trainer._move_to(wanted)
+        trainer.life.move_to(wanted)
         assert trainer.state == wanted
     else:
         with pytest.raises(IllegalTransition, match=f"^model1 is {state} and cannot become {wanted}: only one that is"):
-            trainer._move_to(wanted)
+            trainer.life.move_to(wanted)
         assert trainer.state == state
 
 
@@ -142,7 +144,7 @@ def test_illegal_command_is_refused(small_fashion_mnist: FashionMNIST, state: st
 def test_every_move_is_published(small_fashion_mnist: FashionMNIST) -> None:
     trainer, log = trainer_alone(small_fashion_mnist, quick())
     for state in ("running", "paused", "running", "stopped"):
-        trainer._move_to(state)
+        trainer.life.move_to(state)
         assert log.status("model1").state == state
 
 
@@ -343,14 +345,14 @@ def test_stop_in_the_midst_of_a_pause_is_not_lost(small_fashion_mnist: FashionMN
             super().clear()
             self.cleared.set()
 
-    trainer._may_train = Gate()
+    trainer.life.may_train = Gate()
     trainer.start()
     wait_for(lambda: log.status("model1").step > 0, "training")
     trainer.pause()
     stopping.join(PATIENCE)
     trainer.join(5)
     hangs = trainer.is_alive()
-    trainer._may_train.set()  # so that the thread ends in any case
+    trainer.life.may_train.set()  # so that the thread ends in any case
     trainer.join(PATIENCE)
     assert not hangs
 
@@ -366,11 +368,11 @@ class Hold:
         self.reached = threading.Event()
         self._seeds = seeds
 
-    def __call__(self, config: ModelConfig, dataset: FashionMNIST, device: torch.device) -> Engine:
+    def __call__(self, config: ModelConfig, *rest: Any) -> Engine:
         if config.seed in self._seeds:
             self.reached.set()
             assert self.released.wait(PATIENCE)
-        return Engine(config, dataset, device)
+        return Engine(config, *rest)
 
 
 def test_trainers_wait_for_each_other_at_the_start(
@@ -413,9 +415,9 @@ def test_cores_are_shared_out_between_the_trainers(
 ) -> None:
     used: list[int] = []
 
-    def building(config: ModelConfig, dataset: FashionMNIST, device: torch.device) -> Engine:
+    def building(*arguments: Any) -> Engine:
         used.append(torch.get_num_threads())
-        return Engine(config, dataset, device)
+        return Engine(*arguments)
 
     monkeypatch.setattr(train_module, "available_cores", lambda: cores)
     monkeypatch.setattr(train_module, "Engine", building)
@@ -447,10 +449,10 @@ def test_diverging_model_fails_with_step_and_hint_and_the_other_finishes(small_f
 
 
 def failing(seed: int, error: Exception) -> Callable[..., Engine]:
-    def build(config: ModelConfig, dataset: FashionMNIST, device: torch.device) -> Engine:
+    def build(config: ModelConfig, *rest: Any) -> Engine:
         if config.seed == seed:
             raise error
-        return Engine(config, dataset, device)
+        return Engine(config, *rest)
 
     return build
 
@@ -656,7 +658,7 @@ def test_seconds_leave_out_pauses(small_fashion_mnist: FashionMNIST) -> None:
 
 def test_stopwatch_counts_only_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(train_module.time, "perf_counter", lambda: now)
+    monkeypatch.setattr("training.gauges.time.perf_counter", lambda: now)
     watch = Stopwatch()
     assert watch.seconds == 0
     watch.run()

@@ -1,7 +1,6 @@
 """Engine: one model, its optimizer and its random streams, trained a batch at a time on one device."""
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -12,13 +11,14 @@ from torch import Tensor
 
 from config import ModelConfig
 from history.records import Insight, Layer, take_filters
-from model import build_model
+from model import Network
+from training.builder import DEFAULT_NETWORK, Builder, build_model
 from training.images import FashionMNIST, Split, augment, normalise, shuffled_order
 from training.machine import resolve_precision
+from training.schedule import scheduled_learning_rate
 
 EVALUATION_BATCH = 125  # eight times as many take twice as long: the maps fall out of the cache
 INSIGHT_IMAGES = 250  # of the validation images, that tell which units are dead
-WARM_UP_SHARE = 0.25  # of a one-cycle run, spent climbing to the peak learning rate
 
 
 class StepResult(NamedTuple):
@@ -34,29 +34,13 @@ class StepResult(NamedTuple):
 class Examination(NamedTuple):
     """What a model did on a split: mean cross-entropy, accuracy (fraction), probabilities (N, 10) float32.
 
-    right_images: which images came out right, a bit each, as metrics.Evaluation keeps them.
+    right_images: which images came out right, a bit each, as history.records.Evaluation keeps them.
     """
 
     loss: float
     accuracy: float
     probabilities: np.ndarray
     right_images: bytes
-
-
-def scheduled_learning_rate(config: ModelConfig, step: int, total_steps: int, peak: float | None = None) -> float:
-    """Return the learning rate of step 0 to total_steps-1; `peak` takes the place of the setting in a steered run."""
-    peak = config.learning_rate if peak is None else peak
-    progress = step / max(1, total_steps)
-    # 1) the same all along
-    if config.schedule == "constant":
-        return peak
-    # 2) climbing: from a tenth of the peak
-    if config.schedule == "one_cycle" and progress < WARM_UP_SHARE:
-        return peak * (0.1 + 0.9 * progress / WARM_UP_SHARE)
-    # 3) falling: half a cosine from the peak towards zero
-    if config.schedule == "one_cycle":
-        progress = (progress - WARM_UP_SHARE) / (1 - WARM_UP_SHARE)
-    return peak * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def build_optimizer(config: ModelConfig, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
@@ -75,13 +59,15 @@ class Engine:
     Nothing here waits for the device except read and evaluate.
     """
 
-    def __init__(self, config: ModelConfig, dataset: FashionMNIST, device: torch.device) -> None:
+    def __init__(
+        self, config: ModelConfig, dataset: FashionMNIST, device: torch.device, build: Builder = DEFAULT_NETWORK
+    ) -> None:
         self.config = config
         self.device = device
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self.precision = resolve_precision(config.precision, device)
         self.data = dataset.to(device)
-        self.model = build_model(config, device)
+        self.model: Network = build_model(config, device, build)
         self.optimizer = build_optimizer(config, list(self.model.parameters()))
         self.batches = config.batches(len(self.data.train))
         self.steps_per_epoch = self.batches.steps
@@ -90,7 +76,7 @@ class Engine:
         self.heed: Callable[[], object] = lambda: None  # called before each batch that is looked at; may break it off
         self.learning_rate = config.learning_rate  # the schedule's peak; may be changed between two steps
         self._generators = {purpose: torch.Generator(device) for purpose in ("augmentation", "dropout")}
-        self.model.dropout.generator = self._generators["dropout"]
+        self.model.draw_from(self._generators["dropout"])
         self._order = torch.empty(0)
         self._gradient_norms: Tensor | None = None  # (layers,) of the latest epoch's last whole batch
         self._pending: list[Tensor] = []  # (2,) loss and correct answers of each step not yet read
@@ -179,7 +165,7 @@ class Engine:
         Raises what `heed` raises.
         """
         weights = self.model.weights_by_layer()
-        kernels = weights["conv1"].detach()[:, 0].float().cpu().numpy()  # (K, side, side)
+        kernels = self.model.filters().detach().float().cpu().numpy()  # (K, side, side)
         noted = self._gradient_norms if self.step % self.steps_per_epoch == 0 else None
         gradients = self._measure_gradients() if noted is None else noted
         norms = torch.cat([gradients, torch.stack(torch._foreach_norm(list(weights.values())))]).tolist()
@@ -203,7 +189,7 @@ class Engine:
             for images in torch.split(self.data.validation.first(INSIGHT_IMAGES).images, EVALUATION_BATCH):
                 self.heed()
                 found = self.model.activations(normalise(images))
-                del found["output"]
+                found.popitem()  # the logits have no ReLU
                 for name, values in found.items():
                     units = (values != 0).flatten(2).any(2).any(0) if values.dim() == 4 else (values != 0).any(0)
                     alive[name] = alive[name] | units if name in alive else units

@@ -1,15 +1,29 @@
 """Failures: what stopped a training, in words that help."""
 
 import gc
+import math
 import traceback
+from collections.abc import Sequence
 
 import torch
+
+from history.records import Point
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "alloc_failed")
 
 
 class TrainingFailed(Exception):
     """A run cannot go on; the message says why and what to do about it."""
+
+
+def check_loss(points: Sequence[Point], learning_rate: float) -> None:
+    """Raise TrainingFailed where the last point's loss is NaN or infinite; learning_rate: the setting."""
+    if points and not math.isfinite(points[-1].loss):
+        last, value = points[-1], "NaN" if math.isnan(points[-1].loss) else "infinite"
+        raise TrainingFailed(
+            f"The loss became {value} at step {last.step} (epoch {last.epoch:.2f}): the updates were too large. "
+            f"Start again with a lower learning rate, {learning_rate / 10:g} for example."
+        )
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -1,10 +1,16 @@
 """Gauges: what a trainer reads off while it works: its time, its speed, its running accuracy."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from statistics import median
+from typing import Any
 
+from history.records import Point
+from training.engine import Engine, StepResult
+
+READ_INTERVAL = 0.1  # seconds between two looks at the losses: each makes a GPU wait
 RUNNING_WINDOW = 1000  # training images behind a running accuracy
 SPEED_WINDOW = 5.0  # seconds of training behind a speed
 
@@ -77,3 +83,57 @@ class RunningAccuracy:
             self._correct -= old_correct
             self._images -= old_images
         return self._correct / self._images
+
+
+class Gauges:
+    """All gauges of one trainer. Steps are noted as they are taken, and become points when the engine has been read."""
+
+    def __init__(self, seconds: float = 0.0, running_accuracy: Iterable[Sequence[int]] = ()) -> None:
+        self.stopwatch = Stopwatch(seconds)
+        self.speed = Speedometer()
+        self._running_accuracy = RunningAccuracy(running_accuracy)
+        self._unread: list[tuple[int, float, float]] = []  # step, epoch, seconds
+        self._looked_at = -math.inf
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds of them."""
+        return {"elapsed_seconds": self.stopwatch.seconds, "running_accuracy": self._running_accuracy.batches}
+
+    def note_step(self, step: int, epoch: float) -> None:
+        self._unread.append((step, epoch, self.stopwatch.seconds))
+
+    def look_is_due(self) -> bool:
+        """Return whether READ_INTERVAL has passed since the last yes."""
+        now = time.perf_counter()
+        if now - self._looked_at < READ_INTERVAL:
+            return False
+        self._looked_at = now
+        return True
+
+    def read(self, engine: Engine) -> tuple[list[Point], dict[str, Any]]:
+        """Return the points of the steps since the last call, and the values of the status that go with them.
+
+        The points end with the first whose loss is NaN or infinite: what came after means nothing. Synchronises with
+        the device.
+        """
+        points = [self._point(engine, *pair) for pair in zip(self._unread, engine.read(), strict=True)]
+        self._unread.clear()
+        broken = next((place for place, point in enumerate(points, 1) if not math.isfinite(point.loss)), None)
+        points = points[:broken]
+        seconds = self.stopwatch.seconds
+        self.speed.note(seconds, engine.step, engine.images_seen)
+        figures: dict[str, Any] = {
+            "elapsed_seconds": seconds,
+            "batches_per_second": self.speed.batches_per_second,
+            "images_per_second": self.speed.images_per_second,
+        }
+        if points:
+            last = points[-1]
+            figures |= {"step": last.step, "epoch": last.epoch, "loss": last.loss, "accuracy": last.accuracy}
+            figures["eta_seconds"] = seconds * (engine.total_steps - last.step) / last.step
+        return points, figures
+
+    def _point(self, engine: Engine, position: tuple[int, float, float], result: StepResult) -> Point:
+        step, epoch, seconds = position
+        (images,) = engine.batches.counts(step, step)
+        return Point(step, epoch, seconds, result.loss, self._running_accuracy.add(result.correct, images))

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from data import IMAGE_SIDE, SYSTEM_DIRECTORY, TRAIN_IMAGES, read_files
+from data import IMAGE_SIDE, SYSTEM_DIRECTORY, TRAINING_IMAGES, read_files
 
 SPLIT_SEED = 0
 PIXEL_MEAN, PIXEL_STD = 0.2860, 0.3530  # of the 60,000 training images, pixels scaled to 0–1
@@ -48,7 +48,7 @@ def load_fashion_mnist(data_dir: Path, *, system_dir: Path = SYSTEM_DIRECTORY) -
     """Return the data set from where data.read_files finds it. Raises DatasetError as that does."""
     images, labels, test_images, test_labels = map(torch.from_numpy, read_files(data_dir, system_dir))
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(SPLIT_SEED))
-    train, validation = order[:TRAIN_IMAGES], order[TRAIN_IMAGES:]
+    train, validation = order[:TRAINING_IMAGES], order[TRAINING_IMAGES:]
     return FashionMNIST(
         train=Split(images[train], labels[train].long()),
         validation=Split(images[validation], labels[validation].long()),

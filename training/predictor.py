@@ -1,4 +1,4 @@
-"""Inspector: asks trained networks what they make of pictures, beside the training and without touching it."""
+"""Predictor: asks trained networks what they make of pictures, beside the training and without touching it."""
 
 import base64
 import contextlib
@@ -13,9 +13,11 @@ from torch import Tensor
 
 from config import ModelConfig
 from data import IMAGE_SIDE
-from model import CNN, build_model
+from model import Network
+from training.builder import DEFAULT_NETWORK, Builder, build_model
 from training.images import normalise
 
+CPU = torch.device("cpu")
 MOST_MAPS = 16  # of a layer's maps are shown
 
 
@@ -35,9 +37,6 @@ def as_maps(name: str, maps: NDArray[Any]) -> dict[str, Any]:
     }
 
 
-CPU = torch.device("cpu")
-
-
 class Source(NamedTuple):
     """Weights to ask: which model of which run they are of, and after how many steps."""
 
@@ -48,6 +47,7 @@ class Source(NamedTuple):
     config: ModelConfig
     precision: str
     weights: Mapping[str, Tensor]
+    build: Builder = DEFAULT_NETWORK
 
 
 class Inspector:
@@ -55,7 +55,9 @@ class Inspector:
 
     def __init__(self) -> None:
         self._worker = ThreadPoolExecutor(1, "inspector", initializer=torch.set_num_threads, initargs=(1,))
-        self._models: dict[str, tuple[tuple[str, int], CNN]] = {}  # by name: which weights they have, and the network
+        self._models: dict[
+            str, tuple[tuple[str, int], Network]
+        ] = {}  # by name: which weights they have, and the network
 
     def look(self, source: Source, pixels: Tensor, *, layers: bool) -> dict[str, Any]:
         """Return a model's probabilities for an image (28, 28) uint8 and, if wanted, what each layer makes of it."""
@@ -70,7 +72,8 @@ class Inspector:
         products = torch.autocast("cpu", torch.bfloat16) if source.precision == "bfloat16" else contextlib.nullcontext()
         with products:
             found = network.activations(normalise(pixels.view(1, IMAGE_SIDE, IMAGE_SIDE)))
-        probabilities = found.pop("output").float().softmax(1)[0]
+        _, logits = found.popitem()
+        probabilities = logits.float().softmax(1)[0]
         answer: dict[str, Any] = {
             "step": source.step,
             "epoch": source.epoch,
@@ -80,11 +83,11 @@ class Inspector:
             answer["layers"] = [as_maps(name, maps[0].float().numpy()) for name, maps in found.items()]
         return answer
 
-    def _network(self, source: Source) -> CNN:
+    def _network(self, source: Source) -> Network:
         key = (source.run, source.step)
         known = self._models.get(source.model)
         if known is None or known[0] != key:
-            network = build_model(source.config, CPU).eval()
+            network = build_model(source.config, CPU, source.build).eval()
             network.load_state_dict(source.weights)
             self._models[source.model] = known = (key, network)
         return known[1]

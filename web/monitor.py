@@ -18,6 +18,7 @@ from analysis.repeats import pair_state, pairs_and_result
 from analysis.verdict import compare
 from config import DEFAULTS, MODEL_NAMES, SCHEMA, ModelConfig
 from data import CLASS_NAMES
+from history.events import say_fork
 from history.log import Latest, MetricsLog, no_run
 from history.records import INCOMPLETE, new_run_id
 from history.smoothing import SMOOTHING_IMAGES
@@ -215,7 +216,7 @@ class Monitor:
             self._check_left(source, config)  # it may have finished just then
             checkpoint = self._checkpoint(run, MODEL_NAMES[0])
             step = self._checkpoints.checkpoint_step(checkpoint)
-            detail = f"from model 1: {say_change(source, config, changed)}"
+            detail = say_fork(say_change(source, config, changed))
             copy = self._checkpoints.fork_checkpoint(checkpoint, changed)
             origins = (
                 Origin(MODEL_NAMES[0], step, checkpoint, source, None),

@@ -8,11 +8,12 @@ from unicodedata import category
 from flask import request
 
 from config import MODEL_NAMES, InvalidSettings, ModelConfig, parse_config, say
+from data import IMAGE_SIDE
 from history.records import SPLITS
 from history.smoothing import SMOOTHING_IMAGES, WINDOWS
 
 MAX_NAME = 100  # characters of a run's name
-PIXELS = 28 * 28  # of an image
+PIXELS = IMAGE_SIDE**2  # of an image
 
 
 class BadRequest(Exception):

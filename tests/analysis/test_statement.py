@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from analysis.statement import CASES, REPEATS, Case, Lead, McNemar, Statement, make_statement, say_p
+from analysis.repeats import ENOUGH
+from analysis.significance import say_p
+from analysis.statement import CASES, Case, Lead, McNemar, Statement, make_statement
 
 DONE = {"model1": "finished", "model2": "finished"}
 LIVE = {"model1": "running", "model2": "running"}
@@ -218,7 +220,7 @@ def check(case: Case, said: Statement) -> None:
         assert ("copy of model 1" in text) == bool(case.forked), text
     # repeats are offered where they would tell more
     if said.repeats:
-        assert said.repeats == REPEATS
+        assert said.repeats == ENOUGH
         assert case.is_as_set and not case.failed and not case.is_live and not case.claim, text
         assert set(case.differing) - {"seed"}, text
 

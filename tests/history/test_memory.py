@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from helpers import CPU
 
 from config import DEFAULTS, ModelConfig
-from model import build_model
+from training.builder import build_model
 from training.cost import describe_model
 from training.engine import build_optimizer
 

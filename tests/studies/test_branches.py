@@ -19,7 +19,7 @@ from config import MODEL_NAMES
 from history.store import UnknownRun
 from server import create_app
 from studies.branches import hold_rate, say_more
-from training.engine import scheduled_learning_rate
+from training.schedule import scheduled_learning_rate
 from web.monitor import Monitor
 
 TABLES = ("runs", "models", "points", "evaluations", "events", "insights", "predictions")

@@ -11,8 +11,9 @@ from test_past_runs import measured
 from test_server import error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
 
 from config import MODEL_NAMES, ModelConfig
-from training.engine import Engine, scheduled_learning_rate
+from training.engine import Engine
 from training.images import FashionMNIST
+from training.schedule import scheduled_learning_rate
 from web.monitor import FORKABLE, Monitor
 
 ENDLESS = {name: endless(seed=seed).model_dump(mode="json") for seed, name in enumerate(MODEL_NAMES)}

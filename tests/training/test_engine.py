@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from helpers import CPU, quick
 
 from config import DEFAULTS, ModelConfig
-from training.engine import Engine, build_optimizer, scheduled_learning_rate
+from training.engine import Engine, build_optimizer
 from training.images import FashionMNIST, Split, normalise
 from training.machine import best_device, resolve_precision
+from training.schedule import scheduled_learning_rate
 
 PARAMETERS = [torch.nn.Parameter(torch.ones(1))]
 

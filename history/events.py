@@ -1,0 +1,68 @@
+"""Events: what the detail of one says, written and read in this one place.
+
+The detail is a sentence of English, for people; histories hold nothing else. So whoever wants to know a rate or a
+schedule reads it here, where the words are made.
+"""
+
+import re
+
+from history.records import Event
+
+JUMP = re.compile(r", learning rate \S+ → \S+$")
+RATES = re.compile(r"learning rate (\S+) → (\S+)")
+FORK = "from model 1: "
+
+
+def say_rates(before: float, now: float) -> str:
+    """Return the detail of "steered": which learning rate was changed to which."""
+    return f"learning rate {before:g} → {now:g}"
+
+
+def read_rates(event: Event) -> tuple[float, float] | None:
+    """Return from which learning rate to which a model was steered; None where the event is another."""
+    found = RATES.fullmatch(event.detail or "") if event.kind == "steered" else None
+    return None if found is None else (float(found[1]), float(found[2]))
+
+
+def say_fork(change: str) -> str:
+    """Return the detail of "forked"; change: what a copy of model 1 has changed, such as "dropout 0.5 → 0.2"."""
+    return f"{FORK}{change}"
+
+
+def read_fork(event: Event) -> str | None:
+    """Return what a fork changed; None where the event is another."""
+    return (event.detail or "").removeprefix(FORK) if event.kind == "forked" else None
+
+
+def say_more_epochs(
+    more: int,
+    schedule: str = "constant",
+    *,
+    epochs: int | None = None,
+    rates: tuple[float, float] | None = None,
+    held: float | None = None,
+) -> str:
+    """Return the detail of "continued": by how many epochs a model goes on, and what becomes of its schedule.
+
+    epochs: over which the schedule is stretched; rates: the learning rate of the next step by the schedule as it was,
+    and as it is now; held: the rate that is kept where the schedule had come to its end.
+    """
+    said = f"for {more} more epoch{'s' * (more > 1)}"
+    if schedule == "constant":
+        return said
+    title = schedule.replace("_", "-")
+    if held is not None:
+        return f"{said}: {title} schedule over, learning rate stays {held:.3g}"
+    before, now = (f"{rate:.3g}" for rate in rates or (0.0, 0.0))
+    jump = f", learning rate {before} → {now}" if before != now else ""
+    return f"{said}: {title} schedule now over {epochs} epochs{jump}"
+
+
+def read_schedule(event: Event) -> str | None:
+    """Return how a model went on that had a schedule; None where the event is another, or there was none.
+
+    Without the jump of the rate, which depends on where a model was stopped.
+    """
+    if event.kind != "continued" or "schedule" not in (event.detail or ""):
+        return None
+    return JUMP.sub("", event.detail or "")

@@ -1,0 +1,116 @@
+"""Lifecycle: which state a trainer is in, what is public of it, and how its thread heeds a pause and a stop."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from history.log import MetricsLog
+from history.records import Evaluation, Event, Point
+from history.states import ACTIVE_STATES, LEGAL_MOVES, IllegalTransition
+
+log = logging.getLogger(__name__)
+
+
+class Stopped(Exception):
+    """A stop has come: the run ends where it is."""
+
+
+class Lifecycle:
+    """A trainer's state and status, which change and are published as one. Any thread may call."""
+
+    def __init__(self, name: str, metrics: MetricsLog, *, run_id: str, state: str = "idle") -> None:
+        self.name = name
+        self.run_id = run_id  # for the log
+        self.lock = threading.RLock()  # hold it where nothing may come between two changes
+        self.may_train = threading.Event()
+        self._metrics = metrics
+        self._wanted_learning_rate: float | None = None
+        self._state = state
+        self._status = metrics.status(name)  # what an earlier part of the run has left, if any
+
+    @property
+    def state(self) -> str:
+        return self._state
+
+    @property
+    def is_active(self) -> bool:
+        return self._state in ACTIVE_STATES
+
+    def start(self) -> None:
+        """Let the thread train. Raises IllegalTransition unless idle."""
+        self.move_to("running", source="idle")
+        self.may_train.set()
+
+    def pause(self) -> None:
+        """Hold the thread before its next batch. Raises IllegalTransition unless running."""
+        with self.lock:  # state and event change as one: a stop in between would be waited for forever
+            self.move_to("paused")
+            self.may_train.clear()
+
+    def resume(self) -> None:
+        """Let the thread go on where pause held it. Raises IllegalTransition unless paused."""
+        with self.lock:
+            self.move_to("running", source="paused")
+            self.may_train.set()
+
+    def stop(self) -> None:
+        """End the thread before its next batch. Raises IllegalTransition once it is over."""
+        with self.lock:
+            self.move_to("stopped")
+            self.may_train.set()
+
+    def end(self) -> None:
+        """Stop where it is still on; one that has ended by itself, be it this very moment, stays as it is."""
+        with self.lock:
+            if self.is_active:
+                self.stop()
+
+    def steer(self, learning_rate: float) -> None:
+        """Want another learning rate. Raises IllegalTransition once it is over."""
+        with self.lock:
+            if not self.is_active:
+                raise IllegalTransition(self.name, self._state, "steered", " or ".join(sorted(ACTIVE_STATES)))
+            self._wanted_learning_rate = learning_rate
+
+    def take_wanted_learning_rate(self) -> float | None:
+        """Return the learning rate that is wanted, once; None where none is. Called before each step."""
+        if self._wanted_learning_rate is None:
+            return None
+        with self.lock:
+            wanted, self._wanted_learning_rate = self._wanted_learning_rate, None
+        return wanted
+
+    def heed_stop(self) -> None:
+        """Raise Stopped where a stop has come. Called between batches, of an evaluation too."""
+        if self._state == "stopped":
+            raise Stopped
+
+    def move_to(self, state: str, *, source: str | None = None, **news: Any) -> None:
+        """Change the state, the only place that does; with `source`, only from there.
+
+        Raises IllegalTransition where the table or the source forbids it.
+        """
+        with self.lock:
+            if state not in LEGAL_MOVES[self._state] or source not in (None, self._state):
+                raise IllegalTransition(self.name, self._state, state, source)
+            self._state = state
+            status = self._status
+            event = Event(state, status.step, status.epoch, news.get("elapsed_seconds", status.elapsed_seconds))
+            self.announce(events=[event], **news)
+        log.info("run %s: %s %s at step %d", self.run_id, self.name, state, status.step)
+
+    def announce(
+        self,
+        *,
+        points: Sequence[Point] = (),
+        evaluations: Sequence[Evaluation] = (),
+        events: Sequence[Event] = (),
+        flush: bool = False,
+        **news: Any,
+    ) -> None:
+        """Make a change public: new values of the status, and what was measured or happened with it."""
+        with self.lock:
+            self._status = replace(self._status, state=self._state, **news)
+            self._metrics.publish(self.name, self._status, points, evaluations, events, flush=flush)
