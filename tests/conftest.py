@@ -58,7 +58,7 @@ def monitor(tmp_path: Path, small_fashion_mnist: FashionMNIST, monkeypatch: pyte
     """A monitor that is ready to train on the small data set."""
     monkeypatch.setattr("training.images.load_fashion_mnist", lambda data_dir: small_fashion_mnist)
     monitor = Monitor(tmp_path / "data", RunStore(tmp_path / "runs"))
-    monitor.load()
+    monitor.loading.load()
     yield monitor
     monitor.close()
 

@@ -85,13 +85,13 @@ def test_stop_in_an_evaluation_leaves_none_of_it_and_a_resume_makes_it(
     monkeypatch.setattr(engine_module, "EVALUATION_BATCH", 32)
     with monkeypatch.context() as patched:
         stopping = type("Stopping", (StopsWhileItLooks,), {"place": place, "looked_at": []})
-        stopping.stop = staticmethod(lambda: monitor._comparison.end())  # type: ignore[attr-defined]
+        stopping.stop = staticmethod(lambda: monitor.control.comparison.end())  # type: ignore[attr-defined]
         if place == "test":
             stopping.STEP = 256  # type: ignore[attr-defined]
         build = lambda config, *rest: (stopping if config == LIVELY["model1"] else Engine)(config, *rest)  # noqa: E731
         patched.setattr(train_module, "Engine", build)
         run = start(client, as_json(LIVELY))
-        assert monitor._comparison.join(PATIENCE)
+        assert monitor.control.comparison.join(PATIENCE)
     assert len(stopping.looked_at) == 2  # type: ignore[attr-defined]
     at = stopping.STEP  # type: ignore[attr-defined]
     assert states(client)["model1"] == "stopped"
@@ -295,7 +295,7 @@ def test_fork_when_the_last_model_ends_in_between_goes_on(
     response = client.post("/api/fork", json={"settings": {"epochs": 5}})
     assert response.status_code == 202, response.text
     assert set(monitor.store.states(old).values()) == {"finished"}
-    assert monitor._comparison.join(PATIENCE)
+    assert monitor.control.comparison.join(PATIENCE)
     assert metrics_of(client)["models"]["model2"]["epoch"] == 5
 
 

@@ -84,7 +84,7 @@ def test_full_disk_is_shown_training_goes_on_and_saving_resumes_by_itself(
     monkeypatch.setattr("training.images.load_fashion_mnist", lambda data_dir: small_fashion_mnist)
     monitor = Monitor(small_disk / "data", RunStore(small_disk / "runs"))
     try:
-        monitor.load()
+        monitor.loading.load()
         client = create_app(monitor).test_client()
         run = start(client, ENDLESS)
         wait_for_steps(client, "model1", 20)
@@ -101,7 +101,7 @@ def test_full_disk_is_shown_training_goes_on_and_saving_resumes_by_itself(
         ballast.unlink()
         wait_for(lambda: "problem" not in metrics_of(client), "saving again")
         assert client.post("/api/stop", json={}).status_code == 200
-        assert monitor._comparison.join(60)
+        assert monitor.control.comparison.join(60)
         monitor.store.save()
         for name, model in metrics_of(client)["models"].items():
             rows = monitor.store._database.execute("SELECT step FROM points WHERE model = ? ORDER BY step", (name,))
@@ -264,14 +264,14 @@ def test_missing_data_set_can_be_put_there_without_a_restart(
     monkeypatch.setattr("training.images.load_fashion_mnist", load)
     monitor = Monitor(tmp_path / "data", RunStore(tmp_path / "runs"))
     try:
-        monitor.load()
+        monitor.loading.load()
         client = create_app(monitor).test_client()
         error = error_of(client.post("/api/start", json=SHORT), 503, "not_ready")
         assert error["message"] == "train-images-idx3-ubyte.gz is missing: put it into data/"
-        wait_for(lambda: monitor.status == "failed", "the second failure")
+        wait_for(lambda: monitor.loading.status == "failed", "the second failure")
         there.set()
         assert client.post("/api/start", json=SHORT).status_code == 503  # and loads again
-        wait_for(lambda: monitor.status == "ready", "readiness")
+        wait_for(lambda: monitor.loading.status == "ready", "readiness")
         assert strict(client.get("/api/config"))["problem"] is None
         start(client, SHORT)
         wait_until(client, "finished")

@@ -19,6 +19,7 @@ from history import store as store_module
 from history.records import Insight, Predictions
 from history.store import RunStore
 from server import create_app
+from train import Comparison
 from training.checkpoint import checkpoint_step
 from training.images import FashionMNIST
 from web.monitor import Monitor
@@ -40,8 +41,8 @@ SHORT = as_json(dict.fromkeys(MODEL_NAMES, quick(batch_size=256)))
 
 def open_monitor(runs_dir: Path) -> Monitor:
     monitor = Monitor(runs_dir.parent / "data", RunStore(runs_dir))
-    monitor.load()
-    assert monitor.status == "ready"
+    monitor.loading.load()
+    assert monitor.loading.status == "ready"
     return monitor
 
 
@@ -96,7 +97,7 @@ def assert_as_uninterrupted(monitor: Monitor, run: str, uninterrupted: Any, *, o
             "SELECT seconds FROM points WHERE run = ? AND model = ? ORDER BY step", (run, model)
         ).fetchall()
         assert seconds == sorted(seconds) or not one_clock  # the time goes on where it was held
-        assert monitor._latest.metrics.status(model).test_accuracy == uninterrupted.status(model).test_accuracy
+        assert monitor.control.latest.metrics.status(model).test_accuracy == uninterrupted.status(model).test_accuracy
 
 
 # Resuming
@@ -108,7 +109,7 @@ def test_run_stopped_in_an_epoch_goes_on_as_if_it_had_not_been(
     run = start(client, as_json(LIVELY))
     wait_for_steps(client, "model1", 100)
     assert client.post("/api/stop", json={}).status_code == 200
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     steps = {name: model["step"] for name, model in metrics_of(client)["models"].items()}
     assert any(step % 64 for step in steps.values())
     resume(client, run)
@@ -182,9 +183,9 @@ class CheckpointsOnly:
 def checkpoint_after(steps: int, name: str, monitor: Monitor) -> bytes:
     """Return the checkpoint that a trainer hands over after so many steps."""
     keeper = CheckpointsOnly()
-    comparison = monitor._train.Comparison({name: LIVELY[name]}, monitor._dataset, keeper=keeper)
+    comparison = Comparison({name: LIVELY[name]}, monitor.loading.workshop.dataset, keeper=keeper)
     for trainer in comparison.trainers.values():
-        trainer.threads = monitor._comparison.trainers[name].threads
+        trainer.threads = monitor.control.comparison.trainers[name].threads
     comparison.start()
     assert comparison.join(60)
     return next(data_ for data_ in keeper.kept if checkpoint_step(data_) == steps)
@@ -194,7 +195,7 @@ def test_run_without_a_checkpoint_starts_over(client: FlaskClient, monitor: Moni
     run = start(client, as_json(LIVELY))
     wait_for_steps(client, "model1", 10)
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     monitor.store.save()
     for path in monitor.store._checkpoints.iterdir():
         path.unlink()
@@ -207,7 +208,7 @@ def test_damaged_checkpoint_is_set_aside_and_named(client: FlaskClient, monitor:
     run = start(client, as_json(LIVELY))
     wait_for_steps(client, "model1", 70)
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     monitor.store.save()
     path = monitor.store._checkpoint_path(run, "model1")
     content = bytearray(path.read_bytes())
@@ -226,7 +227,7 @@ def test_cursor_from_before_the_resume_gets_the_whole(client: FlaskClient, monit
     run = start(client, ENDLESS)
     wait_for_steps(client, "model1", 30)
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     cursor = metrics_of(client)
     assert metrics_of(client, cursor)["reset"] is False
     resume(client, run)
@@ -241,7 +242,7 @@ def test_status_of_a_resumed_run_begins_where_its_checkpoint_was_taken(client: F
     run = start(client, ENDLESS)
     wait_for_steps(client, "model1", 30)
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     before = metrics_of(client)["models"]["model1"]
     monitor.store.save()
     log = monitor.store.resume(run, {"model1": before["step"], "model2": 0})

@@ -98,7 +98,7 @@ def test_schedule_of_a_finished_run_stays_at_its_last_rate_and_the_settings_say_
         said = f"for 1 more epoch: {title} schedule over, learning rate stays {last:.3g}"
         assert details(client, "continued", name) == [said]
         checkpoint = monitor.store.checkpoint(metrics_of(client)["run"], name)
-        assert monitor._checkpoints.last_learning_rate(checkpoint) == last
+        assert monitor.loading.workshop.last_rate(checkpoint) == last
 
 
 def test_what_becomes_of_a_schedule_is_said() -> None:
@@ -143,7 +143,7 @@ def half_finished(client: FlaskClient, monitor: Monitor) -> str:
     wait_until(client, "finished", "model1")
     wait_for_steps(client, "model2", 100)
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     assert states(client) == {"model1": "finished", "model2": "stopped"}
     return run
 
@@ -167,7 +167,7 @@ def test_model_that_has_finished_keeps_its_result_while_the_other_is_resumed(
     step = metrics_of(client)["models"]["model2"]["step"]
     wait_for_steps(client, "model2", step + 20)
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     after = all_of(monitor, run)
     assert of_model1(after) == of_model1(before)
     assert len(after[0]["points"]) > len(before[0]["points"])
@@ -182,12 +182,12 @@ def test_more_epochs_for_a_half_finished_run_make_a_new_one(client: FlaskClient,
     run = start(client, as_json(configs))
     wait_until(client, "finished", "model1")
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     before = all_of(monitor, run)
     new = go_on(client, run, 1)
     assert new != run
-    monitor._comparison.end()
-    assert monitor._comparison.join(60)
+    monitor.control.comparison.end()
+    assert monitor.control.comparison.join(60)
     assert all_of(monitor, run) == before
     models = metrics_of(client)["models"]
     assert [models[name]["config"]["epochs"] for name in MODEL_NAMES] == [2, 301]
@@ -200,7 +200,7 @@ def test_stopped_run_with_more_epochs_keeps_its_id_and_says_what_becomes_of_its_
     run = start(client, as_json(dict.fromkeys(MODEL_NAMES, config)))
     wait_for_steps(client, "model1", 200)
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     monitor.store.save()
     step = monitor.store.run_status(run, "model1").step
     longer = config.model_copy(update={"epochs": 450})
@@ -213,7 +213,7 @@ def test_stopped_run_with_more_epochs_keeps_its_id_and_says_what_becomes_of_its_
     attribution = strict(client.get("/api/comparison"))["attribution"]["text"]  # where each was stopped is no cause
     assert "Model 1 went on for 50 more epochs: one-cycle schedule now over 450 epochs." in attribution
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     monitor.store.save()
     assert (
         details(client, "continued")
@@ -225,8 +225,7 @@ def test_stopped_run_with_more_epochs_keeps_its_id_and_says_what_becomes_of_its_
 def test_finished_pair_goes_on_as_a_new_run_and_leaves_the_series_alone(client: FlaskClient, monitor: Monitor) -> None:
     body = as_json({name: quick(batch_size=256, hidden_units=8 + place) for place, name in enumerate(MODEL_NAMES)})
     client.post("/api/repeats", json={"runs": 3} | body)
-    assert monitor._conductor is not None
-    monitor._conductor.join(60)
+    monitor.repeats.join(60)
     before = strict(client.get("/api/repeats"))
     new = go_on(client, before["pairs"][0]["run"], 1)
     wait_until(client, "finished")
@@ -271,7 +270,7 @@ def test_fork_names_its_parent_and_takes_nothing_over_from_beyond(client: FlaskC
     rows = all_of(monitor, new)[0]
     assert [row[0] for row in rows["predictions"]] == [new] * len(rows["predictions"])
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     assert strict(client.get(f"/api/runs/{new}"))["parent"] == {"run": old, "kind": "forked"}
     assert all_of(monitor, old) == before
     assert metrics_of(client)["models"]["model2"]["events"]["kind"][:3] == ["running", "forked", "running"]
@@ -336,7 +335,7 @@ def test_test_answers_of_a_finished_run_are_not_those_of_what_goes_on_from_it(
         assert now["at"]["model2"]["step"] in metrics_of(client)["models"]["model2"]["evaluations"]["step"]
     assert strict(client.get("/api/comparison"))["significance"] is None
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     assert {strict(client.get(f"/api/{each}"))["split"] for each in asked} == {"validation"}
     assert strict(client.get("/api/comparison"))["significance"] is None
     for each, what in zip(asked, before, strict=True):  # those of the old one are still its own

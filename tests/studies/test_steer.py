@@ -10,9 +10,10 @@ from test_past_runs import measured
 from test_server import error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
 
 from config import MODEL_NAMES, ModelConfig
+from studies.branches import FORKABLE
 from training.engine import Engine, scheduled_learning_rate
 from training.images import FashionMNIST
-from web.monitor import FORKABLE, Monitor
+from web.monitor import Monitor
 
 ENDLESS = {name: endless(seed=seed).model_dump(mode="json") for seed, name in enumerate(MODEL_NAMES)}
 OTHER = {
@@ -102,7 +103,7 @@ def test_change_at_the_step_of_a_checkpoint_that_has_not_seen_it_is_undone(
     wait_for_steps(client, "model2", 5)
     steer(client, 0.25, "model2")
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     monitor.store.save()
     steps = {name: metrics_of(client)["models"][name]["step"] for name in MODEL_NAMES}
     changes = {"model1": ["0.001 → 0.5"], "model2": ["0.125 → 0.25", "0.25 → 0.5", "0.5 → 0.75"]}

@@ -68,7 +68,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, small_fashion_mnist: Fashion
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("training.images.load_fashion_mnist", lambda data_dir: small_fashion_mnist)
         monitor = Monitor(folder / "data", RunStore(folder / "runs"))
-        monitor.load()
+        monitor.loading.load()
     try:
         client = create_app(monitor).test_client()
         finished = start(client, {name: quick(batch_size=512).model_dump(mode="json") for name in MODEL_NAMES})
@@ -135,9 +135,9 @@ def snapshot(place: Place) -> Any:
     with monitor.store._lock:
         runs = monitor.store._database.execute("SELECT id, name, deleted FROM runs ORDER BY id").fetchall()
         configs = monitor.store._database.execute("SELECT run, model, config FROM models ORDER BY run").fetchall()
-    trainers = monitor._comparison.trainers
+    trainers = monitor.control.comparison.trainers
     states = {name: trainer.state for name, trainer in trainers.items()}
-    return monitor.run, monitor.status, id(monitor._comparison), states, runs, configs
+    return monitor.run, monitor.loading.status, id(monitor.control.comparison), states, runs, configs
 
 
 def trainers_alive() -> int:

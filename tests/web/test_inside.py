@@ -17,6 +17,7 @@ from analysis.mistakes import PER_PAGE
 from config import MODEL_NAMES
 from data import CLASS_NAMES
 from history.records import MOST_FILTERS, take_filters
+from training import checkpoint
 from training.engine import INSIGHT_IMAGES, Engine
 from training.images import FashionMNIST, normalise
 from training.predictor import MOST_MAPS, as_maps
@@ -242,7 +243,7 @@ def test_filters_of_every_evaluation_can_be_had(client: FlaskClient, monitor: Mo
         filters = [strict(client.get(f"/api/filters?run={run}&model={name}&step={step}")) for step in steps]
         assert {(each["shown"], each["side"]) for each in filters} == {(kernels, side)}
         assert len({each["weights"] for each in filters}) == len(steps)
-    last = monitor._comparison.trainers["model2"].snapshot.weights["layers.conv1.conv.weight"][:, 0].numpy()
+    last = monitor.control.comparison.trainers["model2"].snapshot.weights["layers.conv1.conv.weight"][:, 0].numpy()
     found = np.frombuffer(base64.b64decode(filters[-1]["weights"]), np.int8).reshape(last.shape) / 127
     assert np.abs(found * filters[-1]["scale"] - last).max() < filters[-1]["scale"] / 200
 
@@ -255,7 +256,7 @@ def test_tried_picture_gets_the_answer_that_the_evaluation_gave(client: FlaskCli
         for name in MODEL_NAMES:
             expected = saved[name]["test"].probabilities[image].tolist()
             assert answer["models"][name]["probabilities"] == pytest.approx(expected, abs=1e-4)
-    pixels = monitor._dataset.test.images[7].flatten().tolist()
+    pixels = monitor.loading.workshop.dataset.test.images[7].flatten().tolist()
     drawn = predict(client, pixels=pixels, layers=True)
     assert drawn["label"] is None
     assert (
@@ -282,8 +283,8 @@ def test_past_run_is_read_once_and_again_after_another_has_run(
     run, other = finish(client, SHORT), SHORT | {"model1": SHORT["model1"] | {"seed": 4}}
     finish(client, other)
     read: list[int] = []
-    whole = monitor._checkpoints.read_weights
-    monkeypatch.setattr(monitor._checkpoints, "read_weights", lambda data: read.append(1) or whole(data))
+    whole = checkpoint.read_weights
+    monkeypatch.setattr(checkpoint, "read_weights", lambda data: read.append(1) or whole(data))
     before = [predict(client, run=run, split="test", image=image)["models"]["model1"] for image in (3, 4, 3)]
     assert len(read) == 2  # one checkpoint for each model
     assert before[0] == before[2] != before[1]

@@ -74,8 +74,8 @@ def monitor(unloaded: Monitor, small_fashion_mnist: FashionMNIST, monkeypatch: p
     """A monitor that is ready to train on a small part of the real data."""
     monkeypatch.setattr("training.images.load_fashion_mnist", lambda data_dir: small_fashion_mnist)
     monkeypatch.setattr(train, "warm_up", lambda dataset: None)  # once is enough for a whole session
-    unloaded.load()
-    assert unloaded.status == "ready"
+    unloaded.loading.load()
+    assert unloaded.loading.status == "ready"
     return unloaded
 
 
@@ -421,7 +421,7 @@ def test_damaged_data_set_is_named_and_the_server_stays_up(unloaded: Monitor, mo
         raise DatasetError("data/train-images-idx3-ubyte.gz is damaged")
 
     monkeypatch.setattr("training.images.load_fashion_mnist", damaged)
-    unloaded.load()
+    unloaded.loading.load()
     client = create_app(unloaded).test_client()
     config = strict(client.get("/api/config"))
     assert (config["status"], config["problem"]) == ("failed", "data/train-images-idx3-ubyte.gz is damaged")
@@ -808,7 +808,7 @@ def test_whole_history_of_a_long_run_stays_small(client: FlaskClient, monitor: M
             ]
             log.publish(name, Status("running"), points)
         log.publish(name, Status("stopped"), flush=True)
-    monitor._latest = monitor._latest._replace(metrics=log)
+    monitor.control.latest = monitor.control.latest._replace(metrics=log)
     response = client.get("/api/metrics", headers={"Accept-Encoding": "gzip"})
     assert response.headers["Content-Encoding"] == "gzip"
     assert response.headers["Vary"] == "Accept-Encoding"
