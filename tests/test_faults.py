@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from helpers import PATIENCE, endless, quick, wait_for
-from test_server import Program, error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
+from helpers import PATIENCE, quick, wait_for
+from served import ENDLESS, QUICK, Program, error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
 
 import train as train_module
 from config import MODEL_NAMES
@@ -32,8 +32,6 @@ from training.images import FashionMNIST
 from web.monitor import Monitor
 
 ROOT = Path(__file__).resolve().parent.parent
-SHORT = {name: quick(batch_size=256).model_dump(mode="json") for name in MODEL_NAMES}
-ENDLESS = {name: endless(seed=seed).model_dump(mode="json") for seed, name in enumerate(MODEL_NAMES)}
 
 
 def mount(folder: Path, *options: str) -> None:
@@ -214,7 +212,7 @@ def test_model_that_runs_out_of_memory_fails_alone_and_gives_it_back(
 
     wait_for(given_back, "memory given back")
     assert client.post("/api/stop", json={}).status_code == 200
-    start(client, SHORT)
+    start(client, QUICK)
     wait_until(client, "finished")
 
 
@@ -243,7 +241,7 @@ def test_exception_in_a_trainer_is_shown_and_logged_and_the_next_start_works(
     assert "Traceback" in caplog.text
     assert f"run {run}: model1 failed: the lecturer's cat" in caplog.text
     assert client.post("/api/stop", json={}).status_code == 200
-    start(client, SHORT)
+    start(client, QUICK)
     wait_until(client, "finished")
     assert strict(client.get(f"/api/runs/{run}"))["models"]["model1"]["error"] == model["error"]
 
@@ -266,14 +264,14 @@ def test_missing_data_set_can_be_put_there_without_a_restart(
     try:
         monitor.loading.load()
         client = create_app(monitor).test_client()
-        error = error_of(client.post("/api/start", json=SHORT), 503, "not_ready")
+        error = error_of(client.post("/api/start", json=QUICK), 503, "not_ready")
         assert error["message"] == "train-images-idx3-ubyte.gz is missing: put it into data/"
         wait_for(lambda: monitor.loading.status == "failed", "the second failure")
         there.set()
-        assert client.post("/api/start", json=SHORT).status_code == 503  # and loads again
+        assert client.post("/api/start", json=QUICK).status_code == 503  # and loads again
         wait_for(lambda: monitor.loading.status == "ready", "readiness")
         assert strict(client.get("/api/config"))["problem"] is None
-        start(client, SHORT)
+        start(client, QUICK)
         wait_until(client, "finished")
     finally:
         monitor.close()

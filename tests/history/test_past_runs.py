@@ -3,17 +3,29 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from flask.testing import FlaskClient
-from helpers import endless, quick, train, wait_for
-from test_server import error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
+from helpers import LIVELY, as_json, quick, wait_for
+from served import (
+    ENDLESS,
+    QUICK,
+    assert_as_uninterrupted,
+    continue_run,
+    error_of,
+    metrics_of,
+    open_monitor,
+    start,
+    states,
+    strict,
+    wait_for_steps,
+    wait_until,
+)
 
-from config import MODEL_NAMES, ModelConfig
+from config import MODEL_NAMES
 from history import checkpoints as checkpoints_module
 from history import store as store_module
 from history.records import Insight, Predictions
@@ -21,84 +33,7 @@ from history.store import RunStore
 from server import create_app
 from train import Comparison
 from training.checkpoint import checkpoint_step
-from training.images import FashionMNIST
 from web.monitor import Monitor
-
-# Everything random is in use, and an epoch is some 64 steps.
-LIVELY = {
-    "model1": quick(epochs=4, batch_size=16, dropout=0.5, augment="flip_shift", batch_norm=True),
-    "model2": quick(epochs=4, batch_size=24, optimizer="sgd", learning_rate=0.05, seed=3),
-}
-
-
-def as_json(configs: dict[str, ModelConfig]) -> dict[str, Any]:
-    return {name: config.model_dump(mode="json") for name, config in configs.items()}
-
-
-ENDLESS = as_json({"model1": endless(), "model2": endless(seed=1)})
-SHORT = as_json(dict.fromkeys(MODEL_NAMES, quick(batch_size=256)))
-
-
-def open_monitor(runs_dir: Path) -> Monitor:
-    monitor = Monitor(runs_dir.parent / "data", RunStore(runs_dir))
-    monitor.loading.load()
-    assert monitor.loading.status == "ready"
-    return monitor
-
-
-@pytest.fixture
-def runs_dir(tmp_path: Path, small_fashion_mnist: FashionMNIST, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("training.images.load_fashion_mnist", lambda data_dir: small_fashion_mnist)
-    return tmp_path / "runs"
-
-
-@pytest.fixture
-def monitor(runs_dir: Path) -> Iterator[Monitor]:
-    monitor = open_monitor(runs_dir)
-    yield monitor
-    monitor.close()
-
-
-@pytest.fixture
-def client(monitor: Monitor) -> FlaskClient:
-    return create_app(monitor).test_client()
-
-
-def resume(client: FlaskClient, run: str, **body: int) -> None:
-    """Go on with a run under its own id."""
-    response = client.post(f"/api/runs/{run}/resume", json=body)
-    assert (response.status_code, strict(response)) == (202, {"run": run}), response.text
-
-
-def measured(monitor: Monitor, run: str, model: str, table: str = "points") -> list[tuple[Any, ...]]:
-    """Return what the file holds of a model at full resolution, its times left out."""
-    monitor.store.save()
-    columns = "step, epoch, loss, accuracy" + (", train_accuracy" if table == "evaluations" else "")
-    with monitor.store._lock:
-        return monitor.store._database.execute(
-            f"SELECT {columns} FROM {table} WHERE run = ? AND model = ? ORDER BY step", (run, model)
-        ).fetchall()
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(small_fashion_mnist: FashionMNIST) -> Any:
-    return train(small_fashion_mnist, **LIVELY)
-
-
-def assert_as_uninterrupted(monitor: Monitor, run: str, uninterrupted: Any, *, one_clock: bool = True) -> None:
-    for model in MODEL_NAMES:
-        points = [(p.step, p.epoch, p.loss, p.accuracy) for p in uninterrupted.all_points[model]]
-        assert measured(monitor, run, model) == points
-        evaluations = [
-            (e.step, e.epoch, e.loss, e.accuracy, e.train_accuracy) for e in uninterrupted.evaluations(model)
-        ]
-        assert measured(monitor, run, model, "evaluations") == evaluations
-        seconds = monitor.store._database.execute(
-            "SELECT seconds FROM points WHERE run = ? AND model = ? ORDER BY step", (run, model)
-        ).fetchall()
-        assert seconds == sorted(seconds) or not one_clock  # the time goes on where it was held
-        assert monitor.control.latest.metrics.status(model).test_accuracy == uninterrupted.status(model).test_accuracy
-
 
 # Resuming
 
@@ -112,7 +47,7 @@ def test_run_stopped_in_an_epoch_goes_on_as_if_it_had_not_been(
     assert monitor.control.comparison.join(60)
     steps = {name: model["step"] for name, model in metrics_of(client)["models"].items()}
     assert any(step % 64 for step in steps.values())
-    resume(client, run)
+    continue_run(client, run)
     wait_until(client, "finished")
     assert_as_uninterrupted(monitor, run, uninterrupted)
     events = metrics_of(client)["models"]["model1"]["events"]
@@ -157,7 +92,7 @@ def test_run_that_lost_its_last_points_goes_on_from_its_checkpoint(
     with monitor.store._lock, monitor.store._database as database:
         database.execute("DELETE FROM points WHERE run = ? AND step > 200", (run,))
         database.execute("UPDATE models SET status = json_set(status, '$.state', 'interrupted', '$.step', 200)")
-    resume(client, run)
+    continue_run(client, run)
     first = metrics_of(client)["models"]
     assert all(min(model["points"]["step"]) == 1 for model in first.values())
     wait_until(client, "finished")
@@ -199,7 +134,7 @@ def test_run_without_a_checkpoint_starts_over(client: FlaskClient, monitor: Moni
     monitor.store.save()
     for path in monitor.store._checkpoints.iterdir():
         path.unlink()
-    resume(client, run)
+    continue_run(client, run)
     wait_until(client, "finished")
     assert_as_uninterrupted(monitor, run, uninterrupted)
 
@@ -214,7 +149,7 @@ def test_damaged_checkpoint_is_set_aside_and_named(client: FlaskClient, monitor:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    resume(client, run)
+    continue_run(client, run)
     whole = metrics_of(client)
     assert "checkpoint of model1" in whole["warning"]
     assert strict(client.get("/api/config"))["warning"] == whole["warning"]
@@ -230,7 +165,7 @@ def test_cursor_from_before_the_resume_gets_the_whole(client: FlaskClient, monit
     assert monitor.control.comparison.join(60)
     cursor = metrics_of(client)
     assert metrics_of(client, cursor)["reset"] is False
-    resume(client, run)
+    continue_run(client, run)
     news = metrics_of(client, cursor)
     assert (news["run"], news["reset"]) == (run, True)
     assert news["next"] > cursor["next"]
@@ -258,7 +193,7 @@ def test_status_of_a_resumed_run_begins_where_its_checkpoint_was_taken(client: F
 
 
 def test_resume_is_refused_where_it_makes_no_sense(client: FlaskClient) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     wait_until(client, "finished")
     other = start(client, ENDLESS)
     message = f"Run {other} is still on: stop it before you resume one"
@@ -281,10 +216,10 @@ def test_more_epochs_must_be_a_whole_number(client: FlaskClient, given: object) 
 
 def test_failed_run_can_be_tried_again_from_its_checkpoint(client: FlaskClient) -> None:
     diverging = quick(optimizer="sgd", learning_rate=10.0, dropout=0.0).model_dump(mode="json")
-    run = start(client, {"model1": diverging, "model2": SHORT["model2"]})
+    run = start(client, {"model1": diverging, "model2": QUICK["model2"]})
     wait_until(client, "failed", "model1")
     wait_until(client, "finished", "model2")
-    resume(client, run)
+    continue_run(client, run)
     wait_until(client, "failed", "model1")  # it is the same again
     wait_until(client, "finished", "model2")
 
@@ -293,7 +228,7 @@ def test_failed_run_can_be_tried_again_from_its_checkpoint(client: FlaskClient) 
 
 
 def test_run_can_be_named(client: FlaskClient) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     assert strict(client.get("/api/runs"))["runs"][0]["name"] is None
     for name in ("Adam against SGD", "<script>alert(1)</script>", "größer 😀 ×", "x" * 100, "../../x"):
         response = client.post(f"/api/runs/{run}/rename", json={"name": name})
@@ -304,7 +239,7 @@ def test_run_can_be_named(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 101, "a\nb", "\x00", "\x7f", "a\u200b", "\ud800", 1, None, []])
 def test_name_that_cannot_be_shown_is_refused(client: FlaskClient, name: object) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     error = error_of(client.post(f"/api/runs/{run}/rename", json={"name": name}), 400, "bad_request")
     assert error["fields"]["name"].startswith("name must be 1 to 100 characters without control characters, got ")
     error_of(client.post(f"/api/runs/{run}/rename", json={}), 400, "bad_request")
@@ -312,7 +247,7 @@ def test_name_that_cannot_be_shown_is_refused(client: FlaskClient, name: object)
 
 
 def test_deleted_run_is_gone_until_it_is_restored(client: FlaskClient) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     wait_until(client, "finished")
     whole = strict(client.get(f"/api/runs/{run}"))
     assert strict(client.post(f"/api/runs/{run}/delete", json={})) == {"run": run}
@@ -326,7 +261,7 @@ def test_deleted_run_is_gone_until_it_is_restored(client: FlaskClient) -> None:
 
 
 def test_deleted_run_is_listed_as_such_until_it_is_restored(client: FlaskClient) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     wait_until(client, "finished")
     [known] = strict(client.get("/api/runs"))["runs"]
     client.post(f"/api/runs/{run}/delete", json={})
@@ -336,7 +271,7 @@ def test_deleted_run_is_listed_as_such_until_it_is_restored(client: FlaskClient)
 
 
 def test_deleted_latest_run_is_latest_no_more(client: FlaskClient) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     wait_until(client, "finished")
     seen = metrics_of(client)
     assert client.post(f"/api/runs/{run}/delete", json={}).status_code == 200
@@ -347,7 +282,7 @@ def test_deleted_latest_run_is_latest_no_more(client: FlaskClient) -> None:
     error_of(client.post("/api/fork", json={"settings": {"seed": 3}}), 409, "conflict")
     client.post(f"/api/runs/{run}/restore", json={})
     assert strict(client.get(f"/api/runs/{run}"))["models"] == seen["models"]
-    start(client, SHORT)
+    start(client, QUICK)
     wait_until(client, "finished")
 
 
@@ -372,9 +307,9 @@ def test_run_that_is_on_cannot_be_deleted(client: FlaskClient) -> None:
 def test_deleted_run_is_purged_at_the_next_start_with_its_checkpoints(runs_dir: Path) -> None:
     monitor = open_monitor(runs_dir)
     client = create_app(monitor).test_client()
-    first = start(client, SHORT)
+    first = start(client, QUICK)
     wait_until(client, "finished")
-    second = start(client, SHORT)
+    second = start(client, QUICK)
     wait_until(client, "finished")
     client.post(f"/api/runs/{first}/delete", json={})
     monitor.close()
@@ -395,7 +330,7 @@ def test_deleted_run_is_purged_at_the_next_start_with_its_checkpoints(runs_dir: 
 
 
 def test_one_run_tells_its_name_start_and_environment(client: FlaskClient, monitor: Monitor) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     wait_until(client, "finished")
     body = strict(client.get(f"/api/runs/{run}"))
     assert body["environment"]["torch"] == torch.__version__
@@ -413,7 +348,7 @@ def store(tmp_path: Path, monitor: Monitor, client: FlaskClient) -> RunStore:
 
 
 def test_checkpoint_is_written_by_the_writer_and_the_latest_wins(client: FlaskClient, store: RunStore) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     wait_until(client, "finished")
     for number in range(5):
         store.save_checkpoint(run, "model1", b"weights %d" % number)

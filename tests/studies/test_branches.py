@@ -6,13 +6,20 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from helpers import quick
-from test_past_runs import LIVELY, SHORT, as_json, assert_as_uninterrupted, open_monitor, resume
-from test_past_runs import client as client
-from test_past_runs import monitor as monitor
-from test_past_runs import runs_dir as runs_dir
-from test_past_runs import uninterrupted as uninterrupted
-from test_server import error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
+from helpers import LIVELY, as_json, quick
+from served import (
+    QUICK,
+    assert_as_uninterrupted,
+    continue_run,
+    error_of,
+    metrics_of,
+    open_monitor,
+    start,
+    states,
+    strict,
+    wait_for_steps,
+    wait_until,
+)
 
 from config import MODEL_NAMES
 from history.store import UnknownRun
@@ -125,7 +132,7 @@ def test_steered_model_goes_on_at_the_rate_that_it_has(client: FlaskClient, moni
 
 
 def test_run_without_its_checkpoint_cannot_go_on_as_a_new_one(client: FlaskClient, monitor: Monitor) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     wait_until(client, "finished")
     monitor.store.save()
     monitor.store._checkpoint_path(run, "model2").unlink()
@@ -160,7 +167,7 @@ def test_model_that_has_finished_keeps_its_result_while_the_other_is_resumed(
 ) -> None:
     run = half_finished(client, monitor)
     before = all_of(monitor, run)
-    resume(client, run)
+    continue_run(client, run)
     assert states(client)["model1"] == "finished"
     error = error_of(client.post("/api/stop", json={"model": "model1"}), 409, "conflict")
     assert "model1 is finished" in error["message"]
@@ -239,7 +246,7 @@ def test_finished_pair_goes_on_as_a_new_run_and_leaves_the_series_alone(client: 
 def test_child_does_not_miss_its_deleted_parent(runs_dir: Path) -> None:
     monitor = open_monitor(runs_dir)
     client = create_app(monitor).test_client()
-    old = start(client, SHORT)
+    old = start(client, QUICK)
     wait_until(client, "finished")
     new = go_on(client, old, 1)
     wait_until(client, "finished")
@@ -279,7 +286,7 @@ def test_fork_names_its_parent_and_takes_nothing_over_from_beyond(client: FlaskC
 def test_branch_that_cannot_be_written_is_not_there(
     client: FlaskClient, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     wait_until(client, "finished")
     monitor.store.save()
 
@@ -347,7 +354,7 @@ def test_old_test_answers_in_a_history_of_an_earlier_version_are_left_out(
     client: FlaskClient, monitor: Monitor
 ) -> None:
     """There a finished run that was trained further, and stopped, kept the answers that it had given before."""
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     wait_until(client, "finished")
     assert "test" in monitor.store.predictions(run)["model1"]
     with monitor.store._lock, monitor.store._database as database:
@@ -359,7 +366,7 @@ def test_old_test_answers_in_a_history_of_an_earlier_version_are_left_out(
 
 
 def test_deleted_latest_run_is_off_the_display(client: FlaskClient, monitor: Monitor) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     wait_until(client, "finished")
     cursor = metrics_of(client)
     assert client.post(f"/api/runs/{run}/delete", json={}).status_code == 200
@@ -372,5 +379,5 @@ def test_deleted_latest_run_is_off_the_display(client: FlaskClient, monitor: Mon
     error_of(client.post("/api/fork", json={"settings": {"epochs": 9}}), 409, "conflict")
     client.post(f"/api/runs/{run}/restore", json={})
     assert strict(client.get(f"/api/comparison?run={run}"))["significance"] is not None
-    other = start(client, SHORT)
+    other = start(client, QUICK)
     assert metrics_of(client)["run"] == other

@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 import torch
 from flask.testing import FlaskClient
-from helpers import CPU, endless, quick, wait_for
-from test_past_runs import measured
-from test_server import error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
+from helpers import CPU, quick, wait_for
+from served import ENDLESS, error_of, measured, metrics_of, start, states, strict, wait_for_steps, wait_until
 
 from config import MODEL_NAMES, ModelConfig
 from studies.branches import FORKABLE
@@ -15,7 +14,6 @@ from training.engine import Engine, scheduled_learning_rate
 from training.images import FashionMNIST
 from web.monitor import Monitor
 
-ENDLESS = {name: endless(seed=seed).model_dump(mode="json") for seed, name in enumerate(MODEL_NAMES)}
 OTHER = {
     "optimizer": "sgd", "learning_rate": 0.0001, "dropout": 0.1, "epochs": 400, "seed": 9, "momentum": 0.5,
     "weight_decay": 0.01, "schedule": "cosine", "augment": "flip", "label_smoothing": 0.1, "precision": "bfloat16",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from helpers import endless, quick, wait_for
-from test_server import metrics_of, wait_until
+from served import metrics_of, wait_until
 
 from analysis.measures import AXES
 from config import MODEL_NAMES, ModelConfig

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from helpers import endless, quick, train, wait_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_server import metrics_of, start, strict, wait_until
+from served import metrics_of, start, strict, wait_until
 
 from config import MODEL_NAMES, SCHEMA, ModelConfig
 from history.store import RunStore
