@@ -64,10 +64,9 @@ def test_the_endpoint_answers_before_torch_has_loaded(tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
-from monitor import Monitor
+from history.store import RunStore
 from server import create_app
-from server import create_app
-from store import RunStore
+from web.monitor import Monitor
 monitor = Monitor(Path("nowhere"), RunStore(Path(sys.argv[1])))
 answer = create_app(monitor).test_client().get("/api/comparison?axis=flops")
 monitor.close()
