@@ -25,7 +25,11 @@ FORKABLE = (  # what a copy of a model can differ in and still take over its wei
 
 
 class TooManyEpochs(Exception):
-    """No run may have as many epochs as were asked for; the message says how many."""
+    """No run may have as many epochs as were asked for; the message, also in `fields`, says how many."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.fields = {"more_epochs": message}
 
 
 class BadFork(Exception):

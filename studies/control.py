@@ -1,11 +1,214 @@
-"""Control: what is on now: start, pause, resume, fork, steer."""
+"""Control: what is on now: start, pause, resume, stop, steer, fork, and continue a past run."""
 
+import logging
+import threading
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from config import MODEL_NAMES, ModelConfig
+from history.log import Latest, MetricsLog, no_run
+from history.records import new_run_id
+from history.states import IllegalTransition
+from history.store import Origin, RunKeeper, RunStore
+from studies.branches import add_epochs, change_one, say_more
+from studies.origins import continued_origins, forked_origins, rest_of, stored_configs
+from studies.refusals import Conflict, NotReady
+from studies.workshop import Loading, Workshop
+
+if TYPE_CHECKING:
+    from train import Comparison
+
+log = logging.getLogger(__name__)
 COMMANDS = ("pause", "resume", "stop")
 
 
-class NotReady(Exception):
-    """Training cannot start yet, or not at all; the message says why."""
+class Control:
+    """Holds the one comparison that is on, or was last. Safe to call from any thread."""
+
+    def __init__(self, store: RunStore, loading: Loading) -> None:
+        self.lock = threading.RLock()  # one start or command at a time
+        self.latest = no_run()
+        self.comparison: Comparison | None = None  # of the latest run, once one has been started here
+        self._store = store
+        self._loading = loading
+        self._series: threading.Thread | None = None
+        self._closed = False
+
+    def start(self, configs: Mapping[str, ModelConfig], series: str | None = None) -> str:
+        """Start a run, of a series if given, and return its id. Raises NotReady, or Conflict while one is on."""
+        workshop = self.ready_for_a_start()
+        with self.lock:
+            self.check_free("stop it before you start another")
+            metrics = MetricsLog(MODEL_NAMES, keep_unsaved=True, base=self._next_base())
+            return self._begin(workshop, new_run_id(), configs, metrics, series=series)
+
+    def continue_run(self, run: str, more_epochs: int = 0, series: str | None = None) -> str:
+        """Go on with a stored run where its checkpoints were taken, for more epochs if wanted.
+
+        Return the id under which it goes on: its own, or that of a new run where a model has finished and is to be
+        trained further, as that one's result stays. Raises UnknownRun, NotReady, NotSaved, Conflict while one is
+        on, where nothing is left to train or for an unfinished pair of a series other than by its series, and
+        TooManyEpochs.
+        """
+        workshop = self.ready_for_a_start()
+        with self.lock:
+            configs = stored_configs(self._store, run)
+            self.check_free("stop it before you resume one")
+            finished = {name for name, state in self._store.states(run).items() if state == "finished"}
+            if series is None and finished != set(configs) and self._store.series_of(run):
+                raise Conflict(f"Run {run} cannot be resumed by itself, it is a pair of repeats: continue the series")
+            longer = {name: add_epochs(config, more_epochs) for name, config in configs.items()}
+            if finished and more_epochs:
+                origins = continued_origins(self._store, workshop, run, configs, longer, finished)
+                return self._branch(workshop, run, "continued", origins)
+            if finished == set(configs):
+                raise Conflict(f"Run {run} is finished: give more_epochs to train it further")
+            rest = rest_of(self._store, workshop, run, configs, configs.keys() - finished)
+            metrics = self._store.resume(run, rest.steps, rest.rates, base=self._next_base())
+            if more_epochs:
+                for name, config in configs.items():
+                    jump = workshop.rate_jump(config, longer[name], rest.steps[name], rest.rates[name])
+                    metrics.note(name, "continued", say_more(config, longer[name], jump))
+            return self._begin(workshop, run, longer, metrics, rest.checkpoints, series, finished)
+
+    def fork(self, settings: dict[str, Any]) -> str:
+        """Start a new run whose model 1 goes on as it was, while model 2 is its copy with one setting changed.
+
+        What is on is stopped, and stays in the history. Raises NotReady, Conflict where there is nothing to fork
+        or the new run would have nothing to train, InvalidSettings, and BadFork where not exactly one setting
+        differs, or one that may not.
+        """
+        workshop = self._loading.require()
+        with self.lock:
+            self._check_open()
+            self._check_no_series()
+            run, comparison = self.latest.run, self.comparison
+            if run is None or comparison is None:
+                raise Conflict("Nothing to fork: no run has been started")
+            source = self._config_as_steered(comparison)
+            changed, config = change_one(source, settings)
+            _check_left(comparison, source, config)
+            comparison.end()
+            comparison.join()
+            _check_left(comparison, source, config)  # it may have finished just then
+            origins = forked_origins(self._store, workshop, run, source, config, changed)
+            return self._branch(workshop, run, "forked", origins)
+
+    def steer(self, model: str, learning_rate: float) -> None:
+        """Change a model's learning rate from its next step on.
+
+        Raises Conflict unless it is running or paused, and in a series, whose pairs must be as they were planned.
+        """
+        with self.lock:
+            self._check_no_series()
+            if self.comparison is None:
+                raise Conflict("Nothing to steer: no run has been started")
+            try:
+                self.comparison.steer(model, learning_rate)
+            except IllegalTransition as refusal:
+                raise Conflict(str(refusal)) from None
+
+    def command(self, command: str, model: str | None = None) -> None:
+        """Give one of COMMANDS to one model or both. Raises Conflict where the state forbids it."""
+        with self.lock:
+            if self.comparison is None:
+                raise Conflict(f"Nothing to {command}: no run has been started")
+            give = {"pause": self.comparison.pause, "resume": self.comparison.resume, "stop": self.comparison.stop}
+            try:
+                give[command](model)
+            except IllegalTransition as refusal:
+                raise Conflict(str(refusal)) from None
+
+    def delete_run(self, run: str) -> None:
+        """Take a run out of the history, and off the display. Raises UnknownRun, or Conflict where it is still on."""
+        with self.lock:
+            if run != self.latest.run:
+                self._store.delete(run)
+                return
+            self.check_free("stop it before you delete it")
+            self._store.delete(run)
+            self.comparison, self.latest = None, no_run(self._next_base())
+
+    def close(self) -> None:
+        """Stop what is training and wait for the batch that it is at; nothing can be started from then on."""
+        with self.lock:
+            self._closed = True
+            if self.comparison is not None:
+                if self.comparison.active:
+                    log.info("ending after the batch that is on; a second Ctrl-C ends at once, without saving")
+                self.comparison.end()
+                self.comparison.join()
+
+    # What a series needs as well; but for the first, `lock` must be held
+
+    def ready_for_a_start(self) -> Workshop:
+        """Return the workshop. Raises NotReady where it is not open; where opening it has failed, tries again."""
+        self._loading.retry()
+        return self._loading.require()
+
+    def check_free(self, advice: str) -> None:
+        """Raise Conflict while a comparison or a series is on; wait for the last batch of one that is not."""
+        self._check_open()
+        self._check_no_series()
+        if self.comparison is not None:
+            if self.comparison.active:
+                raise Conflict(f"Run {self.latest.run} is still on: {advice}")
+            self.comparison.join()
+
+    def reserve_for(self, series: threading.Thread) -> None:
+        """Let only this thread start runs for as long as it lives."""
+        self._series = series
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise NotReady("The server is ending")
+
+    def _check_no_series(self) -> None:
+        series = self._series
+        if series is not None and series.is_alive() and series is not threading.current_thread():
+            raise Conflict("Repeats are running: stop them first")
+
+    def _config_as_steered(self, comparison: "Comparison") -> ModelConfig:
+        """Return model 1's settings as they are now: with the learning rate that it has been steered to."""
+        config = comparison.trainers[MODEL_NAMES[0]].config
+        rate = self.latest.metrics.status(MODEL_NAMES[0]).learning_rate
+        return config if rate is None else config.model_copy(update={"learning_rate": rate})
+
+    def _next_base(self) -> int:
+        """Return where the cursors of the next log begin, so that no older one is taken for one of its own."""
+        return self.latest.metrics.newest + 1
+
+    def _branch(self, workshop: Workshop, parent: str, kind: str, origins: Mapping[str, Origin]) -> str:
+        """Start a new run that goes on from another, which stays as it is."""
+        new = new_run_id()
+        metrics = self._store.branch(parent, kind, new, origins, workshop.environment(), base=self._next_base())
+        configs = {name: origin.config for name, origin in origins.items()}
+        checkpoints = {name: origin.checkpoint for name, origin in origins.items()}
+        return self._begin(workshop, new, configs, metrics, checkpoints)
+
+    def _begin(
+        self,
+        workshop: Workshop,
+        run: str,
+        configs: Mapping[str, ModelConfig],
+        metrics: MetricsLog,
+        checkpoints: Mapping[str, bytes] | None = None,
+        series: str | None = None,
+        finished: Collection[str] = (),
+    ) -> str:
+        """Start the trainers of a new run, of a series if given, or of the rest of one, in which some have finished."""
+        keeper = RunKeeper(self._store, run)
+        comparison = workshop.prepare(run, configs, metrics, keeper, checkpoints, finished)
+        self._store.record(run, metrics, configs, workshop.environment(), series)
+        log.info("run %s: %s", run, "started" if checkpoints is None else "goes on from checkpoints")
+        comparison.start()
+        forked = any(event.kind == "forked" for event in metrics.events(MODEL_NAMES[1]))
+        self.comparison = comparison
+        self.latest = Latest(run, metrics, workshop.describe_pairing(configs, forked=forked))
+        return run
 
 
-class Conflict(Exception):
-    """The state of the comparison forbids what was asked."""
+def _check_left(comparison: "Comparison", source: ModelConfig, config: ModelConfig) -> None:
+    """Raise Conflict where a copy of model 1 with other settings would have nothing to train."""
+    if comparison.trainers[MODEL_NAMES[0]].state == "finished" and config.epochs <= source.epochs:
+        raise Conflict("Model 1 has finished, and its copy has nothing left to train: fork it for more epochs")

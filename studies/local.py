@@ -5,7 +5,16 @@ Both models of a pair have the same seed. Pairs run one after another in the sam
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from analysis.repeats import pair_state
+from config import MODEL_NAMES, ModelConfig
+from history.records import new_run_id
+from history.store import RunStore
+from studies.control import Control
+from studies.plan import check_settings, new_seeds
+from studies.refusals import Conflict
 
 log = logging.getLogger(__name__)
 POLL = 0.2  # seconds between two looks at the running pair
@@ -52,3 +61,105 @@ class Conductor(threading.Thread):
             if state == "stopped":
                 return "stopped"
         return "stopped" if self.stopping else "finished"
+
+
+class Repeats:
+    """Runs a series of pairs on this machine. Safe to call from any thread."""
+
+    def __init__(self, store: RunStore, control: Control) -> None:
+        self._store = store
+        self._control = control
+        self._conductor: Conductor | None = None  # of the series that is on, or was last
+
+    @property
+    def progress(self) -> dict[str, int] | None:
+        """Which pair of how many is on; None where no series is."""
+        conductor = self._conductor
+        if conductor is None or not conductor.is_alive():
+            return None
+        return {"pair": conductor.number + 1, "of": conductor.pairs}
+
+    def start(self, configs: Mapping[str, ModelConfig], pairs: int) -> str:
+        """Run a comparison so many times with seeds that no series has had; return the series' id.
+
+        Raises NotReady, Conflict, NotSaved, or NothingToRepeat where the models differ in nothing but the seed.
+        """
+        check_settings(configs)
+        self._control.ready_for_a_start()
+        with self._control.lock:
+            self._control.check_free("stop it before you start repeats")
+            series = new_run_id()
+            used = self._store.series_seeds() | {config.seed for config in configs.values()}
+            plan = {
+                "seeds": new_seeds(configs[MODEL_NAMES[0]], pairs, used),
+                "configs": {name: config.model_dump(mode="json") for name, config in configs.items()},
+            }
+            self._store.start_series(series, plan)
+            self._conduct(series, pairs)
+            return series
+
+    def continue_series(self, series: str) -> None:
+        """Go on with a series that was stopped or cut off. Raises UnknownRun, NotReady, or Conflict where it cannot."""
+        self._control.ready_for_a_start()
+        with self._control.lock:
+            self._control.check_free("stop it before you continue repeats")
+            known = self._store.series(series)
+            if known["state"] == "finished":
+                raise Conflict(f"Series {series} is finished")
+            self._store.set_series_state(series, "running")
+            self._conduct(series, len(known["plan"]["seeds"]))
+
+    def stop(self) -> None:
+        """End the series and its running pair. Raises Conflict where none is running."""
+        with self._control.lock:
+            if self._conductor is None or not self._conductor.is_alive():
+                raise Conflict("No repeats are running")
+            self._conductor.stop()
+            if self._control.comparison is not None:
+                self._control.comparison.end()
+
+    def begin_no_more(self) -> None:
+        """Begin no further pair."""
+        if self._conductor is not None:
+            self._conductor.stop()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the series has ended, if one is on, for at most so many seconds."""
+        if self._conductor is not None:
+            self._conductor.join(timeout)
+
+    def _conduct(self, series: str, pairs: int) -> None:
+        end = partial(self._store.set_series_state, series)
+        self._conductor = Conductor(pairs, partial(self._begin_pair, series), self._wait_for_pair, end)
+        self._control.reserve_for(self._conductor)
+        self._conductor.start()
+
+    def _begin_pair(self, series: str, number: int) -> bool:
+        """Start or continue pair `number` of a series; return False where it has ended before, or was deleted."""
+        with self._control.lock:
+            if self._conductor is not None and self._conductor.stopping:
+                return False
+            self._control.check_free("the series waits for it")
+            known = self._store.series(series)
+            seed = known["plan"]["seeds"][number]
+            runs = known["runs"].items()
+            run, models = next(
+                ((run, models) for run, models in runs if models[MODEL_NAMES[0]].config["seed"] == seed), (None, {})
+            )
+            if run is None and seed in known["deleted"]:
+                return False
+            if run is None:
+                plain = {name: ModelConfig(**config) for name, config in known["plan"]["configs"].items()}
+                configs = {name: config.model_copy(update={"seed": seed}) for name, config in plain.items()}
+                self._control.start(configs, series)
+            elif pair_state(status.state for status in models.values()) in ("finished", "failed"):
+                return False
+            else:
+                self._control.continue_run(run, series=series)
+            return True
+
+    def _wait_for_pair(self, seconds: float) -> str:
+        comparison = self._control.comparison
+        assert comparison is not None, "a pair has begun"
+        comparison.join(seconds)
+        return pair_state(trainer.state for trainer in comparison.trainers.values())

@@ -1,17 +1,23 @@
 """The real data set, found or fetched once, and a server's inside that trains on a part of it."""
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from flask import Flask
 from flask.testing import FlaskClient
+from helpers import LIVELY, FullLog, train
 from hypothesis import HealthCheck, settings
+from served import Buffered, Program
 
 import data
 from history.store import RunStore
 from server import create_app
+from train import ModelTrainer
 from training.images import FashionMNIST, Split, load_fashion_mnist
 from web.monitor import Monitor
 
@@ -54,15 +60,59 @@ def _first(split: Split, count: int) -> Split:
 
 
 @pytest.fixture
-def monitor(tmp_path: Path, small_fashion_mnist: FashionMNIST, monkeypatch: pytest.MonkeyPatch) -> Iterator[Monitor]:
-    """A monitor that is ready to train on the small data set."""
+def runs_dir(tmp_path: Path, small_fashion_mnist: FashionMNIST, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for runs, while every monitor that is loaded trains on the small data set."""
     monkeypatch.setattr("training.images.load_fashion_mnist", lambda data_dir: small_fashion_mnist)
-    monitor = Monitor(tmp_path / "data", RunStore(tmp_path / "runs"))
-    monitor.load()
-    yield monitor
-    monitor.close()
+    return tmp_path / "runs"
 
 
 @pytest.fixture
-def client(monitor: Monitor) -> FlaskClient:
-    return create_app(monitor).test_client()
+def unloaded(tmp_path: Path) -> Iterator[Monitor]:
+    """A monitor that has not loaded anything yet."""
+    monitor = Monitor(tmp_path / "data", RunStore(tmp_path / "runs"))
+    yield monitor
+    monitor.close()
+    assert [thread.name for thread in threading.enumerate() if isinstance(thread, ModelTrainer)] == []
+
+
+@pytest.fixture
+def monitor(unloaded: Monitor, runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Monitor:
+    """A monitor that is ready to train on the small data set."""
+    monkeypatch.setattr("train.warm_up", lambda dataset: None)  # once is enough for a whole session
+    unloaded.loading.load()
+    assert unloaded.loading.status == "ready"
+    return unloaded
+
+
+@pytest.fixture
+def app(monitor: Monitor) -> Flask:
+    return create_app(monitor)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    client = app.test_client()
+    client.response_wrapper = Buffered
+    return client
+
+
+@pytest.fixture
+def program(tmp_path: Path, data_dir: Path) -> Iterator[Callable[..., Program]]:
+    """Start programs; those that a test has not ended are killed."""
+    started: list[Program] = []
+
+    def launch(*options: str, **settings: Any) -> Program:
+        started.append(Program(tmp_path / "runs", *options, **({"data_dir": data_dir} | settings)))
+        return started[-1]
+
+    yield launch
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.communicate()
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(small_fashion_mnist: FashionMNIST) -> FullLog:
+    """What LIVELY models measure when nothing comes in between."""
+    return train(small_fashion_mnist, **LIVELY)

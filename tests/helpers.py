@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -33,6 +33,17 @@ def quick(**settings: Any) -> ModelConfig:
 def endless(**settings: Any) -> ModelConfig:
     """Return a quick model that only a stop ends."""
     return quick(epochs=500, batch_size=16, **settings)
+
+
+def as_json(configs: Mapping[str, ModelConfig]) -> dict[str, Any]:
+    return {name: config.model_dump(mode="json") for name, config in configs.items()}
+
+
+# Everything random is in use, and an epoch is some 64 steps.
+LIVELY = {
+    "model1": quick(epochs=4, batch_size=16, dropout=0.5, augment="flip_shift", batch_norm=True),
+    "model2": quick(epochs=4, batch_size=24, optimizer="sgd", learning_rate=0.05, seed=3),
+}
 
 
 class FullLog(MetricsLog):

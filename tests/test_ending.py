@@ -14,14 +14,19 @@ from typing import Any
 import pytest
 import torch
 from flask.testing import FlaskClient
-from helpers import CPU, PATIENCE, quick, trainer_alone, wait_for
-from test_past_runs import LIVELY, as_json, assert_as_uninterrupted, open_monitor, resume
-from test_past_runs import client as client
-from test_past_runs import monitor as monitor
-from test_past_runs import runs_dir as runs_dir
-from test_past_runs import uninterrupted as uninterrupted
-from test_server import Program, metrics_of, start, states, strict, wait_for_steps, wait_until
-from test_server import program as program
+from helpers import CPU, LIVELY, PATIENCE, as_json, quick, trainer_alone, wait_for
+from served import (
+    Program,
+    assert_as_uninterrupted,
+    continue_run,
+    metrics_of,
+    open_monitor,
+    start,
+    states,
+    strict,
+    wait_for_steps,
+    wait_until,
+)
 
 import terminal as headless
 import train as train_module
@@ -86,13 +91,13 @@ def test_stop_in_an_evaluation_leaves_none_of_it_and_a_resume_makes_it(
     monkeypatch.setattr(engine_module, "EVALUATION_BATCH", 32)
     with monkeypatch.context() as patched:
         stopping = type("Stopping", (StopsWhileItLooks,), {"place": place, "looked_at": []})
-        stopping.stop = staticmethod(lambda: monitor._comparison.end())  # type: ignore[attr-defined]
+        stopping.stop = staticmethod(lambda: monitor.control.comparison.end())  # type: ignore[attr-defined]
         if place == "test":
             stopping.STEP = 256  # type: ignore[attr-defined]
         build = lambda config, *rest: (stopping if config == LIVELY["model1"] else Engine)(config, *rest)  # noqa: E731
         patched.setattr(train_module, "Engine", build)
         run = start(client, as_json(LIVELY))
-        assert monitor._comparison.join(PATIENCE)
+        assert monitor.control.comparison.join(PATIENCE)
     assert len(stopping.looked_at) == 2  # type: ignore[attr-defined]
     at = stopping.STEP  # type: ignore[attr-defined]
     assert states(client)["model1"] == "stopped"
@@ -103,7 +108,7 @@ def test_stop_in_an_evaluation_leaves_none_of_it_and_a_resume_makes_it(
     assert "test" not in monitor.store.predictions(run)["model1"]
     checkpoint = monitor.store.checkpoint(run, "model1")
     assert checkpoint is not None and checkpoint_step(checkpoint) == at
-    resume(client, run)
+    continue_run(client, run)
     wait_until(client, "finished")
     assert_as_uninterrupted(monitor, run, uninterrupted)
     models = metrics_of(client)["models"]
@@ -296,7 +301,7 @@ def test_fork_when_the_last_model_ends_in_between_goes_on(
     response = client.post("/api/fork", json={"settings": {"epochs": 5}})
     assert response.status_code == 202, response.text
     assert set(monitor.store.states(old).values()) == {"finished"}
-    assert monitor._comparison.join(PATIENCE)
+    assert monitor.control.comparison.join(PATIENCE)
     assert metrics_of(client)["models"]["model2"]["epoch"] == 5
 
 

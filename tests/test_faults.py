@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from helpers import PATIENCE, endless, quick, wait_for
-from test_server import Program, error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
+from helpers import PATIENCE, quick, wait_for
+from served import ENDLESS, QUICK, Program, error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
 
 import train as train_module
 from config import MODEL_NAMES
@@ -33,8 +33,6 @@ from training.images import FashionMNIST
 from web.monitor import Monitor
 
 ROOT = Path(__file__).resolve().parent.parent
-SHORT = {name: quick(batch_size=256).model_dump(mode="json") for name in MODEL_NAMES}
-ENDLESS = {name: endless(seed=seed).model_dump(mode="json") for seed, name in enumerate(MODEL_NAMES)}
 
 
 def mount(folder: Path, *options: str) -> None:
@@ -85,7 +83,7 @@ def test_full_disk_is_shown_training_goes_on_and_saving_resumes_by_itself(
     monkeypatch.setattr("training.images.load_fashion_mnist", lambda data_dir: small_fashion_mnist)
     monitor = Monitor(small_disk / "data", RunStore(small_disk / "runs"))
     try:
-        monitor.load()
+        monitor.loading.load()
         client = create_app(monitor).test_client()
         run = start(client, ENDLESS)
         wait_for_steps(client, "model1", 20)
@@ -102,7 +100,7 @@ def test_full_disk_is_shown_training_goes_on_and_saving_resumes_by_itself(
         ballast.unlink()
         wait_for(lambda: "problem" not in metrics_of(client), "saving again")
         assert client.post("/api/stop", json={}).status_code == 200
-        assert monitor._comparison.join(60)
+        assert monitor.control.comparison.join(60)
         monitor.store.save()
         for name, model in metrics_of(client)["models"].items():
             rows = [row for portion in monitor.store.read(Point, run, name, 10**9) for row in portion]
@@ -215,7 +213,7 @@ def test_model_that_runs_out_of_memory_fails_alone_and_gives_it_back(
 
     wait_for(given_back, "memory given back")
     assert client.post("/api/stop", json={}).status_code == 200
-    start(client, SHORT)
+    start(client, QUICK)
     wait_until(client, "finished")
 
 
@@ -244,7 +242,7 @@ def test_exception_in_a_trainer_is_shown_and_logged_and_the_next_start_works(
     assert "Traceback" in caplog.text
     assert f"run {run}: model1 failed: the lecturer's cat" in caplog.text
     assert client.post("/api/stop", json={}).status_code == 200
-    start(client, SHORT)
+    start(client, QUICK)
     wait_until(client, "finished")
     assert strict(client.get(f"/api/runs/{run}"))["models"]["model1"]["error"] == model["error"]
 
@@ -265,16 +263,16 @@ def test_missing_data_set_can_be_put_there_without_a_restart(
     monkeypatch.setattr("training.images.load_fashion_mnist", load)
     monitor = Monitor(tmp_path / "data", RunStore(tmp_path / "runs"))
     try:
-        monitor.load()
+        monitor.loading.load()
         client = create_app(monitor).test_client()
-        error = error_of(client.post("/api/start", json=SHORT), 503, "not_ready")
+        error = error_of(client.post("/api/start", json=QUICK), 503, "not_ready")
         assert error["message"] == "train-images-idx3-ubyte.gz is missing: put it into data/"
-        wait_for(lambda: monitor.status == "failed", "the second failure")
+        wait_for(lambda: monitor.loading.status == "failed", "the second failure")
         there.set()
-        assert client.post("/api/start", json=SHORT).status_code == 503  # and loads again
-        wait_for(lambda: monitor.status == "ready", "readiness")
+        assert client.post("/api/start", json=QUICK).status_code == 503  # and loads again
+        wait_for(lambda: monitor.loading.status == "ready", "readiness")
         assert strict(client.get("/api/config"))["problem"] is None
-        start(client, SHORT)
+        start(client, QUICK)
         wait_until(client, "finished")
     finally:
         monitor.close()

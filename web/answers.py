@@ -1,12 +1,12 @@
-"""Answers: how what is known becomes JSON."""
+"""Answers: how what is known becomes JSON, and how that goes out."""
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 import orjson
-from flask import Response
+from flask import Response, request
 from flask.json.provider import DefaultJSONProvider
+
+from web.polls import pack
 
 ONE_DAY = 24 * 60 * 60  # seconds
 
@@ -24,12 +24,10 @@ class FastJSON(DefaultJSONProvider):
             return Response(self.dumps(answer), mimetype="application/json")
 
 
-def plotly_directory() -> Path:
-    """Return the folder of the plotly package's data, without importing the package (0.5 s)."""
-    spec = importlib.util.find_spec("plotly")
-    assert spec is not None and spec.origin is not None, "plotly is in requirements.txt"
-    return Path(spec.origin).parent / "package_data"
-
-
-def error_body(code: str, message: str, fields: dict[str, str] | None = None) -> dict[str, Any]:
-    return {"error": {"code": code, "message": message} | ({"fields": fields} if fields else {})}
+def compress(response: Response) -> Response:
+    """Gzip an answer of JSON where that pays, and let no cache keep it."""
+    if response.mimetype == "application/json" and not response.is_streamed:
+        body, headers = pack(response.get_data(), request.headers.get("Accept-Encoding", ""))
+        response.set_data(body)
+        response.headers.update(headers)
+    return response

@@ -33,18 +33,18 @@ SECURITY_HEADERS = [
 class Guard:
     """Wraps a WSGI app that listens on `host`.
 
-    On a loopback address only loopback names pass as Host. Beyond loopback a random token is asked
-    for as well; `token` holds it, to be shown once to whoever started the server.
+    On a loopback address only loopback names pass as Host. Beyond loopback a token is asked for as well: the given
+    one, else a random one.
     """
 
-    def __init__(self, app: Callable[..., Iterable[bytes]], host: str = "127.0.0.1") -> None:
+    def __init__(self, app: Callable[..., Iterable[bytes]], host: str = "127.0.0.1", token: str | None = None) -> None:
         self._app = app
         self._host = host
         self._beyond_loopback = not is_loopback(host)
         self._names = LOOPBACK_NAMES | {host.lower()}
         if self._beyond_loopback:
             self._names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
-        self.token = secrets.token_urlsafe(24) if self._beyond_loopback else None
+        self.token = token or new_token(host)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         def start_with_headers(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
@@ -76,6 +76,11 @@ class Guard:
         return "401 Unauthorized", "token_needed", "Open the address with ?token=… that the server printed at its start"
 
 
+def new_token(host: str) -> str | None:
+    """Return a random token for a server that listens on `host`; None on a loopback address, which needs none."""
+    return None if is_loopback(host) else secrets.token_urlsafe(24)
+
+
 def is_loopback(host: str) -> bool:
     """Return whether an address to listen on can be reached from this machine alone."""
     if host.lower() == "localhost":
@@ -90,7 +95,7 @@ def host_name(host_header: str) -> str:
     """Return the lower-case name in a Host header without its port, or "" where it is malformed."""
     try:
         parts = urlsplit(f"//{host_header}")
-        parts.port  # noqa: B018 - raises ValueError when it is no number
+        parts.port  # noqa: B018 - raises ValueError where the port is not a number
     except ValueError:
         return ""
     clean = not (parts.path or parts.query or parts.fragment or parts.username is not None)

@@ -73,7 +73,7 @@ class PollsFirst(ThreadedTaskDispatcher):  # type: ignore[misc]
         self._polls: deque[HTTPChannel] = deque()
 
     def add_task(self, task: HTTPChannel) -> None:
-        if getattr(task.requests[0], "path", None) == PATH:  # what is no HTTP has none
+        if getattr(task.requests[0], "path", None) == PATH:  # a malformed request has no path
             self._polls.append(task)
         else:
             super().add_task(task)

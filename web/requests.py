@@ -13,15 +13,19 @@ from history.records import SPLITS
 from history.smoothing import SMOOTHING_IMAGES, WINDOWS
 
 MAX_NAME = 100  # characters of a run's name
-PIXELS = IMAGE_SIDE**2  # of an image
+PIXELS = IMAGE_SIDE**2
 
 
 class BadRequest(Exception):
-    """The request is not one that this server understands; `fields` names what was at fault in its body."""
+    """The request cannot be understood; `fields` names what was at fault in it."""
 
     def __init__(self, message: str, fields: dict[str, str] | None = None) -> None:
         super().__init__(message)
         self.fields = fields or {}
+
+
+class NothingThere(LookupError):
+    """What was asked for does not exist; the message says what does."""
 
 
 def parse_both(given: dict[str, Any]) -> dict[str, ModelConfig]:
@@ -71,6 +75,11 @@ def query_number(name: str, most: int) -> int | None:
     return None if text is None else whole_number(name, int(text) if is_whole(text) else text, 0, most)
 
 
+def run_asked_for(latest: str | None) -> str | None:
+    """Return the run that the query names, else the latest."""
+    return request.args.get("run") or latest
+
+
 def smoothing_asked_for() -> int:
     """Return over how many images the curves are to be smoothed, 0 for not at all. Raises BadRequest."""
     text = request.args.get("smoothing", str(SMOOTHING_IMAGES))
@@ -97,9 +106,9 @@ def is_title(text: str) -> bool:
 
 
 def read_object(known: tuple[str, ...], *, optional: bool = False) -> dict[str, Any]:
-    """Return the request's JSON object, empty where an optional one is not there.
+    """Return the JSON object in the request's body; an empty one where it is optional and there is no body.
 
-    Raises BadRequest where it is none or holds an unknown key.
+    Raises BadRequest where the body is no JSON object, or one with an unknown key.
     """
     given = read_json({} if optional else None)
     if not isinstance(given, dict):
@@ -111,7 +120,7 @@ def read_object(known: tuple[str, ...], *, optional: bool = False) -> dict[str, 
 
 
 class Unusable:
-    """What stands in a body and is no JSON value. Nothing takes it, so that whoever looks at its field names it."""
+    """Stands for a part of a body that JSON does not allow. No field accepts it, so the error names the field."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -121,9 +130,9 @@ class Unusable:
 
 
 def read_json(otherwise: Any = None) -> Any:
-    """Return the request's JSON, with an Unusable for NaN, infinities and the values of a key that stands there twice.
+    """Return the request's JSON, with an Unusable in place of NaN, of infinities and of a key's value given twice.
 
-    An empty body is taken for `otherwise`. Raises BadRequest where that is None, or the body no JSON at all.
+    An empty body counts as `otherwise`. Raises BadRequest where that is None, or where the body is not JSON.
     """
     body = request.get_data(cache=False)
     if not body and otherwise is not None:

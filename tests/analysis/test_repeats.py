@@ -13,7 +13,7 @@ from helpers import endless, quick, wait_for
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from test_server import error_of, metrics_of, strict, wait_until
+from served import error_of, metrics_of, strict, wait_until
 
 from analysis.repeats import confidence, mean_curves, pair_state, result, student_interval
 from config import MODEL_NAMES, ModelConfig

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from test_past_runs import ENDLESS, LIVELY, as_json, open_monitor
-from test_server import error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
+from helpers import LIVELY, as_json
+from served import ENDLESS, error_of, metrics_of, open_monitor, start, states, strict, wait_for_steps, wait_until
 
 from config import MODEL_NAMES
 from exports.runs import as_csv, file_stem

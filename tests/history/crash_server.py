@@ -2,7 +2,7 @@
 
 Reads lines of JSON from stdin, {"port", "runs", "die_at", "after"}, and answers each with the new process' id.
 With die_at = n the server kills itself, as `kill -9` would, at its n-th write to the disk: of all, or where "after"
-names one of Monitor's methods, of those that come after it has been called.
+names one of the methods of Control, of those that come after it has been called.
 """
 
 import json
@@ -18,9 +18,9 @@ import torch
 import server
 import train
 from history import checkpoints, database, writer
+from studies.control import Control
 from training import images
 from training.images import FashionMNIST, Split
-from web import monitor
 
 
 class Deadline:
@@ -31,15 +31,15 @@ class Deadline:
         self.counting = True
 
     def begin_with(self, method: str) -> None:
-        """Count from the first call of one of Monitor's methods on."""
+        """Count from the first call of one of the methods of Control on."""
         self.counting = False
-        call = getattr(monitor.Monitor, method)
+        call = getattr(Control, method)
 
         def call_counting(*arguments: Any) -> Any:
             self.counting = True
             return call(*arguments)
 
-        setattr(monitor.Monitor, method, call_counting)
+        setattr(Control, method, call_counting)
 
     def tick(self) -> None:
         if not self.counting:

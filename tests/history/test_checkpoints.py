@@ -6,10 +6,15 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
-from helpers import wait_for
+from helpers import LIVELY, as_json, wait_for
 from histories import checkpoint_file
-from test_past_runs import LIVELY, SHORT, as_json
-from test_server import metrics_of, start, wait_for_steps, wait_until
+from served import (
+    QUICK,
+    metrics_of,
+    start,
+    wait_for_steps,
+    wait_until,
+)
 
 from history import checkpoints
 from history.store import RunStore
@@ -23,7 +28,7 @@ def store(tmp_path: Path, monitor: Monitor, client: FlaskClient) -> RunStore:
 
 
 def test_checkpoint_is_written_by_the_writer_and_the_latest_wins(client: FlaskClient, store: RunStore) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     wait_until(client, "finished")
     for number in range(5):
         store.save_checkpoint(run, "model1", b"weights %d" % number)

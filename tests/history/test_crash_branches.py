@@ -126,7 +126,7 @@ def test_server_killed_at_each_of_100_writes_of_a_fork(nursery: Nursery, tmp_pat
 def continue_and_die(nursery: Nursery, tmp_path: Path, two_epochs: Path, reference: Points, number: int) -> bool:
     """Kill a server at the n-th write after a finished run is trained further; return whether it had answered."""
     runs = Path(shutil.copytree(two_epochs, tmp_path / f"continue{number}"))
-    server = nursery.server(runs, die_at=number, after="resume_run")
+    server = nursery.server(runs, die_at=number, after="continue_run")
     server.wait_until_ready()
     [parent] = server.ask("/api/runs")["runs"]
     shown = server.ask(f"/api/runs/{parent['id']}")

@@ -1,97 +1,33 @@
 """Past runs that go on: as if they had never been interrupted, to the bit."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from helpers import endless, quick, train
+from helpers import LIVELY, as_json, quick
 from histories import checkpoint_file, history_file
-from test_server import error_of, metrics_of, start, strict, wait_for_steps, wait_until
+from served import (
+    ENDLESS,
+    QUICK,
+    assert_as_uninterrupted,
+    continue_run,
+    error_of,
+    metrics_of,
+    open_monitor,
+    start,
+    strict,
+    wait_for_steps,
+    wait_until,
+)
 
-from config import MODEL_NAMES, ModelConfig
-from history.records import Insight, Point, Predictions
-from history.store import RunStore
+from config import MODEL_NAMES
+from history.records import Insight, Predictions
 from server import create_app
+from train import Comparison
 from training.checkpoint import checkpoint_step
-from training.images import FashionMNIST
 from web.monitor import Monitor
-
-# Everything random is in use, and an epoch is some 64 steps.
-LIVELY = {
-    "model1": quick(epochs=4, batch_size=16, dropout=0.5, augment="flip_shift", batch_norm=True),
-    "model2": quick(epochs=4, batch_size=24, optimizer="sgd", learning_rate=0.05, seed=3),
-}
-
-
-def as_json(configs: dict[str, ModelConfig]) -> dict[str, Any]:
-    return {name: config.model_dump(mode="json") for name, config in configs.items()}
-
-
-ENDLESS = as_json({"model1": endless(), "model2": endless(seed=1)})
-SHORT = as_json(dict.fromkeys(MODEL_NAMES, quick(batch_size=256)))
-
-
-def open_monitor(runs_dir: Path) -> Monitor:
-    monitor = Monitor(runs_dir.parent / "data", RunStore(runs_dir))
-    monitor.load()
-    assert monitor.status == "ready"
-    return monitor
-
-
-@pytest.fixture
-def runs_dir(tmp_path: Path, small_fashion_mnist: FashionMNIST, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("training.images.load_fashion_mnist", lambda data_dir: small_fashion_mnist)
-    return tmp_path / "runs"
-
-
-@pytest.fixture
-def monitor(runs_dir: Path) -> Iterator[Monitor]:
-    monitor = open_monitor(runs_dir)
-    yield monitor
-    monitor.close()
-
-
-@pytest.fixture
-def client(monitor: Monitor) -> FlaskClient:
-    return create_app(monitor).test_client()
-
-
-def resume(client: FlaskClient, run: str, **body: int) -> None:
-    """Go on with a run under its own id."""
-    response = client.post(f"/api/runs/{run}/resume", json=body)
-    assert (response.status_code, strict(response)) == (202, {"run": run}), response.text
-
-
-def measured(monitor: Monitor, run: str, model: str, table: str = "points") -> list[tuple[Any, ...]]:
-    """Return what the file holds of a model at full resolution, its times left out."""
-    monitor.store.save()
-    columns = "step, epoch, loss, accuracy" + (", train_accuracy" if table == "evaluations" else "")
-    with history_file(monitor.store.directory) as database:
-        return database.execute(
-            f"SELECT {columns} FROM {table} WHERE run = ? AND model = ? ORDER BY step", (run, model)
-        ).fetchall()
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(small_fashion_mnist: FashionMNIST) -> Any:
-    return train(small_fashion_mnist, **LIVELY)
-
-
-def assert_as_uninterrupted(monitor: Monitor, run: str, uninterrupted: Any, *, one_clock: bool = True) -> None:
-    for model in MODEL_NAMES:
-        points = [(p.step, p.epoch, p.loss, p.accuracy) for p in uninterrupted.all_points[model]]
-        assert measured(monitor, run, model) == points
-        evaluations = [
-            (e.step, e.epoch, e.loss, e.accuracy, e.train_accuracy) for e in uninterrupted.evaluations(model)
-        ]
-        assert measured(monitor, run, model, "evaluations") == evaluations
-        seconds = [point.seconds for portion in monitor.store.read(Point, run, model, 10**9) for point in portion]
-        assert seconds == sorted(seconds) or not one_clock  # the time goes on where it was held
-        assert monitor._latest.metrics.status(model).test_accuracy == uninterrupted.status(model).test_accuracy
-
 
 # Resuming
 
@@ -102,10 +38,10 @@ def test_run_stopped_in_an_epoch_goes_on_as_if_it_had_not_been(
     run = start(client, as_json(LIVELY))
     wait_for_steps(client, "model1", 100)
     assert client.post("/api/stop", json={}).status_code == 200
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     steps = {name: model["step"] for name, model in metrics_of(client)["models"].items()}
     assert any(step % 64 for step in steps.values())
-    resume(client, run)
+    continue_run(client, run)
     wait_until(client, "finished")
     assert_as_uninterrupted(monitor, run, uninterrupted)
     events = metrics_of(client)["models"]["model1"]["events"]
@@ -150,7 +86,7 @@ def test_run_that_lost_its_last_points_goes_on_from_its_checkpoint(
     with history_file(monitor.store.directory) as database:
         database.execute("DELETE FROM points WHERE run = ? AND step > 200", (run,))
         database.execute("UPDATE models SET status = json_set(status, '$.state', 'interrupted', '$.step', 200)")
-    resume(client, run)
+    continue_run(client, run)
     first = metrics_of(client)["models"]
     assert all(min(model["points"]["step"]) == 1 for model in first.values())
     wait_until(client, "finished")
@@ -176,9 +112,9 @@ class CheckpointsOnly:
 def checkpoint_after(steps: int, name: str, monitor: Monitor) -> bytes:
     """Return the checkpoint that a trainer hands over after so many steps."""
     keeper = CheckpointsOnly()
-    comparison = monitor._train.Comparison({name: LIVELY[name]}, monitor._dataset, keeper=keeper)
+    comparison = Comparison({name: LIVELY[name]}, monitor.loading.workshop.dataset, keeper=keeper)
     for trainer in comparison.trainers.values():
-        trainer.threads = monitor._comparison.trainers[name].threads
+        trainer.threads = monitor.control.comparison.trainers[name].threads
     comparison.start()
     assert comparison.join(60)
     return next(data_ for data_ in keeper.kept if checkpoint_step(data_) == steps)
@@ -188,11 +124,11 @@ def test_run_without_a_checkpoint_starts_over(client: FlaskClient, monitor: Moni
     run = start(client, as_json(LIVELY))
     wait_for_steps(client, "model1", 10)
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     monitor.store.save()
     for path in (monitor.store.directory / "checkpoints").iterdir():
         path.unlink()
-    resume(client, run)
+    continue_run(client, run)
     wait_until(client, "finished")
     assert_as_uninterrupted(monitor, run, uninterrupted)
 
@@ -201,13 +137,13 @@ def test_damaged_checkpoint_is_set_aside_and_named(client: FlaskClient, monitor:
     run = start(client, as_json(LIVELY))
     wait_for_steps(client, "model1", 70)
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     monitor.store.save()
     path = checkpoint_file(monitor.store.directory, run, "model1")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    resume(client, run)
+    continue_run(client, run)
     whole = metrics_of(client)
     assert "checkpoint of model1" in whole["warning"]
     assert strict(client.get("/api/config"))["warning"] == whole["warning"]
@@ -220,10 +156,10 @@ def test_cursor_from_before_the_resume_gets_the_whole(client: FlaskClient, monit
     run = start(client, ENDLESS)
     wait_for_steps(client, "model1", 30)
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     cursor = metrics_of(client)
     assert metrics_of(client, cursor)["reset"] is False
-    resume(client, run)
+    continue_run(client, run)
     news = metrics_of(client, cursor)
     assert (news["run"], news["reset"]) == (run, True)
     assert news["next"] > cursor["next"]
@@ -235,7 +171,7 @@ def test_status_of_a_resumed_run_begins_where_its_checkpoint_was_taken(client: F
     run = start(client, ENDLESS)
     wait_for_steps(client, "model1", 30)
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     before = metrics_of(client)["models"]["model1"]
     monitor.store.save()
     log = monitor.store.resume(run, {"model1": before["step"], "model2": 0})
@@ -251,7 +187,7 @@ def test_status_of_a_resumed_run_begins_where_its_checkpoint_was_taken(client: F
 
 
 def test_resume_is_refused_where_it_makes_no_sense(client: FlaskClient) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     wait_until(client, "finished")
     other = start(client, ENDLESS)
     message = f"Run {other} is still on: stop it before you resume one"
@@ -274,9 +210,9 @@ def test_more_epochs_must_be_a_whole_number(client: FlaskClient, given: object) 
 
 def test_failed_run_can_be_tried_again_from_its_checkpoint(client: FlaskClient) -> None:
     diverging = quick(optimizer="sgd", learning_rate=10.0, dropout=0.0).model_dump(mode="json")
-    run = start(client, {"model1": diverging, "model2": SHORT["model2"]})
+    run = start(client, {"model1": diverging, "model2": QUICK["model2"]})
     wait_until(client, "failed", "model1")
     wait_until(client, "finished", "model2")
-    resume(client, run)
+    continue_run(client, run)
     wait_until(client, "failed", "model1")  # it is the same again
     wait_until(client, "finished", "model2")

@@ -6,11 +6,17 @@ import pytest
 import torch
 from flask.testing import FlaskClient
 from histories import history_file
-from test_past_runs import ENDLESS, SHORT, open_monitor
-from test_past_runs import client as client
-from test_past_runs import monitor as monitor
-from test_past_runs import runs_dir as runs_dir
-from test_server import error_of, metrics_of, start, states, strict, wait_until
+from served import (
+    ENDLESS,
+    QUICK,
+    error_of,
+    metrics_of,
+    open_monitor,
+    start,
+    states,
+    strict,
+    wait_until,
+)
 
 from config import MODEL_NAMES
 from history.store import RunStore, UnknownRun
@@ -19,7 +25,7 @@ from web.monitor import Monitor
 
 
 def test_run_can_be_named(client: FlaskClient) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     assert strict(client.get("/api/runs"))["runs"][0]["name"] is None
     for name in ("Adam against SGD", "<script>alert(1)</script>", "größer 😀 ×", "x" * 100, "../../x"):
         response = client.post(f"/api/runs/{run}/rename", json={"name": name})
@@ -30,7 +36,7 @@ def test_run_can_be_named(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 101, "a\nb", "\x00", "\x7f", "a\u200b", "\ud800", 1, None, []])
 def test_name_that_cannot_be_shown_is_refused(client: FlaskClient, name: object) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     error = error_of(client.post(f"/api/runs/{run}/rename", json={"name": name}), 400, "bad_request")
     assert error["fields"]["name"].startswith("name must be 1 to 100 characters without control characters, got ")
     error_of(client.post(f"/api/runs/{run}/rename", json={}), 400, "bad_request")
@@ -38,7 +44,7 @@ def test_name_that_cannot_be_shown_is_refused(client: FlaskClient, name: object)
 
 
 def test_deleted_run_is_gone_until_it_is_restored(client: FlaskClient) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     wait_until(client, "finished")
     whole = strict(client.get(f"/api/runs/{run}"))
     assert strict(client.post(f"/api/runs/{run}/delete", json={})) == {"run": run}
@@ -52,7 +58,7 @@ def test_deleted_run_is_gone_until_it_is_restored(client: FlaskClient) -> None:
 
 
 def test_deleted_run_is_listed_as_such_until_it_is_restored(client: FlaskClient) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     wait_until(client, "finished")
     [known] = strict(client.get("/api/runs"))["runs"]
     client.post(f"/api/runs/{run}/delete", json={})
@@ -62,7 +68,7 @@ def test_deleted_run_is_listed_as_such_until_it_is_restored(client: FlaskClient)
 
 
 def test_deleted_latest_run_is_latest_no_more(client: FlaskClient) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     wait_until(client, "finished")
     seen = metrics_of(client)
     assert client.post(f"/api/runs/{run}/delete", json={}).status_code == 200
@@ -73,7 +79,7 @@ def test_deleted_latest_run_is_latest_no_more(client: FlaskClient) -> None:
     error_of(client.post("/api/fork", json={"settings": {"seed": 3}}), 409, "conflict")
     client.post(f"/api/runs/{run}/restore", json={})
     assert strict(client.get(f"/api/runs/{run}"))["models"] == seen["models"]
-    start(client, SHORT)
+    start(client, QUICK)
     wait_until(client, "finished")
 
 
@@ -98,9 +104,9 @@ def test_run_that_is_on_cannot_be_deleted(client: FlaskClient) -> None:
 def test_deleted_run_is_purged_at_the_next_start_with_its_checkpoints(runs_dir: Path) -> None:
     monitor = open_monitor(runs_dir)
     client = create_app(monitor).test_client()
-    first = start(client, SHORT)
+    first = start(client, QUICK)
     wait_until(client, "finished")
-    second = start(client, SHORT)
+    second = start(client, QUICK)
     wait_until(client, "finished")
     client.post(f"/api/runs/{first}/delete", json={})
     monitor.close()
@@ -120,7 +126,7 @@ def test_deleted_run_is_purged_at_the_next_start_with_its_checkpoints(runs_dir: 
 
 
 def test_one_run_tells_its_name_start_and_environment(client: FlaskClient, monitor: Monitor) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     wait_until(client, "finished")
     body = strict(client.get(f"/api/runs/{run}"))
     assert body["environment"]["torch"] == torch.__version__

@@ -119,7 +119,7 @@ def test_run_is_smoothed_alike_live_resumed_and_past(client: FlaskClient, monito
     run = client.post("/api/start", json={"model1": settings, "model2": settings}).json["run"]
     wait_for(lambda: client.get("/api/metrics").json["models"]["model1"]["step"] >= 30, "30 steps")
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     assert client.post(f"/api/runs/{run}/resume", json={}).status_code == 202
     wait_for(lambda: client.get("/api/metrics").json["models"]["model1"]["state"] == "finished", "end")
     points = stored(monitor.store, run)

@@ -6,14 +6,21 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from helpers import quick
+from helpers import LIVELY, as_json, quick
 from histories import checkpoint_file, history_file
-from test_past_runs import LIVELY, SHORT, as_json, assert_as_uninterrupted, open_monitor, resume
-from test_past_runs import client as client
-from test_past_runs import monitor as monitor
-from test_past_runs import runs_dir as runs_dir
-from test_past_runs import uninterrupted as uninterrupted
-from test_server import error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
+from served import (
+    QUICK,
+    assert_as_uninterrupted,
+    continue_run,
+    error_of,
+    metrics_of,
+    open_monitor,
+    start,
+    states,
+    strict,
+    wait_for_steps,
+    wait_until,
+)
 
 from config import MODEL_NAMES
 from history.store import UnknownRun
@@ -97,7 +104,7 @@ def test_schedule_of_a_finished_run_stays_at_its_last_rate_and_the_settings_say_
         said = f"for 1 more epoch: {title} schedule over, learning rate stays {last:.3g}"
         assert details(client, "continued", name) == [said]
         checkpoint = monitor.store.checkpoint(metrics_of(client)["run"], name)
-        assert monitor._checkpoints.last_learning_rate(checkpoint) == last
+        assert monitor.loading.workshop.last_rate(checkpoint) == last
 
 
 def test_what_becomes_of_a_schedule_is_said() -> None:
@@ -124,7 +131,7 @@ def test_steered_model_goes_on_at_the_rate_that_it_has(client: FlaskClient, moni
 
 
 def test_run_without_its_checkpoint_cannot_go_on_as_a_new_one(client: FlaskClient, monitor: Monitor) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     wait_until(client, "finished")
     monitor.store.save()
     checkpoint_file(monitor.store.directory, run, "model2").unlink()
@@ -142,7 +149,7 @@ def half_finished(client: FlaskClient, monitor: Monitor) -> str:
     wait_until(client, "finished", "model1")
     wait_for_steps(client, "model2", 100)
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     assert states(client) == {"model1": "finished", "model2": "stopped"}
     return run
 
@@ -159,14 +166,14 @@ def test_model_that_has_finished_keeps_its_result_while_the_other_is_resumed(
 ) -> None:
     run = half_finished(client, monitor)
     before = all_of(monitor, run)
-    resume(client, run)
+    continue_run(client, run)
     assert states(client)["model1"] == "finished"
     error = error_of(client.post("/api/stop", json={"model": "model1"}), 409, "conflict")
     assert "model1 is finished" in error["message"]
     step = metrics_of(client)["models"]["model2"]["step"]
     wait_for_steps(client, "model2", step + 20)
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     after = all_of(monitor, run)
     assert of_model1(after) == of_model1(before)
     assert len(after[0]["points"]) > len(before[0]["points"])
@@ -181,12 +188,12 @@ def test_more_epochs_for_a_half_finished_run_make_a_new_one(client: FlaskClient,
     run = start(client, as_json(configs))
     wait_until(client, "finished", "model1")
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     before = all_of(monitor, run)
     new = go_on(client, run, 1)
     assert new != run
-    monitor._comparison.end()
-    assert monitor._comparison.join(60)
+    monitor.control.comparison.end()
+    assert monitor.control.comparison.join(60)
     assert all_of(monitor, run) == before
     models = metrics_of(client)["models"]
     assert [models[name]["config"]["epochs"] for name in MODEL_NAMES] == [2, 301]
@@ -199,7 +206,7 @@ def test_stopped_run_with_more_epochs_keeps_its_id_and_says_what_becomes_of_its_
     run = start(client, as_json(dict.fromkeys(MODEL_NAMES, config)))
     wait_for_steps(client, "model1", 200)
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     monitor.store.save()
     step = monitor.store.run_status(run, "model1").step
     longer = config.model_copy(update={"epochs": 450})
@@ -212,7 +219,7 @@ def test_stopped_run_with_more_epochs_keeps_its_id_and_says_what_becomes_of_its_
     attribution = strict(client.get("/api/comparison"))["attribution"]["text"]  # where each was stopped is no cause
     assert "Model 1 went on for 50 more epochs: one-cycle schedule now over 450 epochs." in attribution
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     monitor.store.save()
     assert (
         details(client, "continued")
@@ -224,8 +231,7 @@ def test_stopped_run_with_more_epochs_keeps_its_id_and_says_what_becomes_of_its_
 def test_finished_pair_goes_on_as_a_new_run_and_leaves_the_series_alone(client: FlaskClient, monitor: Monitor) -> None:
     body = as_json({name: quick(batch_size=256, hidden_units=8 + place) for place, name in enumerate(MODEL_NAMES)})
     client.post("/api/repeats", json={"runs": 3} | body)
-    assert monitor._conductor is not None
-    monitor._conductor.join(60)
+    monitor.repeats.join(60)
     before = strict(client.get("/api/repeats"))
     new = go_on(client, before["pairs"][0]["run"], 1)
     wait_until(client, "finished")
@@ -239,7 +245,7 @@ def test_finished_pair_goes_on_as_a_new_run_and_leaves_the_series_alone(client: 
 def test_child_does_not_miss_its_deleted_parent(runs_dir: Path) -> None:
     monitor = open_monitor(runs_dir)
     client = create_app(monitor).test_client()
-    old = start(client, SHORT)
+    old = start(client, QUICK)
     wait_until(client, "finished")
     new = go_on(client, old, 1)
     wait_until(client, "finished")
@@ -270,7 +276,7 @@ def test_fork_names_its_parent_and_takes_nothing_over_from_beyond(client: FlaskC
     rows = all_of(monitor, new)[0]
     assert [row[0] for row in rows["predictions"]] == [new] * len(rows["predictions"])
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     assert strict(client.get(f"/api/runs/{new}"))["parent"] == {"run": old, "kind": "forked"}
     assert all_of(monitor, old) == before
     assert metrics_of(client)["models"]["model2"]["events"]["kind"][:3] == ["running", "forked", "running"]
@@ -279,7 +285,7 @@ def test_fork_names_its_parent_and_takes_nothing_over_from_beyond(client: FlaskC
 def test_branch_that_cannot_be_written_is_not_there(
     client: FlaskClient, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     wait_until(client, "finished")
     monitor.store.save()
 
@@ -335,7 +341,7 @@ def test_test_answers_of_a_finished_run_are_not_those_of_what_goes_on_from_it(
         assert now["at"]["model2"]["step"] in metrics_of(client)["models"]["model2"]["evaluations"]["step"]
     assert strict(client.get("/api/comparison"))["significance"] is None
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     assert {strict(client.get(f"/api/{each}"))["split"] for each in asked} == {"validation"}
     assert strict(client.get("/api/comparison"))["significance"] is None
     for each, what in zip(asked, before, strict=True):  # those of the old one are still its own
@@ -347,7 +353,7 @@ def test_old_test_answers_in_a_history_of_an_earlier_version_are_left_out(
     client: FlaskClient, monitor: Monitor
 ) -> None:
     """There a finished run that was trained further, and stopped, kept the answers that it had given before."""
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     wait_until(client, "finished")
     assert "test" in monitor.store.predictions(run)["model1"]
     monitor.store.save()
@@ -360,7 +366,7 @@ def test_old_test_answers_in_a_history_of_an_earlier_version_are_left_out(
 
 
 def test_deleted_latest_run_is_off_the_display(client: FlaskClient, monitor: Monitor) -> None:
-    run = start(client, SHORT)
+    run = start(client, QUICK)
     wait_until(client, "finished")
     cursor = metrics_of(client)
     assert client.post(f"/api/runs/{run}/delete", json={}).status_code == 200
@@ -373,5 +379,5 @@ def test_deleted_latest_run_is_off_the_display(client: FlaskClient, monitor: Mon
     error_of(client.post("/api/fork", json={"settings": {"epochs": 9}}), 409, "conflict")
     client.post(f"/api/runs/{run}/restore", json={})
     assert strict(client.get(f"/api/comparison?run={run}"))["significance"] is not None
-    other = start(client, SHORT)
+    other = start(client, QUICK)
     assert metrics_of(client)["run"] == other

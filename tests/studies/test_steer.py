@@ -5,18 +5,17 @@ from typing import Any
 import pytest
 import torch
 from flask.testing import FlaskClient
-from helpers import CPU, endless, quick, wait_for
+from helpers import CPU, quick, wait_for
 from histories import history_file
-from test_past_runs import measured
-from test_server import error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
+from served import ENDLESS, error_of, measured, metrics_of, start, states, strict, wait_for_steps, wait_until
 
 from config import MODEL_NAMES, ModelConfig
+from studies.branches import FORKABLE
 from training.engine import Engine
 from training.images import FashionMNIST
 from training.schedule import scheduled_learning_rate
-from web.monitor import FORKABLE, Monitor
+from web.monitor import Monitor
 
-ENDLESS = {name: endless(seed=seed).model_dump(mode="json") for seed, name in enumerate(MODEL_NAMES)}
 OTHER = {
     "optimizer": "sgd", "learning_rate": 0.0001, "dropout": 0.1, "epochs": 400, "seed": 9, "momentum": 0.5,
     "weight_decay": 0.01, "schedule": "cosine", "augment": "flip", "label_smoothing": 0.1, "precision": "bfloat16",
@@ -104,7 +103,7 @@ def test_change_at_the_step_of_a_checkpoint_that_has_not_seen_it_is_undone(
     wait_for_steps(client, "model2", 5)
     steer(client, 0.25, "model2")
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     monitor.store.save()
     steps = {name: metrics_of(client)["models"][name]["step"] for name in MODEL_NAMES}
     changes = {"model1": ["0.001 → 0.5"], "model2": ["0.125 → 0.25", "0.25 → 0.5", "0.5 → 0.75"]}

@@ -12,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 from helpers import endless, quick, wait_for
 from histories import history_file
-from test_server import metrics_of, wait_until
+from served import metrics_of, wait_until
 
 from analysis.measures import AXES
 from config import MODEL_NAMES, ModelConfig
@@ -66,10 +66,9 @@ def test_the_endpoint_answers_before_torch_has_loaded(tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
-from monitor import Monitor
+from history.store import RunStore
 from server import create_app
-from server import create_app
-from store import RunStore
+from web.monitor import Monitor
 monitor = Monitor(Path("nowhere"), RunStore(Path(sys.argv[1])))
 answer = create_app(monitor).test_client().get("/api/comparison?axis=flops")
 monitor.close()
@@ -231,23 +230,23 @@ def test_loss_reduction_rate_is_that_of_whole_epochs_live_resumed_forked_and_pas
     run = start(client, config, config.model_copy(update={"learning_rate": 0.01}))
     wait_for(lambda: metrics_of(client)["models"]["model1"]["epoch"] > 1.3, "part of the second epoch")
     client.post("/api/stop", json={})
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     assert client.post(f"/api/runs/{run}/resume", json={}).status_code == 202
     wait_until(client, "finished")
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     check(run)
     response = client.post("/api/fork", json={"settings": {"epochs": 6}})
     assert response.status_code == 202, response.text
     wait_until(client, "finished")
-    assert monitor._comparison.join(60)
+    assert monitor.control.comparison.join(60)
     check(str(response.get_json()["run"]))
     check(run, f"?run={run}")
 
 
 def test_what_only_pytorch_can_tell_is_awaited_and_not_denied(client: FlaskClient, monitor: Monitor) -> None:
     run = run_to_the_end(client, quick(epochs=2), quick(epochs=2, dropout=0.1))
-    assert monitor._comparison.join(60)
-    restarted = Monitor(monitor._data_dir, monitor.store)  # its loading has not begun
+    assert monitor.control.comparison.join(60)
+    restarted = Monitor(Path("nowhere"), monitor.store)  # its loading has not begun
     early = create_app(restarted).test_client()
     assert (
         "The answers to the test images are read once PyTorch has loaded."

@@ -12,7 +12,7 @@ from helpers import endless, quick, train, wait_for
 from histories import history_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_server import metrics_of, start, strict, wait_until
+from served import metrics_of, start, strict, wait_until
 
 from config import MODEL_NAMES, SCHEMA, ModelConfig
 from history.store import RunStore
@@ -69,7 +69,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, small_fashion_mnist: Fashion
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("training.images.load_fashion_mnist", lambda data_dir: small_fashion_mnist)
         monitor = Monitor(folder / "data", RunStore(folder / "runs"))
-        monitor.load()
+        monitor.loading.load()
     try:
         client = create_app(monitor).test_client()
         finished = start(client, {name: quick(batch_size=512).model_dump(mode="json") for name in MODEL_NAMES})
@@ -136,9 +136,9 @@ def snapshot(place: Place) -> Any:
     with history_file(monitor.store.directory) as database:
         runs = database.execute("SELECT id, name, deleted FROM runs ORDER BY id").fetchall()
         configs = database.execute("SELECT run, model, config FROM models ORDER BY run").fetchall()
-    trainers = monitor._comparison.trainers
+    trainers = monitor.control.comparison.trainers
     states = {name: trainer.state for name, trainer in trainers.items()}
-    return monitor.run, monitor.status, id(monitor._comparison), states, runs, configs
+    return monitor.run, monitor.loading.status, id(monitor.control.comparison), states, runs, configs
 
 
 def trainers_alive() -> int:

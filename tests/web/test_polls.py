@@ -139,14 +139,14 @@ def test_polls_that_come_in_one_go_are_answered_in_turn(site: Site) -> None:
     assert places == sorted(places)
 
 
-def test_what_is_no_http_is_refused_and_polls_go_on(site: Site) -> None:
+def test_malformed_http_is_refused_and_polls_go_on(site: Site) -> None:
     with site.connect() as client:
         client.sendall(b"\x00\x01 nonsense\r\n\r\n")
         assert b" 400 " in client.recv(65536)
     assert site.get(PATH)["boot"] == "b"
 
 
-def test_only_an_answer_longer_than_a_packet_is_packed_and_only_for_whom_can_unpack_it() -> None:
+def test_only_an_answer_longer_than_a_packet_is_packed_and_only_for_a_client_that_unpacks_it() -> None:
     long = b"x" * GZIP_FROM
     body, headers = pack(long, "gzip, br")
     assert gzip.decompress(body) == long

@@ -1,0 +1,22 @@
+"""Metrics: the answer to a poll whose query is not written as Polls expects it, or what is wrong with it."""
+
+from typing import Any
+
+from flask import Blueprint, request
+
+from web.monitor import Monitor
+from web.requests import BadRequest, is_whole, smoothing_asked_for
+
+
+def blueprint(monitor: Monitor) -> Blueprint:
+    routes = Blueprint("metrics", __name__)
+
+    @routes.get("/api/metrics")
+    def metrics() -> dict[str, Any]:
+        since = request.args.get("since")
+        if since is not None and not is_whole(since):
+            raise BadRequest("Bad cursor", {"since": f"since must be a whole number, got {since[:80]!a}"})
+        cursor = request.args.get("boot"), request.args.get("run"), int(since) if since else None
+        return monitor.metrics(*cursor, smoothing_asked_for())
+
+    return routes

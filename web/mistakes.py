@@ -1,0 +1,100 @@
+"""Mistakes: which images the models answer wrongly, by class, and whether the difference is more than chance."""
+
+from typing import Any
+
+from flask import Blueprint, request
+
+from analysis.mistakes import (
+    SHOWS,
+    SORTS,
+    Filter,
+    class_accuracies,
+    confusion,
+    count_agreement,
+    gallery,
+    newest_common,
+)
+from analysis.significance import significance as test_difference
+from config import MODEL_NAMES
+from data import CLASSES
+from history.records import Predictions
+from history.store import RunStore
+from studies.workshop import Workshop
+from web.monitor import Monitor
+from web.requests import choice, query_number, run_asked_for
+
+Pair = tuple[Predictions, Predictions]
+
+
+def blueprint(monitor: Monitor) -> Blueprint:
+    routes = Blueprint("mistakes", __name__)
+
+    @routes.get("/api/mistakes")
+    def mistakes() -> dict[str, Any]:
+        wanted = Filter(
+            choice("show", request.args.get("show", SHOWS[0]), SHOWS),
+            query_number("label", CLASSES - 1),
+            query_number("predicted1", CLASSES - 1),
+            query_number("predicted2", CLASSES - 1),
+            choice("sort", request.args.get("sort", SORTS[0]), SORTS),
+            query_number("page", 10_000) or 0,
+        )
+        return page_of_mistakes(monitor.store, monitor.loading.require(), run_asked_for(monitor.run), wanted)
+
+    @routes.get("/api/classes")
+    def classes() -> dict[str, Any]:
+        return by_class(monitor.store, monitor.loading.require(), run_asked_for(monitor.run))
+
+    return routes
+
+
+def page_of_mistakes(store: RunStore, workshop: Workshop, run: str | None, wanted: Filter) -> dict[str, Any]:
+    """Return a page of images that both models have answered, as wanted. Raises UnknownRun."""
+    pair = answers_of(store, run)
+    found: dict[str, Any] = {"run": run} | when_answered(pair)
+    if pair is None:
+        return found | {"counts": None, "found": 0, "page": 0, "pages": 1, "images": []}
+    labels = workshop.labels[pair[0].split]
+    return found | {"counts": count_agreement(labels, *pair)} | gallery(labels, *pair, wanted)
+
+
+def by_class(store: RunStore, workshop: Workshop, run: str | None) -> dict[str, Any]:
+    """Return both models' confusion matrices and accuracies by class. Raises UnknownRun."""
+    pair = answers_of(store, run)
+    found: dict[str, Any] = {"run": run} | when_answered(pair)
+    if pair is None:
+        return found | {"counts": None, "confusion": None, "accuracy": None}
+    labels = workshop.labels[pair[0].split]
+    matrices = {name: confusion(labels, each.answers) for name, each in zip(MODEL_NAMES, pair, strict=True)}
+    return found | {
+        "counts": [sum(row) for row in matrices[MODEL_NAMES[0]]],
+        "confusion": matrices,
+        "accuracy": {name: class_accuracies(matrix) for name, matrix in matrices.items()},
+    }
+
+
+def significance(store: RunStore, workshop: Workshop, run: str) -> dict[str, Any] | None:
+    """Return McNemar's test on the test images; None until both models, as they are, have answered them.
+
+    Raises UnknownRun.
+    """
+    pair = answers_of(store, run)
+    if pair is None or pair[0].split != "test":
+        return None
+    return test_difference(count_agreement(workshop.labels["test"], *pair)) | when_answered(pair)
+
+
+def answers_of(store: RunStore, run: str | None) -> Pair | None:
+    """Return what both models of a run last answered to the same images; None where there is no such thing yet."""
+    found = store.predictions(run) if run else {}
+    return newest_common(*(found.get(name, {}) for name in MODEL_NAMES))
+
+
+def when_answered(pair: Pair | None) -> dict[str, Any]:
+    """Return which images were answered, and when."""
+    if pair is None:
+        return {"split": None, "at": dict.fromkeys(MODEL_NAMES)}
+    return {
+        "split": pair[0].split,
+        "at": {name: {"step": each.step, "epoch": each.epoch} for name, each in zip(MODEL_NAMES, pair, strict=True)},
+    }

@@ -1,0 +1,60 @@
+"""The page: its HTML, the script that draws its charts, and what it needs to draw its form."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Response, render_template, send_from_directory
+
+from analysis.entrant import IMAGES
+from config import DEFAULTS, MODEL_NAMES, SCHEMA
+from data import CLASS_NAMES
+from history.smoothing import WINDOWS
+from studies.branches import FORKABLE
+from studies.presets import PRESETS
+from web.answers import ONE_DAY
+from web.monitor import Monitor
+
+
+def blueprint(monitor: Monitor) -> Blueprint:
+    routes = Blueprint("page", __name__)
+    plotly = plotly_directory()
+    form: dict[str, Any] = {
+        "schema": SCHEMA,
+        "defaults": DEFAULTS.model_dump(mode="json"),
+        "presets": [preset.model_dump(mode="json") for preset in PRESETS],
+    }
+
+    @routes.get("/")
+    def page() -> str:
+        return render_template("monitor.html", **form, model_names=MODEL_NAMES, smoothing=(0, *WINDOWS))
+
+    @routes.get("/vendor/plotly.min.js")
+    def plotly_script() -> Response:
+        return send_from_directory(plotly, "plotly.min.js", max_age=ONE_DAY)
+
+    @routes.get("/api/config")
+    def config() -> dict[str, Any]:
+        """Answer what the page needs to draw its form, and how far loading has come."""
+        loading = monitor.loading
+        return {
+            "boot": monitor.boot,
+            "status": loading.status,
+            "problem": loading.problem,
+            "warning": monitor.store.warning,
+            "device": loading.workshop and loading.workshop.device,
+            **form,
+            "cores": loading.workshop and loading.workshop.cores,
+            "images": IMAGES,
+            "classes": CLASS_NAMES,
+            "forkable": FORKABLE,
+        }
+
+    return routes
+
+
+def plotly_directory() -> Path:
+    """Return the folder of the plotly package's data, without importing the package (0.5 s)."""
+    spec = importlib.util.find_spec("plotly")
+    assert spec is not None and spec.origin is not None, "plotly is in requirements.txt"
+    return Path(spec.origin).parent / "package_data"
