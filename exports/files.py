@@ -1,4 +1,4 @@
-"""What leaves the app: the curves as a picture, the metrics as JSON or CSV, the outcome as a table."""
+"""Files of the command line: what was measured of each model, at full resolution, as JSON or CSV."""
 
 import csv
 import json

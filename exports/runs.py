@@ -1,6 +1,6 @@
-"""Export: everything measured in a run, at full resolution, as CSV or JSON, piece by piece.
+"""Past runs as CSV or JSON: everything that was measured, at full resolution, piece by piece.
 
-Read from the store in portions, so that a run of millions of steps takes no more memory than a short one.
+Read from the history in portions, so that a run of millions of steps takes no more memory than a short one.
 """
 
 import csv
