@@ -50,7 +50,8 @@ def sign_test(wins1: int, wins2: int) -> float:
 def result(
     differences: Sequence[float], ended: bool, *, stopped: bool = False, missing: int = 0
 ) -> dict[str, Any] | None:
-    """Return what the pairs that have ended tell of the settings, and "text": the same in words; None of no pair.
+    """Return what the pairs that have ended tell of the settings, and "text": the same in words, of which
+    "first" is what is so and "second" what that rests on; None of no pair.
 
     differences: of each pair in order, model 1's test accuracy minus model 2's as a fraction; −inf where model 1
     failed, +inf where model 2 did, NaN where both did. ended: whether the series has ended as planned; stopped:
@@ -89,27 +90,28 @@ def result(
         "whole": ended and not stopped and not missing,
         "claim": better if is_clear and ended and not stopped and not missing else None,
     }
-    return found | {"text": sentence(found, ended=ended, stopped=stopped, missing=missing)}
+    first, second = sentence(found, ended=ended, stopped=stopped, missing=missing)
+    return found | {"text": f"{first}: {second}", "first": first, "second": second}
 
 
-def sentence(found: Mapping[str, Any], *, ended: bool, stopped: bool, missing: int) -> str:
-    """Return what `result` has found in words: what is so, a colon, and what that rests on."""
+def sentence(found: Mapping[str, Any], *, ended: bool, stopped: bool, missing: int) -> tuple[str, str]:
+    """Return what `result` has found in words: what is so, and what that rests on."""
     count, what = found["pairs"], evidence(found)
     pairs = f"{count} pair{'s' * (count > 1)}"
     if found["claim"]:
-        return f"{label(found['claim'])}'s settings are better: over {pairs} of seeds, {what}."
+        return f"{label(found['claim'])}'s settings are better", f"over {pairs} of seeds, {what}."
     if stopped:
         rule = "A claim takes all pairs that were planned: a series that ends where it looks good finds chance."
-        return f"Stopped early, after {pairs}: {what}. {rule}"
+        return f"Stopped early, after {pairs}", f"{what}. {rule}"
     if missing:
         gone = "1 pair of the series is" if missing == 1 else f"{missing} pairs of the series are"
         rule = "missing from the history, and leaving pairs out can choose the winner"
-        return f"No claim: {gone} {rule}; in {pairs}, {what}."
+        return "No claim", f"{gone} {rule}; in {pairs}, {what}."
     if not ended:
-        return f"{pairs} so far: {what}. A claim takes at least {ENOUGH} pairs, and the end of the series."
+        return f"{pairs} so far", f"{what}. A claim takes at least {ENOUGH} pairs, and the end of the series."
     if count < ENOUGH:
-        return f"Only {pairs}: at least {ENOUGH} are needed to speak of the settings; here, {what}."
-    return f"Too close to call: over {pairs} of seeds, {what}, and that could be chance."
+        return f"Only {pairs}", f"at least {ENOUGH} are needed to speak of the settings; here, {what}."
+    return "Too close to call", f"over {pairs} of seeds, {what}, and that could be chance."
 
 
 def evidence(found: Mapping[str, Any]) -> str:

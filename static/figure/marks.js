@@ -6,6 +6,7 @@ import { AXES } from "./axes.js";
 const MARKED = ["paused", "finished", "stopped", "failed", "steered", "forked", "continued"];
 const LINE_PX = 14; // a label's height and a letter's width, on the screen
 const LETTER_PX = 6.6;
+const LETTERS = 32; // of a label's line
 const MOST_ROWS = 4; // of labels above the figure; a mark for which there is no room has its line only
 const NEAR = 0.015; // of the axis: closer marks of one kind share a label
 
@@ -30,10 +31,21 @@ export function marks(history, view) {
 const furthest = (history, view) =>
   Object.values(history.models).map(({ points }) => AXES[view.x].of(points ?? { epoch: [], seconds: [] }, view.imagesPerEpoch)?.at(-1) ?? 0);
 
-/** Return what a mark says: whose it is, what happened, and what it changed. */
+/** Return the words of a text in lines of at most so many letters. Pure. */
+export function wrap(text, letters) {
+  const lines = [];
+  for (const word of text.split(" ")) {
+    const longer = `${lines.at(-1)} ${word}`;
+    if (lines.length && longer.length <= letters) lines.splice(-1, 1, longer);
+    else lines.push(word);
+  }
+  return lines;
+}
+
+/** Return what a mark says, in lines: whose it is, what happened, and what it changed. */
 function wording({ kind, detail, models }) {
-  const what = kind === "steered" ? detail : detail ? `${kind} ${detail}`.replace(": ", "<br>") : kind;
-  return models.length > 1 ? what : `${titleOf(models[0])} ${what}`;
+  const what = kind === "steered" ? detail : [kind, detail].filter(Boolean).join(" ");
+  return wrap(models.length > 1 ? what : `${titleOf(models[0])} ${what}`, LETTERS);
 }
 
 /**
@@ -47,7 +59,7 @@ function stack(found, [from, to], width) {
     && !placed.some((other) => other.row !== null && left < other.right && other.left < right && row < other.row + other.height && other.row < row + height);
   for (const index of order) {
     if (found[index].x < from || found[index].x > to) continue;
-    const lines = wording(found[index]).split("<br>");
+    const lines = wording(found[index]);
     const height = lines.length;
     const reach = LETTER_PX * Math.max(...lines.map(({ length }) => length));
     const x = (width * (found[index].x - from)) / (to - from);
@@ -75,7 +87,7 @@ export function drawMarks(history, view, width, window = null, colours = {}) {
     })),
     annotations: shown.map((index) => ({
       x: found[index].x, y: 1, yref: "paper", yanchor: "bottom", yshift: LINE_PX * placed[index].row, showarrow: false, borderpad: 0,
-      xanchor: placed[index].side, align: placed[index].side, text: wording(found[index]), font: { size: 11, color: colours.faint },
+      xanchor: placed[index].side, align: placed[index].side, text: wording(found[index]).join("<br>"), font: { size: 11, color: colours.faint },
     })),
   };
 }

@@ -94,10 +94,9 @@ function showResult({ result }) {
   byId("result").hidden = !result;
   if (!result) return;
   const [head, rest] = byId("result").children; // what is so, and why
-  const colon = result.text.indexOf(":");
   byId("result").dataset.leader = result.claim ?? "";
-  write(head, result.text.slice(0, colon));
-  write(rest, [result.text.slice(colon), score(result)].join(" ").trim());
+  write(head, result.first);
+  write(rest, [`: ${result.second}`, score(result)].join(" ").trim());
 }
 
 function showButtons() {

@@ -175,3 +175,15 @@ def test_the_axis_on_the_right_has_no_title_to_run_into_the_labels(modules: Page
     sizes = f"m.measure({{models: {{}}}}, {view}, {{narrow: false, width: 900, height: 500}})"
     shown = f"{{history: {{models: {{}}}}, curves: {{}}, gap: {{x: [], y: []}}, windows: {windows}, sizes: {sizes}, hidden: new Set()}}"
     assert run_in(modules, "figure/figure", f"m.layout({shown}, {view}, {{}}, {{}}).yaxis2.title.text") == title
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("finished", ["finished"]),
+        ("a bc def", ["a bc", "def"]),
+        ("unbreakable a b", ["unbreakable", "a b"]),
+    ],
+)
+def test_labels_are_wrapped_at_words(modules: Page, text: str, lines: list[str]) -> None:
+    assert run_in(modules, "figure/marks", f"m.wrap('{text}', 5)") == lines
