@@ -5,13 +5,17 @@ BIN := $(VENV)/bin
 ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: run test soak lint bench screenshots clean
+.PHONY: run check test soak lint bench screenshots clean
 
 run: $(VENV)/.dataset
 	$(BIN)/python server.py $(ARGS)
 
 test: $(VENV)/.dev $(VENV)/.dataset $(VENV)/.browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+# For the daily round: everything that needs neither the data set nor a browser, in about a minute.
+check: lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not soak and not data" $(ARGS)
 
 # Crashes and bad input at full length: about half an hour.
 soak: $(VENV)/.dev $(VENV)/.dataset

@@ -1,4 +1,4 @@
-"""ModelConfig: the only description of a run's settings, and the presets made of it.
+"""ModelConfig: the only description of a run's settings.
 
 The form on the page, the validation of requests, the JSON Schema, the command-line
 flags and the table in the README are all derived from the fields declared here.

@@ -32,7 +32,7 @@ class LayerCost(NamedTuple):
 
 
 class Network(Protocol):
-    """What the engine, the inspector and the costs need of a network: all that another one must offer to be trained.
+    """What the engine, the predictor and the costs need of a network: all that another one must offer to be trained.
 
     Every torch.nn.Module has the methods after the first five. Layers are those with weights, by names of its own
     choice; the same layer has the same name in all of its answers, and the order is that of the forward pass.

@@ -1,4 +1,4 @@
-"""The web server: Flask routes over a Monitor, served by waitress in one process.
+"""The web server: a Flask app made of the blueprints in web/, served by waitress in one process.
 
 `python server.py --help` lists the options.
 """

@@ -240,10 +240,6 @@ def exit_code(trainers: dict[str, ModelTrainer], records: dict[str, ModelRecord]
     return EXIT_INTERRUPTED if any(trainer.state == "stopped" for trainer in trainers.values()) else 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
-
-
 def comparison_table(records: Records) -> str:
     """Return the outcome of all models side by side as text, with the settings that differ."""
     configs = [ModelConfig(**(record.status.config or {})) for record in records.values()]

@@ -1,4 +1,4 @@
-"""Measures: every figure that compares two models, and the notes that help to read them.
+"""Measures: the formulas behind the figures that compare models.
 
 Pure functions over plain numbers and over models in the form of `/api/metrics`; nothing here waits,
 remembers or imports torch. Each docstring gives the formula and where it comes from. Figures from
@@ -135,28 +135,6 @@ def average_blocks(losses: Sequence[float], last_step: int, batches: Batches, im
                 means.append(mean)
                 epochs.append((seen + (start + steps - first) * batches.size) / batches.images)
     return Blocks(means, epochs, steps, steps * batches.size)
-
-
-def smooth(
-    values: Sequence[float], images_per_value: float, window_images: float = SMOOTHING_IMAGES
-) -> list[float | None]:
-    """Return the debiased exponential moving average of values, by images rather than by steps.
-
-    mₜ = β mₜ₋₁ + (1−β) Lₜ with β = exp(−images per value / window), and m̂ₜ = mₜ / (1−βᵗ), as in
-    TensorBoard's data_transformer and Adam (Kingma & Ba 2015, arXiv 1412.6980). Two batch sizes
-    are smoothed alike. A value that is not finite gives None and leaves the average as it was.
-    """
-    decay = math.exp(-images_per_value / window_images)
-    average, weight = 0.0, 0.0
-    smoothed: list[float | None] = []
-    for value in values:
-        if not known(value):
-            smoothed.append(None)
-            continue
-        average = decay * average + (1 - decay) * value
-        weight = decay * weight + (1 - decay)
-        smoothed.append(average / weight)
-    return smoothed
 
 
 def loss_reduction_rate(epoch_means: Sequence[float]) -> float | None:

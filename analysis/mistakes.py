@@ -1,4 +1,4 @@
-"""Predictions: what two models answered on the same images, and how far their answers agree.
+"""Mistakes: what two models answered on the same images, and how far their answers agree.
 
 Arrays are numpy's: labels (N,) of classes 0-9, probabilities (N, 10) that sum to 1. No torch here.
 """

@@ -1,6 +1,6 @@
 """Verdict: what `/api/comparison` answers: who leads, by how much, and every figure of both models.
 
-Puts the figures of measures.py into words and tables; pure functions, and no torch.
+Puts the statement, the table and the notes together; pure functions, and no torch.
 """
 
 from collections.abc import Mapping, Sequence

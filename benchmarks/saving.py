@@ -13,6 +13,7 @@ import json
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -37,7 +38,7 @@ from training.machine import (  # noqa: E402
 )
 
 WATCHED = {
-    "looks": (ModelTrainer, "_publish_evaluation"),
+    "looks": (ModelTrainer, "_evaluate"),
     "of which inside": (Engine, "inspect"),
     "checkpoints": (ModelTrainer, "_keep"),
 }
@@ -96,7 +97,7 @@ def saved_run(dataset: FashionMNIST, epochs: int, folder: Path) -> dict[str, Any
     run, metrics = records.new_run_id(), MetricsLog(configs, keep_unsaved=True)
     comparison = Comparison(configs, dataset, metrics=metrics, run_id=run, keeper=RunKeeper(store, run))
     store.record(run, metrics, configs, environment())
-    writer = store._writer.native_id
+    (writer,) = (thread.native_id for thread in threading.enumerate() if thread.name == "store")
     assert writer is not None
     began, before = time.perf_counter(), thread_seconds(writer)
     with Watch() as watch:

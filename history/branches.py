@@ -12,6 +12,7 @@ from config import ModelConfig
 from history.checkpoints import CheckpointFiles
 from history.database import Database
 from history.errors import NotSaved
+from history.events import ends_at
 from history.log import MetricsLog
 from history.reader import RunReader
 from history.records import SPLITS, Event, Status
@@ -95,7 +96,7 @@ class Branches:
         except OSError as error:
             self._drop_half_made(new, origins)
             raise NotSaved(f"The history could not be changed: {error}") from error
-        return self.resume(new, {name: origin.step for name, origin in origins.items()}, base=base)
+        return self.reopen(new, {name: origin.step for name, origin in origins.items()}, base=base)
 
     def _begin(self, parent: str, kind: str, origin: Origin) -> tuple[Status, list[Event]]:
         """Return the status with which a model of a branch begins, and what happened to it until then."""
@@ -119,7 +120,7 @@ class Branches:
 
     # Under its own id
 
-    def resume(
+    def reopen(
         self, run: str, steps: Mapping[str, int], rates: Mapping[str, float] | None = None, *, base: int = 0
     ) -> MetricsLog:
         """Return the log of a run as it was when each model had taken so many steps, to go on with.
@@ -177,7 +178,7 @@ def take_over(connection: sqlite3.Connection, parent: str, origin: Origin, new: 
 
 
 def undo_unseen(connection: sqlite3.Connection, run: str, model: str, step: int, rate: float) -> None:
-    """Undo the changes of the learning rate at a checkpoint's own step that came after it: they do not end at its.
+    """Undo the changes of the learning rate at a checkpoint's own step that came after it: they do not end at its rate.
 
     Those before the latest branching were the parent's, or seen by the checkpoint of the stop before it.
     """
@@ -186,7 +187,7 @@ def undo_unseen(connection: sqlite3.Connection, run: str, model: str, step: int,
         (run, model, step),
     ).fetchall()
     for number, kind, detail in events:
-        if kind in KINDS or (kind == "steered" and str(detail).endswith(f" → {rate:g}")):
+        if kind in KINDS or (kind == "steered" and ends_at(detail, rate)):
             return
         if kind == "steered":
             connection.execute(

@@ -24,6 +24,12 @@ def read_rates(event: Event) -> tuple[float, float] | None:
     return None if found is None else (float(found[1]), float(found[2]))
 
 
+def ends_at(detail: str | None, rate: float) -> bool:
+    """Return whether the detail of "steered" says that the learning rate became this one."""
+    found = RATES.fullmatch(detail or "")
+    return found is not None and found[2] == f"{rate:g}"
+
+
 def say_fork(change: str) -> str:
     """Return the detail of "forked"; change: what a copy of model 1 has changed, such as "dropout 0.5 → 0.2"."""
     return f"{FORK}{change}"

@@ -1,4 +1,4 @@
-"""The history's SQLite file: its tables and their versions, and what can be read of a damaged one.
+"""Salvage: opening the history's SQLite file, and what can be read of a damaged one.
 
 A damaged file is never written to and never deleted: it is set aside under another name.
 """

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunKeeper:
-    """The store as the trainers of one run know it (train.Keeper)."""
+    """The store as the trainers of one run know it (training.keeper.Keeper)."""
 
     store: "RunStore"
     run: str
@@ -145,11 +145,11 @@ class RunStore(RunReader):
         """Enter a new run that goes on from another, as Branches.branch does. Raises UnknownRun or NotSaved."""
         return self._branches.branch(parent, kind, new, origins, environment, base=base)
 
-    def resume(
+    def reopen(
         self, run: str, steps: Mapping[str, int], rates: Mapping[str, float] | None = None, *, base: int = 0
     ) -> MetricsLog:
         """Return a run's log to go on with, as Branches.resume does. Raises UnknownRun or NotSaved."""
-        return self._branches.resume(run, steps, rates, base=base)
+        return self._branches.reopen(run, steps, rates, base=base)
 
     # Series of repeats
 

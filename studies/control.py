@@ -64,7 +64,7 @@ class Control:
             if finished == set(configs):
                 raise Conflict(f"Run {run} is finished: give more_epochs to train it further")
             rest = rest_of(self._store, workshop, run, configs, configs.keys() - finished)
-            metrics = self._store.resume(run, rest.steps, rest.rates, base=self._next_base())
+            metrics = self._store.reopen(run, rest.steps, rest.rates, base=self._next_base())
             if more_epochs:
                 for name, config in configs.items():
                     jump = workshop.rate_jump(config, longer[name], rest.steps[name], rest.rates[name])

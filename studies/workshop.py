@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from train import Comparison
     from training.images import FashionMNIST, Split
     from training.keeper import Snapshot
-    from training.predictor import Inspector, Source
+    from training.predictor import Predictor, Source
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +30,9 @@ log = logging.getLogger(__name__)
 class Workshop:
     """What trains here, reads checkpoints and tells what models cost. Safe to call from any thread."""
 
-    def __init__(self, dataset: "FashionMNIST", inspector: "Inspector", device: str, cores: int) -> None:
+    def __init__(self, dataset: "FashionMNIST", predictor: "Predictor", device: str, cores: int) -> None:
         self.dataset = dataset
-        self.inspector = inspector
+        self.predictor = predictor
         self.device = device  # "cpu" or the GPU's name
         self.cores = cores  # that this process may use
 
@@ -155,11 +155,11 @@ def open_workshop(data_dir: Path) -> Workshop:
     from train import warm_up
     from training.images import load_fashion_mnist
     from training.machine import available_cores, best_device, device_name
-    from training.predictor import Inspector
+    from training.predictor import Predictor
 
     dataset = load_fashion_mnist(data_dir).to(best_device())
     warm_up(dataset)
-    return Workshop(dataset, Inspector(), device_name(), available_cores())
+    return Workshop(dataset, Predictor(), device_name(), available_cores())
 
 
 class Loading:

@@ -31,6 +31,13 @@ settings.load_profile("repeatable")
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Mark what needs the data set: all that trains, and every page of a server."""
+    for item in items:
+        if "data_dir" in item.fixturenames:
+            item.add_marker("data")
+
+
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the four published files."""
@@ -116,3 +123,9 @@ def program(tmp_path: Path, data_dir: Path) -> Iterator[Callable[..., Program]]:
 def uninterrupted(small_fashion_mnist: FashionMNIST) -> FullLog:
     """What LIVELY models measure when nothing comes in between."""
     return train(small_fashion_mnist, **LIVELY)
+
+
+@pytest.fixture
+def no_thread_is_left_behind() -> Iterator[None]:
+    yield
+    assert [thread.name for thread in threading.enumerate() if isinstance(thread, ModelTrainer)] == []

@@ -159,6 +159,23 @@ def test_no_module_imports_a_test() -> None:
     assert {module: found for module, found in strangers.items() if found} == {}
 
 
+LARGEST_CLASS, LONGEST_FUNCTION, LONGEST_MODULE, LONGEST_TEST_FILE = 250, 60, 350, 400  # lines
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_part_is_larger_than_one_can_read(module: str) -> None:
+    assert len(SOURCES[module].read_text(encoding="utf-8").splitlines()) <= LONGEST_MODULE
+    for node in ast.walk(MODULES[module]):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            most = LARGEST_CLASS if isinstance(node, ast.ClassDef) else LONGEST_FUNCTION
+            assert (node.end_lineno or 0) - node.lineno < most, node.name
+
+
+def test_no_test_file_is_longer_than_one_can_read() -> None:
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / "tests").rglob("*.py")}
+    assert [path.name for path, length in lengths.items() if length > LONGEST_TEST_FILE] == []
+
+
 # ES modules
 
 
@@ -191,6 +208,10 @@ def test_scripts_import_each_other_in_one_direction() -> None:
         free = {name for name, needs in left.items() if not needs & set(left)}
         assert free, f"a circle among {sorted(left)}"
         left = {name: needs for name, needs in left.items() if name not in free}
+
+
+def test_main_only_puts_parts_together() -> None:
+    assert len(SCRIPTS["main.js"].read_text(encoding="utf-8").splitlines()) < 120
 
 
 def test_every_script_is_reached_from_the_page() -> None:

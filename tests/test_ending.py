@@ -28,7 +28,7 @@ from served import (
     wait_until,
 )
 
-import terminal as headless
+import terminal
 import train as train_module
 from config import MODEL_NAMES
 from history.records import Insight
@@ -335,12 +335,12 @@ def test_ctrl_c_when_the_last_model_ends_in_between_still_writes_all(
     def follow(comparison: Comparison, interrupted: threading.Event) -> None:
         interrupted.set()
 
-    monkeypatch.setattr(headless, "follow", follow)
-    monkeypatch.setattr(headless, "load_fashion_mnist", lambda data_dir: small_fashion_mnist)
+    monkeypatch.setattr(terminal, "follow", follow)
+    monkeypatch.setattr(terminal, "load_fashion_mnist", lambda data_dir: small_fashion_mnist)
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     out = tmp_path / "metrics.json"
     try:
-        code = headless.main(["--kernels", "4", "--batch_size", "256", "--epochs", "1", "--out", str(out)])
+        code = terminal.main(["--kernels", "4", "--batch_size", "256", "--epochs", "1", "--out", str(out)])
     finally:
         for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
             signal.signal(number, handler)

@@ -8,7 +8,7 @@ import pytest
 
 import config
 import server
-import terminal as headless
+import terminal
 from studies import presets
 
 ROOT = Path(__file__).parent.parent
@@ -35,8 +35,8 @@ def test_make_targets_exist(command: str) -> None:
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("python train.py")])
 def test_training_commands_are_understood(command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    options = headless.build_parser().parse_args(shlex.split(command)[2:])
-    model1, model2 = headless.read_configs(options).values()
+    options = terminal.build_parser().parse_args(shlex.split(command)[2:])
+    model1, model2 = terminal.read_configs(options).values()
     assert (model1.epochs, model2.optimizer, model2.learning_rate) == (2, "sgd", 0.01)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import terminal as headless
+import terminal
 
 ROOT = Path(__file__).parent.parent
 QUICK = ["--kernels", "4,8", "--batch_size", "512", "--epochs", "1"]
@@ -72,7 +72,7 @@ def test_ctrl_c_leaves_what_was_measured(data_dir: Path, tmp_path: Path) -> None
             seen += os.read(process.stderr.fileno(), 4096)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
-    assert process.returncode == headless.EXIT_INTERRUPTED
+    assert process.returncode == terminal.EXIT_INTERRUPTED
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert {model["state"] for model in metrics.values()} == {"stopped"}
 
@@ -91,15 +91,15 @@ def test_bad_flags_are_named_before_anything_starts(
     flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     try:
-        code = headless.main(flags)
+        code = terminal.main(flags)
     except SystemExit as exit:
         code = exit.code
-    assert code == headless.EXIT_USAGE
+    assert code == terminal.EXIT_USAGE
     assert message in capsys.readouterr().err
 
 
 def test_flags_for_one_model_go_before_flags_for_both_and_those_before_the_preset() -> None:
     flags = ["--preset", "Optimizer Impact", "--learning_rate", "0.5", "--model2.learning_rate", "0.25"]
-    model1, model2 = headless.read_configs(headless.build_parser().parse_args(flags)).values()
+    model1, model2 = terminal.read_configs(terminal.build_parser().parse_args(flags)).values()
     assert (model1.optimizer, model1.learning_rate) == ("adam", 0.5)
     assert (model2.optimizer, model2.learning_rate) == ("sgd", 0.25)

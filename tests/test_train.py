@@ -13,15 +13,11 @@ from config import ModelConfig
 from history import records
 from history.log import MetricsLog
 from history.states import IllegalTransition
-from train import Comparison, ModelTrainer
+from train import Comparison
 from training.engine import Engine, Examination
 from training.images import FashionMNIST, Split
 
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left_behind() -> Iterator[None]:
-    yield
-    assert [thread.name for thread in threading.enumerate() if isinstance(thread, ModelTrainer)] == []
+pytestmark = pytest.mark.usefixtures("no_thread_is_left_behind")
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def environment() -> dict[str, Any]:
         "device": device_name(),
         "cores": available_cores(),
         "platform": platform.platform(),
-        "revision": git_revision(Path(__file__).resolve().parent),
+        "revision": git_revision(Path(__file__).resolve().parents[1]),
     }
 
 

@@ -50,11 +50,11 @@ class Source(NamedTuple):
     build: Builder = DEFAULT_NETWORK
 
 
-class Inspector:
+class Predictor:
     """Safe to call from any thread; one at a time is served, on a core of the CPU even where training is on a GPU."""
 
     def __init__(self) -> None:
-        self._worker = ThreadPoolExecutor(1, "inspector", initializer=torch.set_num_threads, initargs=(1,))
+        self._worker = ThreadPoolExecutor(1, "predictor", initializer=torch.set_num_threads, initargs=(1,))
         self._models: dict[
             str, tuple[tuple[str, int], Network]
         ] = {}  # by name: which weights they have, and the network

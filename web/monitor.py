@@ -66,5 +66,5 @@ class Monitor:
         self.control.close()
         self.repeats.join()
         if self.loading.workshop is not None:
-            self.loading.workshop.inspector.close()
+            self.loading.workshop.predictor.close()
         self.store.close()

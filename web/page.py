@@ -7,13 +7,15 @@ from typing import Any
 from flask import Blueprint, Response, render_template, send_from_directory
 
 from analysis.entrant import IMAGES
+from analysis.measures import TARGETS
 from config import DEFAULTS, MODEL_NAMES, SCHEMA
 from data import CLASS_NAMES
 from history.smoothing import WINDOWS
-from studies.branches import FORKABLE
+from studies.branches import FORKABLE, MAX_EPOCHS
 from studies.presets import PRESETS
 from web.answers import ONE_DAY
 from web.monitor import Monitor
+from web.requests import MAX_NAME
 
 
 def blueprint(monitor: Monitor) -> Blueprint:
@@ -27,7 +29,15 @@ def blueprint(monitor: Monitor) -> Blueprint:
 
     @routes.get("/")
     def page() -> str:
-        return render_template("monitor.html", **form, model_names=MODEL_NAMES, smoothing=(0, *WINDOWS))
+        return render_template(
+            "monitor.html",
+            **form,
+            model_names=MODEL_NAMES,
+            smoothing=(0, *WINDOWS),
+            targets=[round(100 * target) for target in TARGETS],
+            most_epochs=MAX_EPOCHS,
+            longest_name=MAX_NAME,
+        )
 
     @routes.get("/vendor/plotly.min.js")
     def plotly_script() -> Response:

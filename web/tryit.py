@@ -86,7 +86,7 @@ def ask_models(
         "run": run,
         "label": label,
         "models": {
-            name: workshop.inspector.look(source, image, layers=layers) if source else None
+            name: workshop.predictor.look(source, image, layers=layers) if source else None
             for name, source in sources.items()
         },
     }

@@ -4,7 +4,7 @@ function guarded(act, otherwise) {
   try {
     return act();
   } catch {
-    return otherwise; // storage is refused in some private windows, or holds what is no JSON
+    return otherwise; // storage is refused in some private windows, or holds something that is not JSON
   }
 }
 

@@ -4,7 +4,7 @@ import { make, write } from "../base/dom.js";
 import { MODELS, signOf, titleOf } from "../base/models.js";
 import { share } from "../base/wording.js";
 
-/** Return the class that a model answers, or -1 where it has not answered, or with what is no number. Pure. */
+/** Return the class that a model answers, or -1 where it has not answered, or with something that is not a number. Pure. */
 export const answerOf = (probabilities) => (probabilities ? probabilities.indexOf(Math.max(...probabilities)) : -1);
 
 /** Return `most` classes to show: the true one, then those that either model finds likeliest. Pure. */

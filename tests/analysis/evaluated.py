@@ -6,6 +6,8 @@ from typing import Any
 
 from config import ModelConfig
 from data import Batches
+from history.records import known
+from history.smoothing import SMOOTHING_IMAGES
 
 NAN = math.nan
 CONFIG = ModelConfig().model_dump(mode="json")
@@ -44,3 +46,25 @@ def configured(**settings: Any) -> dict[str, Any]:
 
 def cut(size: int, images: int = 55_000) -> Batches:
     return Batches(images, size)
+
+
+def smooth(
+    values: Sequence[float], images_per_value: float, window_images: float = SMOOTHING_IMAGES
+) -> list[float | None]:
+    """Return the debiased exponential moving average of values, by images rather than by steps.
+
+    mₜ = β mₜ₋₁ + (1−β) Lₜ with β = exp(−images per value / window), and m̂ₜ = mₜ / (1−βᵗ), as in
+    TensorBoard's data_transformer and Adam (Kingma & Ba 2015, arXiv 1412.6980). Two batch sizes
+    are smoothed alike. A value that is not finite gives None and leaves the average as it was.
+    """
+    decay = math.exp(-images_per_value / window_images)
+    average, weight = 0.0, 0.0
+    smoothed: list[float | None] = []
+    for value in values:
+        if not known(value):
+            smoothed.append(None)
+            continue
+        average = decay * average + (1 - decay) * value
+        weight = decay * weight + (1 - decay)
+        smoothed.append(average / weight)
+    return smoothed

@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from evaluated import NAN, cut
+from evaluated import NAN, cut, smooth
 
 from analysis import measures, notes
 from analysis.measures import Blocks
@@ -135,9 +135,9 @@ def test_spikes_follow_their_definition_step_by_step() -> None:
     losses = [1 + noisy.gauss(0, 0.1) + (0.5 if i % 37 == 0 else 0) for i in range(200)]
     spikes, squares = 0, [0.0]
     for t in range(1, 200):
-        average = measures.smooth(losses[:t], 64)[-1]
+        average = smooth(losses[:t], 64)[-1]
         assert average is not None
-        variance = measures.smooth(squares[1:], 64)[-1] if t > 1 else 0.0
+        variance = smooth(squares[1:], 64)[-1] if t > 1 else 0.0
         if t >= 20 and losses[t] > average + 4 * math.sqrt(variance or 0):
             spikes += 1
         squares.append((losses[t] - average) ** 2)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluated import NAN, cut, evaluations
+from evaluated import NAN, cut, evaluations, smooth
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -187,12 +187,12 @@ def test_smoothing_is_the_debiased_average_by_its_definition() -> None:
     for count in range(1, 4):
         weights = [(1 - beta) * beta ** (count - 1 - index) for index in range(count)]
         expected.append(sum(w * v for w, v in zip(weights, values, strict=False)) / (1 - beta**count))
-    assert measures.smooth(values, 64) == pytest.approx(expected)
+    assert smooth(values, 64) == pytest.approx(expected)
 
 
 @given(st.lists(st.floats(0, 100), min_size=1), st.integers(1, 8192))
 def test_smoothed_values_stay_between_the_lowest_and_the_highest(values: list[float], images: int) -> None:
-    smoothed = [value for value in measures.smooth(values, images) if value is not None]
+    smoothed = [value for value in smooth(values, images) if value is not None]
     assert len(smoothed) == len(values)
     assert smoothed[0] == pytest.approx(values[0])
     assert min(values) - 1e-9 <= min(smoothed) <= max(smoothed) <= max(values) + 1e-9
@@ -200,13 +200,13 @@ def test_smoothed_values_stay_between_the_lowest_and_the_highest(values: list[fl
 
 def test_smoothing_is_equal_in_images_for_two_batch_sizes() -> None:
     course = [0.1 + math.exp(-images / 20_000) for images in range(100, 55_001, 100)]
-    small, large = measures.smooth(course, 100)[-1], measures.smooth(course[9::10], 1000)[-1]
+    small, large = smooth(course, 100)[-1], smooth(course[9::10], 1000)[-1]
     assert small == pytest.approx(large, rel=0.01)
 
 
 def test_smoothing_passes_over_a_broken_value() -> None:
-    assert measures.smooth([1, NAN, 1], 64) == [1, None, 1]
-    assert measures.smooth([], 64) == []
+    assert smooth([1, NAN, 1], 64) == [1, None, 1]
+    assert smooth([], 64) == []
 
 
 # The course of the validation accuracy

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 from entrants import COSTS, compared, entrant, note_ids
+from evaluated import smooth
 
-from analysis import measures
 from analysis.measures import TARGETS
 from history.records import Event, Recent
 
@@ -144,4 +144,4 @@ def test_comparison_takes_less_than_smoothing_an_epoch_of_single_images(batch_si
         return time.thread_time() - start
 
     took = [thread_time(lambda: compared(one, two, recent=recent)) for _ in range(5)]
-    assert min(took) < min(thread_time(lambda: measures.smooth(losses, 1)) for _ in range(5))
+    assert min(took) < min(thread_time(lambda: smooth(losses, 1)) for _ in range(5))

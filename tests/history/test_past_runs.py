@@ -94,7 +94,7 @@ def test_run_that_lost_its_last_points_goes_on_from_its_checkpoint(
 
 
 class CheckpointsOnly:
-    """A train.Keeper that remembers checkpoints."""
+    """A training.keeper.Keeper that remembers checkpoints."""
 
     def __init__(self) -> None:
         self.kept: list[bytes] = []
@@ -174,7 +174,7 @@ def test_status_of_a_resumed_run_begins_where_its_checkpoint_was_taken(client: F
     assert monitor.control.comparison.join(60)
     before = metrics_of(client)["models"]["model1"]
     monitor.store.save()
-    log = monitor.store.resume(run, {"model1": before["step"], "model2": 0})
+    log = monitor.store.reopen(run, {"model1": before["step"], "model2": 0})
     status = log.status("model1")
     assert (status.step, status.epoch, status.parameters) == (before["step"], before["epoch"], before["parameters"])
     assert status.loss == pytest.approx(before["loss"])

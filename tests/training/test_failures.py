@@ -1,8 +1,7 @@
 import json
 import logging
 import math
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,15 +10,10 @@ from helpers import quick, train
 
 import train as train_module
 from config import ModelConfig
-from train import ModelTrainer
 from training.engine import Engine
 from training.images import FashionMNIST
 
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left_behind() -> Iterator[None]:
-    yield
-    assert [thread.name for thread in threading.enumerate() if isinstance(thread, ModelTrainer)] == []
+pytestmark = pytest.mark.usefixtures("no_thread_is_left_behind")
 
 
 DIVERGING = quick(optimizer="sgd", learning_rate=10.0, dropout=0.0)  # NaN after some ten steps

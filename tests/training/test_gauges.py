@@ -1,21 +1,13 @@
-import threading
-from collections.abc import Iterator
-
 import pytest
 from helpers import CPU, quick, train
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train import ModelTrainer
 from training.engine import Engine
 from training.gauges import RUNNING_WINDOW, RunningAccuracy, Speedometer, Stopwatch
 from training.images import FashionMNIST
 
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left_behind() -> Iterator[None]:
-    yield
-    assert [thread.name for thread in threading.enumerate() if isinstance(thread, ModelTrainer)] == []
+pytestmark = pytest.mark.usefixtures("no_thread_is_left_behind")
 
 
 def test_running_accuracy_is_that_of_the_latest_thousand_images(small_fashion_mnist: FashionMNIST) -> None:

@@ -1,6 +1,3 @@
-import threading
-from collections.abc import Iterator
-
 import pytest
 from helpers import quick, trainer_alone
 
@@ -8,11 +5,7 @@ from history.states import ACTIVE_STATES, LEGAL_MOVES, IllegalTransition
 from train import ModelTrainer
 from training.images import FashionMNIST
 
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left_behind() -> Iterator[None]:
-    yield
-    assert [thread.name for thread in threading.enumerate() if isinstance(thread, ModelTrainer)] == []
+pytestmark = pytest.mark.usefixtures("no_thread_is_left_behind")
 
 
 PATHS = {

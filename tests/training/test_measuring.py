@@ -1,7 +1,5 @@
 import math
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -10,15 +8,10 @@ from helpers import PATIENCE, endless, quick, train, trainer_alone, wait_for
 import train as train_module
 from config import ModelConfig
 from data import TRAINING_SAMPLE
-from train import ModelTrainer
 from training.engine import Engine, Examination
 from training.images import FashionMNIST, Split
 
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left_behind() -> Iterator[None]:
-    yield
-    assert [thread.name for thread in threading.enumerate() if isinstance(thread, ModelTrainer)] == []
+pytestmark = pytest.mark.usefixtures("no_thread_is_left_behind")
 
 
 def test_every_batch_gives_a_point(small_fashion_mnist: FashionMNIST) -> None:

@@ -17,7 +17,7 @@ from training.checkpoint import read_checkpoint, write_checkpoint
 from training.cost import describe_model, describe_pairing
 from training.engine import Engine
 from training.images import FashionMNIST
-from training.predictor import Inspector, Source
+from training.predictor import Predictor, Source
 
 CONFIG = quick(kernels=(8, 8), epochs=3, learning_rate=0.01, dropout=0.2)
 LAYERS = ["stem", "block", "head"]
@@ -163,11 +163,11 @@ def test_it_is_asked_about_a_picture(small_fashion_mnist: FashionMNIST) -> None:
     losses_of(engine, 10)
     weights = engine.model.state_dict()
     source = Source("run", "model2", 10, engine.epoch, CONFIG, engine.precision, weights, TinyNetwork)
-    inspector = Inspector()
+    predictor = Predictor()
     try:
-        answer = inspector.look(source, small_fashion_mnist.test.images[0], layers=True)
+        answer = predictor.look(source, small_fashion_mnist.test.images[0], layers=True)
     finally:
-        inspector.close()
+        predictor.close()
     assert sum(answer["probabilities"]) == pytest.approx(1, abs=1e-4)
     assert [(layer["name"], layer["count"], layer["side"]) for layer in answer["layers"]] == [
         ("stem", 8, 6),

@@ -1,6 +1,5 @@
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,14 +9,9 @@ from helpers import PATIENCE, FullLog, quick, train, trainer_alone
 import train as train_module
 from config import ModelConfig
 from history.states import IllegalTransition
-from train import ModelTrainer
 from training.images import FashionMNIST
 
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left_behind() -> Iterator[None]:
-    yield
-    assert [thread.name for thread in threading.enumerate() if isinstance(thread, ModelTrainer)] == []
+pytestmark = pytest.mark.usefixtures("no_thread_is_left_behind")
 
 
 REPEATED = {
