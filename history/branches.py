@@ -72,7 +72,7 @@ class Branches:
         so a process that is killed, or a disk that is full, leaves no such run, or one that can be resumed. Raises
         UnknownRun or NotSaved.
         """
-        self._writer.save_measurements()
+        self._writer.save()  # the checkpoints too: who goes on from a run must not cost it its own
         begun = {name: self._begin(parent, kind, origin) for name, origin in origins.items()}
         run = (new, datetime.now(UTC).isoformat(), json.dumps(environment), parent, kind, HALF_MADE)
         try:
@@ -129,7 +129,7 @@ class Branches:
         What was measured beyond stays in the file, hidden, until the same steps are taken again: they
         are the same, since everything random in a run follows from its settings. Raises UnknownRun or NotSaved.
         """
-        self._writer.save_measurements()
+        self._writer.save()  # the checkpoints too: who goes on from a run must not cost it its own
         statuses = {
             model: self._back_to(run, model, status, steps[model]) if model in steps else status
             for model, status in self._reader.statuses(run).items()

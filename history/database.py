@@ -3,6 +3,7 @@
 In SQLite's write-ahead log a reader waits neither for who writes nor for the disk: it sees what was last committed.
 """
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,8 @@ from typing import Any
 from history.errors import NotSaved
 from history.migrations import connect
 from history.salvage import open_history
+
+log = logging.getLogger(__name__)
 
 
 class Database:
@@ -52,11 +55,11 @@ class Database:
             raise NotSaved(f"The history could not be changed: {error}") from error
 
     def flush(self) -> None:
-        """Have all that was committed on the disk, and in the file itself. Raises sqlite3.OperationalError."""
+        """Have all that was committed on the disk, and in the file itself, unless another program is reading it."""
         with self._writing:
             [(busy, *_)] = self._writer.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
-        if busy:  # somebody has been reading for longer than SQLite waits
-            raise sqlite3.OperationalError("the history is being read")
+        if busy:  # for longer than SQLite waits; what was committed survives the end of this process all the same
+            log.warning("another program is reading the history: it is flushed later")
 
     def close(self) -> None:
         with self._reading:

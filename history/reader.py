@@ -131,7 +131,8 @@ class RunReader:
     def _rows(self, kind: type[Row], run: str, model: str, last_step: int) -> Iterator[Row]:
         news = self._waiting.news(run).get(model)
         all_new: Sequence[Any] = () if news is None else news.points if kind is Point else news.evaluations
-        new = [row for row in all_new if row.step <= last_step]
+        by_step = {row.step: row for row in all_new}  # of a run that goes on, the same steps may wait twice
+        new = [by_step[step] for step in sorted(by_step) if step <= last_step]
         last_saved = new[0].step - 1 if new else last_step  # what waits comes after what is saved, or in its place
         query = TABLES[kind].select("WHERE run = ? AND model = ? AND step > ? AND step <= ? ORDER BY step LIMIT ?")
         after = -1

@@ -13,9 +13,9 @@ Averages = tuple[float | None, float | None]  # of loss and accuracy; None where
 class Smoother:
     """Debiased exponential moving averages of loss and accuracy over several windows, by images.
 
-    m ← βm + (1−β)L with β = exp(−images of the step / window), and m̂ = m / (1−Πβ): debiased as in Adam (Kingma & Ba 2015, arXiv 1412.6980), for steps of
-    unequal size. The images of a step follow from how far it has moved the epoch, so that the smaller last batch of
-    an epoch counts for less, and two batch sizes are smoothed alike.
+    m ← βm + (1−β)L with β = exp(−images of the step / window), and m̂ = m / (1−Πβ): debiased as in Adam (Kingma & Ba
+    2015, arXiv 1412.6980), for steps of unequal size. The images of a step follow from how far it has moved the epoch,
+    so that the smaller last batch of an epoch counts for less, and two batch sizes are smoothed alike.
     """
 
     def __init__(self, windows: Sequence[int]) -> None:

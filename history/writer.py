@@ -57,6 +57,7 @@ class Writer(threading.Thread):
         checkpoints = self._waiting.checkpoints()  # the points that led to them have been published before
         try:
             self._save_measurements(flush=bool(checkpoints))
+            self._set_damaged_aside()  # before a later checkpoint takes the place
             for place, data in checkpoints.items():
                 self._file(place, data)
                 if time.monotonic() - self._measured > SAVE_INTERVAL:  # on a slow disk points must not wait
@@ -99,10 +100,6 @@ class Writer(threading.Thread):
 
     def _save_measurements(self, *, flush: bool) -> None:
         """Write the batch that waits; with flush=True have it on the disk, not only with the operating system."""
-        for place in self._waiting.damaged():
-            with self._filing:
-                self._checkpoints.set_aside(*place)
-            self._waiting.forget_damaged(place)
         with self._saving:
             self._measured = time.monotonic()
             batch = self._waiting.batch()
@@ -112,6 +109,15 @@ class Writer(threading.Thread):
             self._waiting.forget(batch)
             if flush:
                 self._database.flush()
+
+    def _set_damaged_aside(self) -> None:
+        for place in self._waiting.damaged():
+            try:
+                with self._filing:
+                    self._checkpoints.set_aside(*place)
+            except OSError as error:
+                log.error("run %s: the damaged checkpoint of %s stays where it is: %s", *place, error)
+            self._waiting.forget_damaged(place)
 
     def _file(self, place: Place, data: bytes) -> None:
         """Write a checkpoint that waited when it was looked for, unless it is written by now, or a later one waits."""

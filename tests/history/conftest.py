@@ -16,7 +16,7 @@ from training.images import FashionMNIST
 
 
 @pytest.fixture
-def runs_dir(tmp_path: Path) -> Path:
+def history_dir(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
@@ -34,8 +34,8 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> FullDisk:
 
 
 @pytest.fixture
-def store(runs_dir: Path, disk: FullDisk) -> Iterator[RunStore]:
-    store = RunStore(runs_dir)
+def store(history_dir: Path, disk: FullDisk) -> Iterator[RunStore]:
+    store = RunStore(history_dir)
     yield store
     store.close()
 

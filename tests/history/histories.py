@@ -20,9 +20,9 @@ CONFIGS = {"model1": quick(), "model2": quick(optimizer="sgd", learning_rate=0.0
 
 
 @contextmanager
-def history_file(runs_dir: Path) -> Iterator[sqlite3.Connection]:
+def history_file(history_dir: Path) -> Iterator[sqlite3.Connection]:
     """Give a connection of one's own to the history's file, beside the store's; what is changed is committed."""
-    connection = sqlite3.connect(runs_dir / "history.sqlite")
+    connection = sqlite3.connect(history_dir / "history.sqlite")
     try:
         with connection:
             yield connection
@@ -30,8 +30,8 @@ def history_file(runs_dir: Path) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-def checkpoint_file(runs_dir: Path, run: str, model: str) -> Path:
-    return CheckpointFiles(runs_dir / "checkpoints").path(run, model)
+def checkpoint_file(history_dir: Path, run: str, model: str) -> Path:
+    return CheckpointFiles(history_dir / "checkpoints").path(run, model)
 
 
 def running(model: str, **news: Any) -> Status:
@@ -62,9 +62,9 @@ def points(first: int, last: int) -> list[Point]:
     return [Point(step, step / 7, step / 11, 1 / step, 0.5) for step in range(first, last + 1)]
 
 
-def saved_points(runs_dir: Path, model: str = "model1") -> list[tuple[Any, ...]]:
+def saved_points(history_dir: Path, model: str = "model1") -> list[tuple[Any, ...]]:
     """Return a model's points as another process reads them from the disk."""
-    with sqlite3.connect(f"file:{runs_dir / 'history.sqlite'}?mode=ro", uri=True) as history:
+    with sqlite3.connect(f"file:{history_dir / 'history.sqlite'}?mode=ro", uri=True) as history:
         rows = history.execute(
             "SELECT step, epoch, seconds, loss, accuracy FROM points WHERE model = ? ORDER BY step", (model,)
         ).fetchall()

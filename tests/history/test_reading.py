@@ -75,30 +75,32 @@ def test_every_reader_is_tried_here() -> None:
 
 @pytest.mark.parametrize("name", READERS)
 def test_reading_method_writes_nothing(
-    quiet: None, store: RunStore, disk: FullDisk, log: MetricsLog, runs_dir: Path, name: str
+    quiet: None, store: RunStore, disk: FullDisk, log: MetricsLog, history_dir: Path, name: str
 ) -> None:
     hand_over(store, log, 11, 20)
-    before = contents(runs_dir)
+    before = contents(history_dir)
     disk.full = True  # from here on no statement but a SELECT gets through
     READERS[name](store)
     assert not disk.refused.is_set()
-    assert contents(runs_dir) == before
+    assert contents(history_dir) == before
     disk.full = False
 
 
-def contents(runs_dir: Path) -> dict[Path, bytes]:
+def contents(history_dir: Path) -> dict[Path, bytes]:
     """Return every file's content, without the memory that SQLite's readers share."""
-    return {path: path.read_bytes() for path in runs_dir.rglob("*") if path.is_file() and path.suffix != ".sqlite-shm"}
+    return {
+        path: path.read_bytes() for path in history_dir.rglob("*") if path.is_file() and path.suffix != ".sqlite-shm"
+    }
 
 
 def test_reading_a_damaged_checkpoint_leaves_it_to_the_writer_to_set_it_aside(
-    quiet: None, store: RunStore, log: MetricsLog, runs_dir: Path
+    quiet: None, store: RunStore, log: MetricsLog, history_dir: Path
 ) -> None:
-    path = checkpoint_file(runs_dir, RUN, "model1")
+    path = checkpoint_file(history_dir, RUN, "model1")
     path.write_bytes(b"damaged")
-    before = contents(runs_dir)
+    before = contents(history_dir)
     assert store.checkpoint(RUN, "model1") is None
-    assert contents(runs_dir) == before
+    assert contents(history_dir) == before
     store.save_checkpoint(RUN, "model1", b"weights after 20")
     store.save()
     assert path.with_suffix(".damaged").read_bytes() == b"damaged"
@@ -106,10 +108,10 @@ def test_reading_a_damaged_checkpoint_leaves_it_to_the_writer_to_set_it_aside(
     assert str(store.warning).endswith(f"it was set aside as {path.stem}.damaged.")
 
 
-def test_reader_sees_what_waits_for_the_disk(quiet: None, store: RunStore, log: MetricsLog, runs_dir: Path) -> None:
+def test_reader_sees_what_waits_for_the_disk(quiet: None, store: RunStore, log: MetricsLog, history_dir: Path) -> None:
     hand_over(store, log, 11, 20)
     store.save_checkpoint(RUN, "model1", b"weights after 20")
-    assert len(saved_points(runs_dir)) == 10
+    assert len(saved_points(history_dir)) == 10
     waiting = what_is_read(store)
     assert waiting["points"] == points(1, 20)
     assert waiting["step"] == waiting["listed"] == 20
@@ -117,7 +119,7 @@ def test_reader_sees_what_waits_for_the_disk(quiet: None, store: RunStore, log: 
     assert waiting["answers"] == (20, 0.2)
     assert waiting["checkpoint"] == b"weights after 20"
     store.save()
-    assert len(saved_points(runs_dir)) == 20
+    assert len(saved_points(history_dir)) == 20
     assert what_is_read(store) == waiting
 
 
@@ -137,7 +139,7 @@ def what_is_read(store: RunStore) -> dict[str, Any]:
 
 
 def test_what_is_measured_while_a_batch_is_written_is_seen_and_saved_with_the_next(
-    quiet: None, store: RunStore, disk: FullDisk, log: MetricsLog, runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+    quiet: None, store: RunStore, disk: FullDisk, log: MetricsLog, history_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write, seen = disk.executemany, list[int]()
 
@@ -151,10 +153,10 @@ def test_what_is_measured_while_a_batch_is_written_is_seen_and_saved_with_the_ne
     log.publish("model1", running("model1"), points(11, 15))
     store.save()
     assert seen == list(range(1, 21))
-    assert len(saved_points(runs_dir)) == 15
+    assert len(saved_points(history_dir)) == 15
     assert store.run_status(RUN, "model1").step == 20
     store.save()
-    assert [row[0] for row in saved_points(runs_dir)] == list(range(1, 21))
+    assert [row[0] for row in saved_points(history_dir)] == list(range(1, 21))
 
 
 @pytest.fixture(params=["file", "log"])

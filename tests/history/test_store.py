@@ -20,24 +20,24 @@ from train import Comparison
 from training.images import FashionMNIST
 
 
-def test_every_point_is_saved_at_full_resolution(store: RunStore, runs_dir: Path) -> None:
+def test_every_point_is_saved_at_full_resolution(store: RunStore, history_dir: Path) -> None:
     log, measured = recorded(store), points(1, 3 * MAX_POINTS)
     log.publish("model1", running("model1"), measured)
     store.save()
-    assert saved_points(runs_dir) == [tuple(point) for point in measured]
-    assert saved_points(runs_dir, "model2") == []
+    assert saved_points(history_dir) == [tuple(point) for point in measured]
+    assert saved_points(history_dir, "model2") == []
 
 
-def test_saving_goes_on_by_itself_while_a_run_is_recorded(store: RunStore, runs_dir: Path) -> None:
+def test_saving_goes_on_by_itself_while_a_run_is_recorded(store: RunStore, history_dir: Path) -> None:
     log = recorded(store)
     log.publish("model1", running("model1"), points(1, 10))
-    wait_for(lambda: len(saved_points(runs_dir)) == 10, "saved points")
+    wait_for(lambda: len(saved_points(history_dir)) == 10, "saved points")
     log.publish("model1", running("model1"), points(11, 20))
-    wait_for(lambda: len(saved_points(runs_dir)) == 20, "further saved points")
+    wait_for(lambda: len(saved_points(history_dir)) == 20, "further saved points")
 
 
 def test_real_run_is_saved_as_it_was_measured(
-    store: RunStore, runs_dir: Path, small_fashion_mnist: FashionMNIST
+    store: RunStore, history_dir: Path, small_fashion_mnist: FashionMNIST
 ) -> None:
     log = MetricsLog(MODEL_NAMES, keep_unsaved=True)
     comparison = Comparison(CONFIGS, small_fashion_mnist, device=CPU, metrics=log)
@@ -52,8 +52,8 @@ def test_real_run_is_saved_as_it_was_measured(
     assert shown["model1"]["points"]["step"] == list(range(1, 17))
 
 
-def test_run_reads_the_same_after_the_store_was_closed_and_opened_again(runs_dir: Path) -> None:
-    store = RunStore(runs_dir)
+def test_run_reads_the_same_after_the_store_was_closed_and_opened_again(history_dir: Path) -> None:
+    store = RunStore(history_dir)
     log = recorded(store, "run")
     for model, other in (("model1", 0.1), ("model2", 0.2)):
         done = Status("finished", config=CONFIGS[model].model_dump(mode="json"), step=30, val_accuracy=other)
@@ -66,7 +66,7 @@ def test_run_reads_the_same_after_the_store_was_closed_and_opened_again(runs_dir
         )
     _, expected = log.view()
     store.close()
-    again = RunStore(runs_dir)
+    again = RunStore(history_dir)
     try:
         assert again.run("run").view()[1] == expected
         (entry,) = again.runs()
@@ -143,11 +143,11 @@ def test_history_counts_differing_settings_as_the_verdict_does(store: RunStore) 
     assert [run["differing"] for run in store.runs()] == [["kernels"]]
 
 
-def test_next_run_does_not_lose_the_end_of_the_one_before(store: RunStore, runs_dir: Path) -> None:
+def test_next_run_does_not_lose_the_end_of_the_one_before(store: RunStore, history_dir: Path) -> None:
     log = recorded(store, "first")
     log.publish("model1", running("model1"), points(1, 5))
     recorded(store, "second")
-    assert [row[0] for row in saved_points(runs_dir)] == [1, 2, 3, 4, 5]
+    assert [row[0] for row in saved_points(history_dir)] == [1, 2, 3, 4, 5]
 
 
 def test_unknown_run_is_refused(store: RunStore) -> None:
@@ -161,7 +161,7 @@ def test_saving_without_a_run_does_nothing(store: RunStore) -> None:
     assert (store.problem, store.runs()) == (None, [])
 
 
-def test_readers_and_the_writer_do_not_get_in_each_others_way(store: RunStore, runs_dir: Path) -> None:
+def test_readers_and_the_writer_do_not_get_in_each_others_way(store: RunStore, history_dir: Path) -> None:
     log, problems = recorded(store, "run"), list[Exception]()
 
     def read() -> None:
@@ -182,15 +182,15 @@ def test_readers_and_the_writer_do_not_get_in_each_others_way(store: RunStore, r
         reader.join(PATIENCE)
     store.save()
     assert problems == []
-    assert [row[0] for row in saved_points(runs_dir)] == list(range(1, 1001))
+    assert [row[0] for row in saved_points(history_dir)] == list(range(1, 1001))
 
 
-def test_close_saves_what_is_left_and_ends_the_writer(runs_dir: Path) -> None:
-    store = RunStore(runs_dir)
+def test_close_saves_what_is_left_and_ends_the_writer(history_dir: Path) -> None:
+    store = RunStore(history_dir)
     log = recorded(store, "run")
     log.publish("model1", running("model1"), points(1, 10))
     store.close()
-    assert len(saved_points(runs_dir)) == 10
+    assert len(saved_points(history_dir)) == 10
     assert "store" not in [thread.name for thread in threading.enumerate()]
 
 
