@@ -10,7 +10,7 @@ import * as draft from "../settings/draft.js";
 import { connectFolds, fold } from "../settings/fold.js";
 import { fillSettings, focusFirstFault, lock, readSettings, showFaults, typedSettings } from "../settings/form.js";
 import { connectLayerButtons } from "../settings/layers.js";
-import { connectPresets } from "../settings/presets.js";
+import { connectPresets, forgetPreset } from "../settings/presets.js";
 import { connectAddress, connectShareButton, showInAddress } from "../settings/share.js";
 import { refreshSize } from "../settings/size.js";
 import { showControls } from "./controls.js";
@@ -138,6 +138,7 @@ function readAddress() {
     isLocked: isTraining,
     onLink: () => {
       draft.noteTyped();
+      forgetPreset();
       fold(false);
       showSettings();
       refreshSizes();

@@ -80,8 +80,9 @@ function showOverall() {
   const state = { loading: "loading", failed: "unable" }[serverNow().status] ?? overallState(states(history));
   const left = Object.values(history.models).filter((model) => isActive(model.state)).map((model) => model.eta_seconds);
   const known = left.filter((seconds) => seconds !== null);
-  const pair = repeat && state === "running" ? ` pair ${repeat.pair} of ${repeat.of}` : "";
-  write(document.getElementById("state"), `${sentenceOf(state, pastRun() === null)}${pair}`);
+  const pair = repeat && state === "running" ? `pair ${repeat.pair} of ${repeat.of}` : "";
+  const isShown = pastRun() === null;
+  write(document.getElementById("state"), [sentenceOf(state, isShown), pair].filter(Boolean).join(isShown ? " " : ", "));
   write(document.getElementById("remaining"), known.length ? `${format.duration(Math.max(...known))} left` : "");
 }
 

@@ -136,7 +136,9 @@ function fetchBehind(wanted, smoothing) {
 export async function overlay(wanted) {
   const { smoothing } = view();
   try {
-    await takeCurves(await fetchBehind(wanted, smoothing), smoothing);
+    const runs = await fetchBehind(wanted, smoothing);
+    if (view().smoothing !== smoothing) return overlay(wanted); // the slider has been moved in the meantime
+    await takeCurves(runs, smoothing);
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     showProblem("chart", `The runs cannot be laid behind the curves: ${error.message}.`);
@@ -151,7 +153,8 @@ async function smoothAnew() {
     const { smoothing } = view();
     const behind = runsBehind().map(({ run, title }) => ({ id: run, title }));
     const [runs, answer] = await Promise.all([fetchBehind(behind, smoothing), opened && api.fetchRun(opened.id, smoothing)]);
-    await takeCurves(runs, smoothing, pastRun() === opened ? answer : null);
+    if (view().smoothing !== smoothing) return; // and all is asked for once more
+    await takeCurves(runs, smoothing, pastRun()?.id === opened?.id ? answer : null);
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     showProblem("chart", `The curves cannot be smoothed anew: ${error.message}.`);

@@ -57,7 +57,7 @@ function keepFocus(table, change) {
   const now = row && table.querySelector(`tr[data-run="${CSS.escape(row.dataset.run)}"]`);
   if (!now) return;
   const things = [...now.querySelectorAll("button, input")];
-  (things.find((thing) => !thing.disabled && thing.textContent === before.textContent && thing.type === before.type) ?? now.querySelector("button:enabled"))?.focus();
+  (things.find((thing) => !thing.disabled && thing.textContent === before.textContent && thing.type === before.type) ?? now.querySelector("button:enabled"))?.focus({ preventScroll: true });
 }
 
 function overlayBox(run, title, overlay) {

@@ -21,14 +21,37 @@ export function between(from, to, share) {
   return `rgb(${start.map((value, index) => Math.round(value + share * (end[index] - value))).join(" ")})`;
 }
 
+const unpainted = new Map(); // by canvas: how to paint it once it has room
+const room = new ResizeObserver((sizes) => {
+  for (const { target } of sizes) {
+    for (const [canvas, paint] of unpainted) if (canvas.parentElement === target && target.clientWidth) paint();
+  }
+});
+
+/** Paint a canvas now, or as soon as the panel that it stands in is shown. */
+function paintWithRoom(canvas, paint) {
+  const around = canvas.parentElement;
+  if (around.clientWidth) {
+    unpainted.delete(canvas);
+    paint();
+  } else {
+    unpainted.set(canvas, () => paintWithRoom(canvas, paint));
+    room.observe(around);
+  }
+}
+
 /** Paint `count` tiles of side × side cells; `colourOf(index)` is the colour of a cell, counted through all tiles. */
-export function paintTiles(canvas, { count, side }, colourOf) {
+export function paintTiles(canvas, tiles, colourOf) {
+  paintWithRoom(canvas, () => paintNow(canvas, tiles, colourOf));
+}
+
+function paintNow(canvas, { count, side }, colourOf) {
   const dots = side === 1 && count > COLUMNS * 4;
   const columns = Math.min(dots ? DOT_COLUMNS : COLUMNS, count);
   const ratio = window.devicePixelRatio;
   const gap = Math.round(ratio * (dots ? 1 : GAP_PX));
-  const room = (canvas.parentElement.clientWidth * ratio) / (dots ? DOT_COLUMNS : COLUMNS) - gap; // for a tile
-  const cell = Math.max(1, Math.floor(Math.min(room, ratio * (dots ? DOT_PX : TILE_PX)) / side));
+  const wide = (canvas.parentElement.clientWidth * ratio) / (dots ? DOT_COLUMNS : COLUMNS) - gap; // for a tile
+  const cell = Math.max(1, Math.floor(Math.min(wide, ratio * (dots ? DOT_PX : TILE_PX)) / side));
   const pitch = cell * side + gap;
   canvas.width = columns * pitch - gap;
   canvas.height = Math.ceil(count / columns) * pitch - gap;

@@ -31,6 +31,16 @@ def test_presets_fill_both_forms_and_mark_what_differs(page: Page) -> None:
             expect(page.locator("#difference")).to_contain_text(SCHEMA["properties"][key]["title"])
 
 
+def test_a_link_takes_the_name_of_a_preset_away(page: Page) -> None:
+    show_settings(page)
+    page.select_option("#preset", label=PRESETS[0].name)
+    expect(page.locator("#preset-about")).not_to_be_empty()
+    page.evaluate("location.hash = '#model1.epochs=3'")
+    expect(page.locator("[name='model1.epochs']")).to_have_value("3")
+    expect(page.locator("#preset-about")).to_be_empty()
+    expect(page.locator("#preset")).to_have_value("")
+
+
 def test_the_size_follows_what_is_typed(page: Page) -> None:
     show_settings(page)
     page.select_option("#preset", label=PRESETS[0].name)

@@ -138,6 +138,20 @@ def test_axe_finds_nothing_and_a_phone_needs_no_sideways_scroll(inside: Page, th
     wait_for(lambda: not is_wider_than_screen(inside), "page as narrow as the screen", seconds=5)
 
 
+def test_pictures_keep_their_size_when_the_theme_changes_while_they_are_hidden(inside: Page) -> None:
+    canvas = inside.locator("#panel-inside canvas").first
+    expect(canvas).to_be_visible()
+    before = canvas.bounding_box()
+    assert before
+    inside.click("#tab-history")
+    inside.emulate_media(color_scheme="dark")
+    inside.click("#tab-inside")
+    expect(canvas).to_be_visible()
+    inside.wait_for_function(
+        "(width) => document.querySelector('#panel-inside canvas').clientWidth === width", arg=round(before["width"])
+    )
+
+
 # The functions behind it
 
 
