@@ -24,10 +24,10 @@ ROOMS: dict[str, set[str]] = {
     "analysis": {"history", "data", "config"},
     "train": {"training", "history", "data", "config"},
     "studies": {"train", "training", "history", "analysis", "config", "data"},
-    "exports": {"training", "analysis", "history", "config", "data"},
+    "exports": {"analysis", "history", "config", "data"},
     "terminal": {"train", "training", "studies", "exports", "analysis", "history", "config", "data"},
-    "web": {"model", "train", "training", "studies", "exports", "analysis", "history", "config", "data"},
-    "server": {"web", "model", "train", "training", "studies", "exports", "analysis", "history", "config", "data"},
+    "web": {"training", "studies", "exports", "analysis", "history", "config", "data"},
+    "server": {"web", "training", "studies", "exports", "analysis", "history", "config", "data"},
 }
 LAZY = {"train": {"terminal"}}  # `python train.py` opens the terminal
 TORCH = {"train", "model", "training", "terminal"}  # where torch may be named

@@ -141,6 +141,21 @@ def test_so_it_is_for_a_run_opened_from_the_history(shown: Shown) -> None:
     assert point_px(page) >= 1
 
 
+def test_smoothing_that_is_moved_quickly_ends_where_the_slider_says(shown: Shown) -> None:
+    page = shown.open()
+    page.click("#tab-history")
+    page.locator(f"tr[data-run='{DROPOUT}']").get_by_role("button", name="Open").click()
+    page.wait_for_selector(f"#chart[data-drawn='{DROPOUT}']")
+    slider = page.locator("[data-view='smoothing']")
+    for key in ("End", "ArrowLeft", "ArrowLeft", "ArrowLeft"):
+        slider.press(key)
+    images = str(page.locator("#smoothing-images").text_content())
+    loss = page.locator("#model1 .live [data-figure='loss']").locator("xpath=ancestor-or-self::*[@title][1]")
+    expect(loss).to_have_attribute("title", re.compile(f"moving average over {images},"))
+    slider.press("End")
+    expect(loss).to_have_attribute("title", re.compile("moving average over 27,500 images,"))
+
+
 def test_the_first_tenth_leaves_the_window_in_marks_and_the_whole_range_shows_it(shown: Shown) -> None:
     page = shown.open()
     assert window(page, "yaxis")[1] < 1
