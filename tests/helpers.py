@@ -14,7 +14,7 @@ from train import Comparison, ModelTrainer
 from training.images import FashionMNIST
 
 CPU = torch.device("cpu")
-PATIENCE = 60.0  # seconds, for a busy machine; nothing waits that long in the ordinary
+PATIENCE = 200.0  # seconds, for a busy machine; nothing waits that long in the ordinary
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
