@@ -123,9 +123,15 @@ def recorded(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def recorded_context(launch: Launch, recorded: Server) -> Iterator[BrowserContext]:
+    with launch(recorded.url) as context:
+        yield context
+
+
 @pytest.fixture
-def shown(launch: Launch, recorded: Server, faults: Faults) -> Iterator[Shown]:
-    with launch(recorded.url) as context, fresh_page(context, recorded.url, faults) as page:
+def shown(recorded_context: BrowserContext, recorded: Server, faults: Faults) -> Iterator[Shown]:
+    with fresh_page(recorded_context, recorded.url, faults) as page:
         shown = Shown(page, OPTIMIZER)
         page.route("**/api/metrics*", shown.answer_metrics)
         page.route("**/api/comparison*", shown.answer_comparison)
