@@ -21,6 +21,7 @@ def test_environment_tells_what_else_the_numbers_depend_on() -> None:
     environment = machine.environment()
     assert set(environment) == {"python", "torch", "device", "cores", "platform", "revision"}
     assert environment["torch"] == torch.__version__
+    assert environment["revision"] == machine.git_revision(Path(__file__).resolve().parents[2])
     json.dumps(environment)
 
 
