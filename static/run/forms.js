@@ -12,7 +12,7 @@ import { fillSettings, focusFirstFault, lock, readSettings, showFaults, typedSet
 import { connectLayerButtons } from "../settings/layers.js";
 import { connectPresets, forgetPreset } from "../settings/presets.js";
 import { connectAddress, connectShareButton, showInAddress } from "../settings/share.js";
-import { refreshSize } from "../settings/size.js";
+import { keepFaults, refreshSize } from "../settings/size.js";
 import { showControls } from "./controls.js";
 import { beginGuess } from "./guess.js";
 import { isStarting, isTraining, latestRun, onLatest, onServer, onWhich, serverNow, setStarting, shownRun } from "./state.js";
@@ -79,7 +79,9 @@ function showHeads() {
 /** Show the faults of both models' settings: "model1.learning_rate" → what was expected and given. */
 export function showAllFaults(faults) {
   for (const model of MODELS) showFaults(model, faults);
-  if (Object.keys(faults).length) fold(false);
+  if (Object.keys(faults).length === 0) return;
+  MODELS.forEach(keepFaults);
+  fold(false);
 }
 
 /** Put a past run's settings into the forms, at once or when what trains has ended; `run` is of /api/runs, with its title. */

@@ -8,6 +8,7 @@ import { showShapes } from "./shapes.js";
 const TYPING_PAUSE_MS = 200;
 const timers = {};
 const asked = {}; // model → number of the latest question, so that late answers are dropped
+const kept = {}; // model → whether a refusal's faults stand in its form: they do until something is typed
 
 const describeSize = ({ parameters, flops_per_image: flops }) =>
   `${format.count(parameters)} parameters · ${format.short(flops)}FLOP per image`;
@@ -19,7 +20,7 @@ async function ask(model) {
   try {
     const answer = await api.describe(readSettings(model));
     if (question !== asked[model]) return;
-    showFaults(model, {});
+    if (!kept[model]) showFaults(model, {});
     show(model, describeSize(answer));
     showShapes(model, answer);
   } catch (error) {
@@ -34,8 +35,14 @@ async function ask(model) {
 const renamed = (fields, model) =>
   Object.fromEntries(Object.entries(fields).map(([name, fault]) => [name.replace(/^config/, model), fault]));
 
+/** Leave the faults that stand in a model's form, whatever a question that is under way is answered. */
+export function keepFaults(model) {
+  kept[model] = true;
+}
+
 /** Ask for the size, and with it for what is wrong, once the typing pauses. */
 export function refreshSize(model, pause = TYPING_PAUSE_MS) {
+  kept[model] = false;
   clearTimeout(timers[model]);
   timers[model] = setTimeout(() => ask(model), pause);
 }

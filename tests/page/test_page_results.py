@@ -50,7 +50,9 @@ def test_the_end_shows_test_accuracies_with_their_intervals(finished: Page) -> N
 def test_the_verdict_comes_with_the_first_evaluation_and_nothing_moves(page: Page) -> None:
     set_quick_models(page)
     start(page)
-    expect(page.locator("[data-verdict='first']")).to_have_text(re.compile("^The first comparison|so far"))  # no other's
+    expect(page.locator("[data-verdict='first']")).to_have_text(
+        re.compile("^The first comparison|so far")
+    )  # no other's
     box = page.locator("#chart").bounding_box()
     expect(page.locator("[data-verdict='first']")).to_have_text(re.compile("so far"))
     expect(page.locator("[data-verdict='interval']")).to_have_text(re.compile(r"at \d.*checked every 0\.25 epochs"))
