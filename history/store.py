@@ -148,7 +148,7 @@ class RunStore(RunReader):
     def reopen(
         self, run: str, steps: Mapping[str, int], rates: Mapping[str, float] | None = None, *, base: int = 0
     ) -> MetricsLog:
-        """Return a run's log to go on with, as Branches.resume does. Raises UnknownRun or NotSaved."""
+        """Return a run's log to go on with, as Branches.reopen does. Raises UnknownRun or NotSaved."""
         return self._branches.reopen(run, steps, rates, base=base)
 
     # Series of repeats

@@ -21,28 +21,21 @@ export function between(from, to, share) {
   return `rgb(${start.map((value, index) => Math.round(value + share * (end[index] - value))).join(" ")})`;
 }
 
-const unpainted = new Map(); // by canvas: how to paint it once it has room
+const unpainted = new WeakMap(); // by canvas: how to paint it once the panel that it stands in is shown
 const room = new ResizeObserver((sizes) => {
-  for (const { target } of sizes) {
-    for (const [canvas, paint] of unpainted) if (canvas.parentElement === target && target.clientWidth) paint();
-  }
+  for (const { target } of sizes) if (target.clientWidth) for (const canvas of target.children) unpainted.get(canvas)?.();
 });
 
-/** Paint a canvas now, or as soon as the panel that it stands in is shown. */
-function paintWithRoom(canvas, paint) {
+/** Paint `count` tiles of side × side cells; `colourOf(index)` is the colour of a cell, counted through all tiles. */
+function paintTiles(canvas, tiles, colourOf) {
   const around = canvas.parentElement;
   if (around.clientWidth) {
     unpainted.delete(canvas);
-    paint();
+    paintNow(canvas, tiles, colourOf);
   } else {
-    unpainted.set(canvas, () => paintWithRoom(canvas, paint));
+    unpainted.set(canvas, () => paintTiles(canvas, tiles, colourOf));
     room.observe(around);
   }
-}
-
-/** Paint `count` tiles of side × side cells; `colourOf(index)` is the colour of a cell, counted through all tiles. */
-export function paintTiles(canvas, tiles, colourOf) {
-  paintWithRoom(canvas, () => paintNow(canvas, tiles, colourOf));
 }
 
 function paintNow(canvas, { count, side }, colourOf) {

@@ -39,9 +39,7 @@ def test_run_has_its_weights_on_the_disk_before_anything_goes_on_from_it(
         assert checkpoint_file(history_dir, RUN, name).read_bytes().endswith(b"weights")
 
 
-def test_checkpoint_is_written_while_another_program_reads_the_history(
-    store: RunStore, history_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_checkpoint_is_written_while_another_program_reads_the_history(store: RunStore, history_dir: Path) -> None:
     log = recorded(store, RUN)
     store.save()
     foreign = sqlite3.connect(history_dir / "history.sqlite")
