@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Response, render_template, send_from_directory
+from flask import Blueprint, Response, current_app, render_template, send_from_directory
 
 from analysis.entrant import IMAGES
 from analysis.measures import TARGETS
@@ -38,6 +38,11 @@ def blueprint(monitor: Monitor) -> Blueprint:
             most_epochs=MAX_EPOCHS,
             longest_name=MAX_NAME,
         )
+
+    @routes.get("/favicon.ico")
+    def favicon() -> Response:
+        """Answer what browsers ask for beside whatever is no page of ours: an export, JSON."""
+        return send_from_directory(str(current_app.static_folder), "icon.svg", max_age=ONE_DAY)
 
     @routes.get("/vendor/plotly.min.js")
     def plotly_script() -> Response:

@@ -9,6 +9,7 @@ import {
   closePastRun,
   isTraining,
   latestRun,
+  onLatest,
   onRuns,
   onWhich,
   openPastRun,
@@ -25,6 +26,7 @@ import { onView, view } from "./view.js";
 
 const line = document.getElementById("past");
 let areOwed = false; // the list, which the server did not answer
+let isSmoothing = false; // past runs are being asked for, smoothed anew
 let leftBehind = null; // {runBefore}: the run that a server which was started again has not
 
 /** Return what a run is called: its name, or what its models differ in. Pure. */
@@ -145,26 +147,42 @@ export async function overlay(wanted) {
   }
 }
 
-/** Ask again for all that is shown, smoothed as the slider says now. */
+/** Whether a past run that is shown is smoothed otherwise than the slider says. */
+const isStale = () => [pastRun()?.history, ...runsBehind()].some((run) => run && run.smoothing !== view().smoothing);
+
+/** Ask for the past runs that are shown, smoothed as the slider says now. */
+async function smoothOnce() {
+  const [opened, behind] = [pastRun(), runsBehind()];
+  const { smoothing } = view();
+  const wanted = behind.map(({ run, title }) => ({ id: run, title }));
+  const [runs, answer] = await Promise.all([fetchBehind(wanted, smoothing), opened && api.fetchRun(opened.id, smoothing)]);
+  if (pastRun() === opened && runsBehind() === behind) await takeCurves(runs, smoothing, answer);
+}
+
+/** Have the past runs that are shown smoothed as the slider says; what the server does not answer now is asked again at the next poll. */
 async function smoothAnew() {
-  askNow();
+  if (isSmoothing || !isStale()) return;
+  isSmoothing = true;
   try {
-    const opened = pastRun();
-    const { smoothing } = view();
-    const behind = runsBehind().map(({ run, title }) => ({ id: run, title }));
-    const [runs, answer] = await Promise.all([fetchBehind(behind, smoothing), opened && api.fetchRun(opened.id, smoothing)]);
-    if (view().smoothing !== smoothing) return; // and all is asked for once more
-    await takeCurves(runs, smoothing, pastRun()?.id === opened?.id ? answer : null);
+    while (isStale()) await smoothOnce(); // in the meantime the slider may be moved, or others be shown
+    showProblem("smoothing", "");
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
-    showProblem("chart", `The curves cannot be smoothed anew: ${error.message}.`);
+    showProblem("smoothing", `The curves cannot be smoothed anew: ${error.message}.`);
+  } finally {
+    isSmoothing = false;
   }
 }
 
 export function connectPast() {
   onWhich(showWhich);
   onRuns(closeUnlisted);
-  onView((choice) => (choice === "smoothing" ? smoothAnew() : null));
+  onLatest(() => void smoothAnew());
+  onView((choice) => {
+    if (choice !== "smoothing") return;
+    askNow();
+    smoothAnew();
+  });
   document.getElementById("back").addEventListener("click", closePastRun);
   document.getElementById("go-on").addEventListener("click", goOn);
 }

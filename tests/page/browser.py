@@ -97,7 +97,7 @@ class Faults(list[str]):
     expected = re.compile("$^")
 
     def watch(self, page: Page, origin: str) -> None:
-        page.on("console", lambda message: self._note(message.type, message.text))
+        page.on("console", lambda message: self._note(message.type, f"{message.text} ({message.location['url']})"))
         page.on("pageerror", lambda error: self.append(f"page error: {error}"))
         page.on("request", lambda request: self._check_origin(request.url, origin))
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from browser import (
     COUNT_POINTS,
+    Faults,
     Server,
     ask,
     choose,
@@ -154,6 +155,20 @@ def test_smoothing_that_is_moved_quickly_ends_where_the_slider_says(shown: Shown
     expect(loss).to_have_attribute("title", re.compile(f"moving average over {images},"))
     slider.press("End")
     expect(loss).to_have_attribute("title", re.compile("moving average over 27,500 images,"))
+
+
+def test_smoothing_that_the_server_did_not_answer_is_asked_for_again(shown: Shown, faults: Faults) -> None:
+    page = shown.open()
+    page.click("#tab-history")
+    page.locator(f"tr[data-run='{DROPOUT}']").get_by_role("button", name="Open").click()
+    page.wait_for_selector(f"#chart[data-drawn='{DROPOUT}']")
+    faults.expected = re.compile("ERR_FAILED")
+    page.route(f"**/api/runs/{DROPOUT}?smoothing=27500", lambda route: route.abort(), times=1)
+    page.locator("[data-view='smoothing']").press("End")
+    expect(page.locator("#problem")).to_have_text("The curves cannot be smoothed anew: the server does not answer.")
+    loss = page.locator("#model1 .live [data-figure='loss']").locator("xpath=ancestor-or-self::*[@title][1]")
+    expect(loss).to_have_attribute("title", re.compile("moving average over 27,500 images,"))
+    expect(page.locator("#problem")).to_be_hidden()
 
 
 def test_the_first_tenth_leaves_the_window_in_marks_and_the_whole_range_shows_it(shown: Shown) -> None:

@@ -18,7 +18,9 @@ from playwright.sync_api import Page, expect
 
 from config import MODEL_NAMES
 
-ANNOTATIONS = "(document.querySelector('#chart').layout?.annotations ?? []).map(({text}) => text)"
+ANNOTATIONS = (
+    "(document.querySelector('#chart').layout?.annotations ?? []).map(({text}) => text.replaceAll('<br>', ' '))"
+)
 
 
 def steer(page: Page, model: str, rate: str) -> None:

@@ -53,6 +53,7 @@ def test_every_route_of_the_design_is_there(app: Flask) -> None:
     assert set(routes(app)) >= {
         ("GET", "/"),
         ("GET", "/static/css/base.css"),
+        ("GET", "/favicon.ico"),
         ("GET", "/vendor/plotly.min.js"),
         ("GET", "/api/config"),
         ("GET", "/api/metrics"),

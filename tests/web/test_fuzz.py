@@ -225,10 +225,13 @@ def test_settings_are_either_refused_or_mean_what_was_given(place: Place, given_
         assert response.status_code == 400
 
 
+FILES = {"/favicon.ico", "/vendor/plotly.min.js", "/static/<path:filename>"}
+
+
 def test_list_of_routes_above_is_complete(place: Place) -> None:
     app = place.client.application
     listed = {route.split(" ")[1] for route in ROUTES}
-    rules = {rule.rule for rule in app.url_map.iter_rules()} - {"/vendor/plotly.min.js", "/static/<path:filename>"}
+    rules = {rule.rule for rule in app.url_map.iter_rules()} - FILES
     commands = {rule for rule in rules if rule.startswith("/api/<any(")}
     assert len(commands) == 1
     assert rules - commands <= listed

@@ -26,6 +26,11 @@ def test_page_and_its_parts_come_from_here_alone(client: FlaskClient) -> None:
         assert client.get(part).status_code == 200, part
 
 
+def test_a_browser_finds_an_icon_beside_what_is_no_page(client: FlaskClient) -> None:
+    response = client.get("/favicon.ico")
+    assert (response.status_code, response.mimetype) == (200, "image/svg+xml")
+
+
 def test_plotly_is_served_from_the_package_and_kept_a_day(client: FlaskClient) -> None:
     response = client.get("/vendor/plotly.min.js")
     assert response.status_code == 200
