@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from analysis.significance import wilson_interval
+from config import MODEL_NAMES
 from data import CLASSES
 from history.records import SPLITS, Array, Predictions
 
@@ -85,6 +86,7 @@ def gallery(labels: Array, one: Predictions, two: Predictions, wanted: Filter) -
     order = np.argsort(confidence[images] * (-1 if wanted.sort == "confident" else 1), kind="stable")
     pages = max(1, -(-len(images) // PER_PAGE))
     page = min(wanted.page, pages - 1)
+    answers = dict(zip(MODEL_NAMES, (one, two), strict=True))
     shown = images[order][page * PER_PAGE : (page + 1) * PER_PAGE]
     return {
         "found": len(images),
@@ -94,8 +96,7 @@ def gallery(labels: Array, one: Predictions, two: Predictions, wanted: Filter) -
             {
                 "image": int(image),
                 "label": int(labels[image]),
-                "model1": _rounded(one.probabilities[image]),
-                "model2": _rounded(two.probabilities[image]),
+                **{name: _rounded(each.probabilities[image]) for name, each in answers.items()},
             }
             for image in shown
         ],

@@ -71,10 +71,10 @@ def result(
     interval = None if mean is None else student_interval(differences)
     low, high, p = interval or (None, None, sign_test(wins1, wins2))
     if mean is not None and low is not None and high is not None:
-        better = "model1" if mean > 0 else "model2"
+        better = MODEL_NAMES[0 if mean > 0 else 1]
         is_clear = count >= ENOUGH and (low > 0 or high < 0)
     else:
-        better = "model1" if wins1 > wins2 else "model2"
+        better = MODEL_NAMES[0 if wins1 > wins2 else 1]
         is_clear = p < ALPHA  # 6 decided pairs can reach it, 5 cannot
     found = {
         "pairs": count,

@@ -31,6 +31,7 @@ from analysis.significance import significance  # noqa: E402
 from analysis.statement import Case, make_statement  # noqa: E402
 from analysis.verdict import compare, read_test  # noqa: E402
 from config import DEFAULTS, MODEL_NAMES  # noqa: E402
+from data import TRAINING_SAMPLE  # noqa: E402
 from history.records import Recent  # noqa: E402
 
 TRIALS, QUICK_TRIALS = 5000, 200
@@ -40,7 +41,6 @@ APART = 0.06  # share of images on which only one of two models is right
 EPOCHS = 15  # each with an evaluation at its end
 BATCH_LOSS, BATCH_NOISE = 0.3, 0.08  # mean and standard deviation of a batch's training loss
 NOTES = ("jump", "fluctuation", "overfitting")  # of one model, and false of those simulated here
-TRAINING_SAMPLE = 1000  # training images that the overfitting is measured on
 
 Numbers = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Numbers]

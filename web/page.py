@@ -33,6 +33,7 @@ def blueprint(monitor: Monitor) -> Blueprint:
             "monitor.html",
             **form,
             model_names=MODEL_NAMES,
+            images=IMAGES,
             smoothing=(0, *WINDOWS),
             targets=[round(100 * target) for target in TARGETS],
             most_epochs=MAX_EPOCHS,

@@ -50,7 +50,7 @@ export function describePast({ title, history }) {
 /** Return what the files of a run are called, without their ending. */
 export function fileOf(id) {
   const { runs, deleted } = pastRuns();
-  return [...runs, ...deleted].find((run) => run.id === id)?.file ?? `fashionmnist-${id}`;
+  return [...runs, ...deleted].find((run) => run.id === id)?.file ?? id;
 }
 
 /** Say which run is shown: the latest, a past one, or none yet. */

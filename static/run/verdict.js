@@ -2,7 +2,7 @@
 
 import { write } from "../base/dom.js";
 import * as format from "../base/format.js";
-import { onComparison } from "./state.js";
+import { onComparison, serverNow } from "./state.js";
 
 const field = (name) => document.querySelector(`#verdict [data-verdict="${name}"]`);
 
@@ -36,7 +36,7 @@ function showTargets({ axis, targets, test }) {
       const all = at && `${format.epoch(at.epochs)} epochs · ${format.duration(at.seconds)} · ${format.count(at.images)} images · ${format.short(at.flops)}FLOP`;
       fill(cells[index], reached(at, axis), at ? all : "not reached");
     });
-    fill(cells.at(-1), outcome(test[model]), "Accuracy on the 10,000 test images, with its 95 % interval, once the run has ended");
+    fill(cells.at(-1), outcome(test[model]), `Accuracy on the ${format.count(serverNow().images.test)} test images, with its 95 % interval, once the run has ended`);
   }
 }
 

@@ -5,11 +5,11 @@ import { make, write } from "../base/dom.js";
 import * as format from "../base/format.js";
 import { nameOf } from "../base/models.js";
 import { colours, onThemeChange } from "../base/theme.js";
+import { serverNow } from "../run/state.js";
 import { loadSprite, makeTile } from "./sprite.js";
 import { paintMaps } from "./tiles.js";
 
 const SAMPLES = [19, 2, 1, 13, 6, 8, 4, 9, 18, 0]; // test images, one of each class in their order
-const IMAGES = 10000;
 const SPLIT = "test";
 
 let image = SAMPLES[9];
@@ -17,6 +17,7 @@ let answer = null;
 let question = 0; // number of the latest question, so that late answers are dropped
 let classes = [];
 
+const testImages = () => serverNow().images.test;
 const field = () => document.getElementById("activations-image");
 
 /** Put the ten pictures to choose from into their place, once. */
@@ -108,11 +109,11 @@ export function connectActivations(onChoice) {
   };
   const fault = document.getElementById("activations-fault");
   document.getElementById("samples").addEventListener("change", (event) => choose(Number(event.target.value)));
-  document.getElementById("activations-another").addEventListener("click", () => choose(Math.floor(Math.random() * IMAGES)));
+  document.getElementById("activations-another").addEventListener("click", () => choose(Math.floor(Math.random() * testImages())));
   field().addEventListener("change", () => {
     const number = Number(field().value);
-    const isImage = field().value.trim() !== "" && Number.isInteger(number) && number >= 0 && number < IMAGES;
-    write(fault, isImage ? "" : `a whole number from 0 to ${format.count(IMAGES - 1)}`);
+    const isImage = field().value.trim() !== "" && Number.isInteger(number) && number >= 0 && number < testImages();
+    write(fault, isImage ? "" : `a whole number from 0 to ${format.count(testImages() - 1)}`);
     field().setAttribute("aria-invalid", String(!isImage));
     if (isImage) choose(number);
   });

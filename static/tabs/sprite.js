@@ -3,7 +3,6 @@
 import { ApiError, imagesAddress } from "../base/api.js";
 
 export const SIDE = 28; // pixels
-const COLUMNS = 8;
 
 /** Load these images of a split. Returns `paint(canvas, index)`, which puts the index-th of them onto a canvas of 28 × 28 pixels. */
 export async function loadSprite(split, images) {
@@ -14,8 +13,9 @@ export async function loadSprite(split, images) {
   } catch {
     throw new ApiError(0, "the pictures did not load");
   }
+  const columns = sprite.naturalWidth / SIDE;
   return (canvas, index) => {
-    const [left, top] = [(index % COLUMNS) * SIDE, Math.floor(index / COLUMNS) * SIDE];
+    const [left, top] = [(index % columns) * SIDE, Math.floor(index / columns) * SIDE];
     canvas.getContext("2d").drawImage(sprite, left, top, SIDE, SIDE, 0, 0, SIDE, SIDE);
   };
 }

@@ -6,7 +6,7 @@ import * as format from "../base/format.js";
 import { MODELS, titleOf } from "../base/models.js";
 import { lower, share } from "../base/wording.js";
 import { anyActive } from "../run/answers.js";
-import { classes, pastRun, shownRun } from "../run/state.js";
+import { classes, pastRun, serverNow, shownRun } from "../run/state.js";
 import { follow } from "./follow.js";
 import { readPhoto } from "./photo.js";
 import { answerOf, showAnswers } from "./probabilities.js";
@@ -15,7 +15,6 @@ import { loadSprite, makeTile } from "./sprite.js";
 import { openTab } from "./tabs.js";
 
 const PICKS = 12;
-const TEST_IMAGES = 10000;
 const DRAWING_MS = 120; // between two questions while the hand moves
 const NOTHING = { label: null, models: { model1: null, model2: null } };
 const INVITATION = "Draw, upload or take a picture: both models answer at once.";
@@ -66,7 +65,7 @@ function show(answer) {
 }
 
 async function loadPicks() {
-  const images = Array.from({ length: PICKS }, () => Math.floor(Math.random() * TEST_IMAGES));
+  const images = Array.from({ length: PICKS }, () => Math.floor(Math.random() * serverNow().images.test));
   const paint = await loadSprite("test", images);
   picks = images;
   byId("picks").replaceChildren(...images.map((image, index) => {
