@@ -14,8 +14,8 @@ from history.records import INCOMPLETE
 from history.store import RunStore
 from studies.refusals import Conflict
 from studies.workshop import Workshop
-from web.mistakes import significance
 from web.monitor import Monitor
+from web.pair import significance
 from web.requests import choice
 
 

@@ -1,7 +1,6 @@
 """Pictures: images of the data set as one PNG, so that a screen full of them is one request."""
 
 import io
-from collections.abc import Sequence
 
 import numpy as np
 from flask import Blueprint, Response, request
@@ -13,7 +12,7 @@ from history.records import SPLITS
 from studies.workshop import Workshop
 from web.answers import ONE_DAY
 from web.monitor import Monitor
-from web.requests import BadRequest, NothingThere, choice, is_whole
+from web.requests import BadRequest, check_numbers, choice, is_whole
 
 PER_ROW = 8
 MOST = 100  # images of a sprite
@@ -42,13 +41,6 @@ def images_of(workshop: Workshop, split: str, numbers: list[int]) -> NDArray[np.
     check_numbers(workshop, split, numbers)
     images: NDArray[np.uint8] = workshop.split(split).images[numbers].cpu().numpy()
     return images
-
-
-def check_numbers(workshop: Workshop, split: str, numbers: Sequence[int]) -> None:
-    """Raise NothingThere where a split has no image of such a number."""
-    count = workshop.images[split]
-    if any(number >= count for number in numbers):
-        raise NothingThere(f"The {split} images are numbered 0 to {count - 1}, got {max(numbers)}")
 
 
 def sprite(images: NDArray[np.uint8]) -> bytes:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 from unicodedata import category
 
@@ -11,6 +12,7 @@ from config import MODEL_NAMES, InvalidSettings, ModelConfig, parse_config, say
 from data import IMAGE_SIDE
 from history.records import SPLITS
 from history.smoothing import SMOOTHING_IMAGES, WINDOWS
+from studies.workshop import Workshop
 
 MAX_NAME = 100  # characters of a run's name
 PIXELS = IMAGE_SIDE**2
@@ -162,3 +164,10 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = key in members
         members[key] = Unusable(f"{say(members[key])} and {say(value)}: it stands there twice") if twice else value
     return members
+
+
+def check_numbers(workshop: Workshop, split: str, numbers: Sequence[int]) -> None:
+    """Raise NothingThere where a split has no image of such a number."""
+    count = workshop.images[split]
+    if any(number >= count for number in numbers):
+        raise NothingThere(f"The {split} images are numbered 0 to {count - 1}, got {max(numbers)}")

@@ -10,8 +10,7 @@ from history.log import Latest
 from studies.origins import stored_configs
 from studies.workshop import Workshop
 from web.monitor import Monitor
-from web.pictures import check_numbers
-from web.requests import BadRequest, identifier, picture_of, read_object
+from web.requests import BadRequest, check_numbers, identifier, picture_of, read_object
 
 if TYPE_CHECKING:
     from training.predictor import Source
