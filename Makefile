@@ -1,4 +1,5 @@
 # make run: environment, dependencies, data set, server.   make test: those, a browser, the whole suite.
+# What was broken off goes on at the next call.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -42,9 +43,10 @@ screenshots: $(VENV)/.dev $(VENV)/.dataset $(VENV)/.browser
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-$(VENV)/.installed: requirements.txt
+$(VENV)/.installed: requirements.txt install.py
+	@echo "Making the environment in $(VENV)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python install.py
 	touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.installed

@@ -16,6 +16,7 @@ ELSEWHERE = {"tests", "benchmarks", "docs"}  # they may import anything and are 
 
 # The rooms, and for each the rooms that it may import from, beside itself, as it is loaded.
 ROOMS: dict[str, set[str]] = {
+    "install": set(),
     "data": set(),
     "config": {"data"},
     "model": {"config", "data"},
