@@ -28,7 +28,9 @@ def blueprint(monitor: Monitor) -> Blueprint:
     }
 
     @routes.get("/")
-    def page() -> str:
+    @routes.get("/run/<run>")
+    def page(run: str = "") -> str:
+        """Answer the page; which run it shows it reads off its own address."""
         return render_template(
             "monitor.html",
             **form,

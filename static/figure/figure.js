@@ -3,6 +3,7 @@
 import { AXES } from "./axes.js";
 import { ends, labelEnds } from "./labels.js";
 import { drawMarks } from "./marks.js";
+import { legendTitles } from "./overlays.js";
 
 const NARROW_LEGEND = { x: -0.14, yref: "paper", yanchor: "bottom", itemwidth: 30, entrywidth: 93, entrywidthmode: "pixels" }; // two columns on a phone
 const LEGEND_PX = { row: 19, narrowRow: 29, line: 46, letter: 7 };
@@ -28,7 +29,7 @@ export const rangeOf = (axis, range, view) => [NAMES[axis], axis === "yaxis" && 
 /** Return how high the legend will be in pixels. */
 function legendHeight(history, view, { narrow, width, columns }) {
   const titles = Object.keys(history.models).flatMap(() => ["Model 1 training", "Model 1 validation"]);
-  titles.push(...(view.overlays ?? []).map(({ title }) => title));
+  titles.push(...legendTitles(view.overlays ?? [], narrow));
   titles.push(...Object.values(history.models).filter(({ points }) => points?.loss?.includes(null)).map(() => "Model 1 loss is not a number"));
   if (narrow) return 6 + LEGEND_PX.narrowRow * Math.ceil(titles.length / columns);
   const widths = titles.map(({ length }) => LEGEND_PX.line + LEGEND_PX.letter * length);

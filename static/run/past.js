@@ -3,6 +3,7 @@
 import * as api from "../base/api.js";
 import * as format from "../base/format.js";
 import { askNow } from "../base/poller.js";
+import { changes } from "../settings/difference.js";
 import * as draft from "../settings/draft.js";
 import { fold } from "../settings/fold.js";
 import {
@@ -29,22 +30,26 @@ let areOwed = false; // the list, which the server did not answer
 let isSmoothing = false; // past runs are being asked for, smoothed anew
 let leftBehind = null; // {runBefore}: the run that a server which was started again has not
 
-/** Return what a run is called: its name, or what its models differ in. Pure. */
-export function titleOfRun({ name, differing }, settingTitles) {
-  if (name) return name;
-  return differing.length ? differing.map((key) => settingTitles[key] ?? key).join(", ") : "No difference";
+/** Return what a run's models differ in, with the values. Pure. */
+export function changesOf({ differing, models }, settingTitles) {
+  const [model1, model2 = model1] = Object.values(models);
+  return differing.length ? changes(model1.config, model2.config, differing, settingTitles) : "No difference";
 }
+
+/** Return what a run is called: its name, or what its models differ in. Pure. */
+export const titleOfRun = (run, settingTitles) => run.name || changesOf(run, settingTitles);
 
 const isInterrupted = ({ models }) => Object.values(models).some(({ state }) => state === "interrupted");
 /** Whether a run was broken off, so that it can go on under its own settings. Pure. */
 const isUnfinished = ({ models }) => Object.values(models).some(({ state }) => state === "interrupted" || state === "stopped");
 
 /** Return what a past run is, in a line; `open` is {title, history}. Pure. */
-export function describePast({ title, history }) {
-  if (!isUnfinished(history)) return `A past run: ${title}`;
+export function describePast({ title, history, started }) {
+  const which = `A past run: ${title} · ${format.moment(started)}`;
+  if (!isUnfinished(history)) return which;
   const [word, question] = isInterrupted(history) ? ["interrupted", ". Go on?"] : ["stopped", ""];
   const places = Object.values(history.models).map((model) => `${format.epoch(model.epoch ?? 0)} of ${model.config.epochs}`);
-  return `A past run: ${title} · ${word} at epoch ${[...new Set(places)].join(" and ")}${question}`;
+  return `${which} · ${word} at epoch ${[...new Set(places)].join(" and ")}${question}`;
 }
 
 /** Return what the files of a run are called, without their ending. */

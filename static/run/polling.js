@@ -7,6 +7,7 @@ import { verdictOfLatest } from "./comparison.js";
 import { isSecret } from "./guess.js";
 import { notifyEnd } from "./notify.js";
 import { areRunsOwed, refreshRuns, showLeftBehind } from "./past.js";
+import { followFirstAddress } from "./place.js";
 import { isTraining, latestRun, pastRun, serverNow, take, takeServer, tellShown, tellWhich } from "./state.js";
 import { showLost } from "./status.js";
 import { view } from "./view.js";
@@ -25,6 +26,7 @@ async function refresh() {
   if (serverNow().status === "loading" || serverNow().boot !== latestRun().boot) await askServer();
   const { smoothing } = view();
   const news = take(await api.fetchMetrics(latestRun(), smoothing), smoothing);
+  await followFirstAddress();
   await showLeftBehind(news);
   if (news.isNewRun || news.hasEnded) await tellWhich();
   await tellShown(news.isNews && pastRun() === null);

@@ -23,7 +23,7 @@ export const isTraining = () => anyActive(latest);
 export const isStarting = () => starting;
 /** {pair, of} of the pair of a series that trains, else null. */
 export const pairInTraining = () => repeat;
-/** {id, title, history} of the past run that is open, else null. */
+/** {id, title, started, history} of the past run that is open, else null. */
 export const pastRun = () => past;
 /** The run that cards, figure, verdict and tabs show. */
 export const shownRun = () => past?.history ?? latest;
@@ -92,7 +92,7 @@ async function tellAnother() {
   await tellShown(true);
 }
 
-const pastOf = (id, title, answer, smoothing) => ({ id, title, history: { ...merge(NO_HISTORY, answer), smoothing } });
+const pastOf = (id, title, answer, smoothing) => ({ id, title, started: answer.started, history: { ...merge(NO_HISTORY, answer), smoothing } });
 
 /** Put a past run in the place of the latest; `answer` is that of /api/runs/<id>, smoothed over `smoothing` images. */
 export function openPastRun(id, title, answer, smoothing) {

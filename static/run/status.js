@@ -5,7 +5,7 @@ import { onLatest, onServer, serverNow } from "./state.js";
 
 const show = (id, text) => write(document.getElementById(id), text);
 
-const problems = { connection: "", loading: "", saving: "", action: "", link: "", chart: "", smoothing: "", comparison: "" };
+const problems = { connection: "", loading: "", saving: "", action: "", link: "", chart: "", smoothing: "", comparison: "", place: "" };
 
 /** Show a problem of one kind in the banner until it is mended ("") or dismissed. */
 export function showProblem(kind, text) {

@@ -1,9 +1,10 @@
 /** The title of the window: how far, and who leads. */
 
+import * as format from "../base/format.js";
 import { numberOf } from "../base/models.js";
 import { isActive, states } from "./answers.js";
 import { isSecret, onGuess } from "./guess.js";
-import { comparisonOf, isTraining, latestRun, onComparison, onShown, shownRun } from "./state.js";
+import { comparisonOf, isTraining, latestRun, onComparison, onShown, pastRun, shownRun } from "./state.js";
 
 const NAME = "FashionMNIST CNN Training Monitor";
 
@@ -21,19 +22,20 @@ function leader(all, comparison) {
   return `${numberOf(model)} leads${gap === null ? "" : ` +${(100 * gap).toFixed(1)}`}`;
 }
 
-/** Return the title. Pure. */
-export function titleOf(history, comparison) {
+/** Return the title of the window; `past` is {title, started} where it tells of a past run. Pure. */
+export function titleOf(history, comparison, past = null) {
   const all = states(history);
   if (all.every((state) => state === "idle")) return NAME;
   const share = `${Math.floor(100 * progress(history))} %`;
   const word = all.some(isActive) ? (all.includes("running") ? share : `${share} paused`) : ["failed", "interrupted", "stopped"].find((state) => all.includes(state)) ?? "finished";
-  return [word, leader(all, comparison), "FashionMNIST"].filter(Boolean).join(" · ");
+  const which = past && `${past.title}, ${format.moment(past.started)}`;
+  return [which, word, leader(all, comparison), "FashionMNIST"].filter(Boolean).join(" · ");
 }
 
 /** Tell of the run that trains, else of the one that is shown; no results before they were guessed. */
 function showTitle() {
   const history = isTraining() ? latestRun() : shownRun();
-  const title = titleOf(history, isSecret(history.run) ? null : comparisonOf(history));
+  const title = titleOf(history, isSecret(history.run) ? null : comparisonOf(history), history === pastRun()?.history ? pastRun() : null);
   if (document.title !== title) document.title = title;
 }
 

@@ -4,15 +4,15 @@ import * as api from "../base/api.js";
 import { ask } from "../base/ask.js";
 import { make, write } from "../base/dom.js";
 import * as format from "../base/format.js";
-import { MODELS } from "../base/models.js";
+import { MODELS, signOf } from "../base/models.js";
 import { askNow } from "../base/poller.js";
 import { anyActive } from "../run/answers.js";
 import { useSettings } from "../run/forms.js";
-import { lookAt, overlay, refreshRuns, titleOfRun } from "../run/past.js";
+import { changesOf, lookAt, overlay, refreshRuns, titleOfRun } from "../run/past.js";
 import { onRuns, pastRuns, titles } from "../run/state.js";
 import { showProblem } from "../run/status.js";
 
-const MOST_OVERLAYS = 4;
+const MOST_OVERLAYS = 20;
 const overlaid = new Map(); // {id, title} of the runs behind the curves, by id
 const table = document.getElementById("runs");
 let shown = []; // the runs in the table, with `gone` where they are deleted and can still be brought back
@@ -33,6 +33,7 @@ export function outcome({ state, val_accuracy, test_accuracy, epoch }) {
   return `${state} at epoch ${format.epoch(epoch ?? 0)}${measured}`;
 }
 
+const countSettings = ({ differing }) => `${differing.length || "no"} setting${differing.length === 1 ? "" : "s"}`;
 const when = format.moment;
 const anyFinished = (run) => Object.values(run.models).some(({ state }) => state === "finished");
 const allFinished = (run) => Object.values(run.models).every(({ state }) => state === "finished");
@@ -60,17 +61,25 @@ function keepFocus(table, change) {
   (things.find((thing) => !thing.disabled && thing.textContent === before.textContent && thing.type === before.type) ?? now.querySelector("button:enabled"))?.focus({ preventScroll: true });
 }
 
+/** A box to tick, and beside it the number that the run has in the figure. */
 function overlayBox(run, title, overlay) {
   const box = make("input", { type: "checkbox", "aria-label": `Lay ${title} behind the curves` });
   box.checked = overlaid.has(run.id);
   box.disabled = !box.checked && overlaid.size >= MOST_OVERLAYS;
   box.addEventListener("change", () => overlay(box.checked));
-  return box;
+  const number = [...overlaid.keys()].indexOf(run.id) + 1;
+  return make("label", { class: "overlay" }, box, make("span", { class: "soft", text: number ? ` ${number}` : "" }));
 }
 
 function resumeButton(run, act) {
   if (allFinished(run)) return button("Train further…", "Train it for more epochs, as a new run; this one stays as it is", act);
   return button("Resume", "Train it further from its last checkpoint", act);
+}
+
+/** What a model came to; its sign stands there where the table is too narrow for a head. */
+function outcomeCell(name, model) {
+  const sign = make("span", { class: "sign", "aria-hidden": "true", text: `${signOf(name)} ` });
+  return make("td", { "data-of": name }, sign, outcome(model));
 }
 
 function row(run, title, origin, acts) {
@@ -85,9 +94,8 @@ function row(run, title, origin, acts) {
     button("Delete", "Take it out of the history", acts.remove));
   if (anyActive(run)) for (const each of todo.querySelectorAll("button:nth-child(3), button:nth-child(5)")) each.disabled = true;
   return make("tr", { "data-run": run.id }, name,
-    make("td", { text: `${run.differing.length || "no"} setting${run.differing.length === 1 ? "" : "s"}` }),
-    make("td", { "data-of": MODELS[0], text: outcome(model1) }),
-    make("td", { "data-of": MODELS[1], text: outcome(model2 ?? model1) }),
+    make("td", { text: run.name ? changesOf(run, titles()) : countSettings(run) }),
+    ...[model1, model2 ?? model1].map((model, index) => outcomeCell(MODELS[index], model)),
     make("td", {}, overlayBox(run, title, acts.overlay)), todo);
 }
 

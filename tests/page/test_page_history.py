@@ -29,7 +29,7 @@ def test_runs_stand_newest_first_with_what_they_came_to(history: Page) -> None:
 
 def test_a_run_is_opened_as_it_was_and_left_again(history: Page) -> None:
     newest(history).get_by_role("button", name="Open").click()
-    expect(history.locator("#past")).to_contain_text("A past run: Kernels")
+    expect(history.locator("#past")).to_contain_text("A past run: Kernels 4 → 8 · ")
     expect(history.locator("#figures tbody tr").first).to_be_attached()
     history.get_by_role("button", name="Back to the latest run").click()
     expect(history.locator("#past")).to_be_hidden()

@@ -1,5 +1,8 @@
 """What the page's modules of pure functions return, evaluated in the browser."""
 
+import json
+from typing import Any
+
 import pytest
 from browser import run_in
 from playwright.sync_api import Page
@@ -133,6 +136,23 @@ def test_the_forms_count_differing_settings_as_the_server_does(
 ) -> None:
     settings = "((kernels, kernel_sizes) => ({kernels, kernel_sizes, seed: 0}))"
     assert run_in(modules, "settings/difference", f"m.differing({settings}({one}), {settings}({two}))") == expected
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"dropout": 0.3}, "Dropout 0.5 → 0.3"),
+        ({"kernels": [8, 16]}, "kernels 4 → 8 16"),  # a setting without a title: an older version's
+        ({"optimizer": "sgd"}, "adam → sgd"),
+        ({"learning_rate": 0.01}, "learning_rate 0.001 → 0.01"),
+        ({"optimizer": "sgd", "learning_rate": 0.01, "dropout": 0.3}, "adam 0.001 → sgd 0.01, Dropout 0.5 → 0.3"),
+        ({"kernels": [8], "dropout": 0, "batch_norm": True, "seed": 1}, "kernels 4 → 8, Dropout 0.5 → 0 and 2 more"),
+    ],
+)
+def test_what_differs_is_said_with_its_values(modules: Page, other: dict[str, Any], said: str) -> None:
+    one = {"kernels": [4], "optimizer": "adam", "learning_rate": 0.001, "dropout": 0.5, "batch_norm": False, "seed": 0}
+    given = ", ".join(map(json.dumps, (one, one | other, list(other), {"dropout": "Dropout"})))
+    assert run_in(modules, "settings/difference", f"m.changes({given})") == said
 
 
 def test_marks_of_both_models_at_one_place_are_one(modules: Page) -> None:

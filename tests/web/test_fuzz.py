@@ -23,6 +23,7 @@ from web.monitor import Monitor
 CONFIGS = {name: endless(seed=seed, learning_rate=0.0005) for seed, name in enumerate(MODEL_NAMES)}
 ROUTES = [
     "GET /",
+    "GET /run/<run>",
     "GET /static/<run>",
     "GET /api/config",
     "GET /api/metrics",
