@@ -1,7 +1,7 @@
 """Origins: from where the models of a run go on: its settings and checkpoints as the store has them."""
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from config import MODEL_NAMES, ModelConfig
 from history.events import say_fork
@@ -10,6 +10,9 @@ from history.store import Origin, RunStore
 from studies.branches import hold_rate, say_change, say_more
 from studies.refusals import Conflict
 from studies.workshop import Workshop
+
+if TYPE_CHECKING:
+    from training.checkpoint import Header
 
 
 class Rest(NamedTuple):
@@ -37,11 +40,18 @@ def rest_of(
     """Return with what some models of a run go on under their own id: where their checkpoints were taken, else anew."""
     found = {name: store.checkpoint(run, name) for name in models}
     checkpoints = {name: checkpoint for name, checkpoint in found.items() if checkpoint is not None}
+    headers = {name: workshop.header(checkpoint) for name, checkpoint in checkpoints.items()}
     return Rest(
         checkpoints,
-        {name: 0 if checkpoint is None else workshop.step_of(checkpoint) for name, checkpoint in found.items()},
-        {name: workshop.rate_of(configs[name], checkpoint) for name, checkpoint in found.items()},
+        {name: headers[name].step if name in headers else 0 for name in models},
+        {name: rate_after(headers.get(name), configs[name]) for name in models},
     )
+
+
+def rate_after(header: "Header | None", config: ModelConfig) -> float:
+    """Return the learning rate, before the schedule, with which a model goes on from a checkpoint or its start."""
+    rate = header and header.learning_rate
+    return config.learning_rate if rate is None else rate
 
 
 def continued_origins(
@@ -56,12 +66,15 @@ def continued_origins(
     origins = {}
     for name, config in configs.items():
         checkpoint, with_more = _checkpoint(store, run, name), longer[name]
+        header = workshop.header(checkpoint)
+        peak = rate_after(header, config)
         if name in finished and config.schedule != "constant":  # it has run its course
-            with_more = hold_rate(with_more, workshop.last_rate(checkpoint))
+            assert header.last_learning_rate is not None, "it has taken steps"
+            with_more = hold_rate(with_more, header.last_learning_rate)
             checkpoint = workshop.copy(checkpoint, "learning_rate")
-        step = workshop.step_of(checkpoint)
-        jump = workshop.rate_jump(config, with_more, step, workshop.rate_of(config, checkpoint))
-        origins[name] = Origin(name, step, checkpoint, with_more, say_more(config, with_more, jump))
+            peak = config.learning_rate
+        jump = workshop.rate_jump(config, with_more, header.step, peak)
+        origins[name] = Origin(name, header.step, checkpoint, with_more, say_more(config, with_more, jump))
     return origins
 
 
@@ -73,7 +86,7 @@ def forked_origins(
     Raises Conflict where model 1 has no checkpoint.
     """
     checkpoint = _checkpoint(store, run, MODEL_NAMES[0])
-    step = workshop.step_of(checkpoint)
+    step = workshop.header(checkpoint).step
     detail = say_fork(say_change(source, config, changed))
     model1 = Origin(MODEL_NAMES[0], step, checkpoint, source, None)
     model2 = Origin(MODEL_NAMES[0], step, workshop.copy(checkpoint, changed), config, detail)

@@ -20,6 +20,7 @@ from studies.refusals import NotReady
 
 if TYPE_CHECKING:
     from train import Comparison
+    from training.checkpoint import Header
     from training.images import FashionMNIST, Split
     from training.keeper import Snapshot
     from training.predictor import Predictor, Source
@@ -101,24 +102,11 @@ class Workshop:
 
     # Checkpoints
 
-    def step_of(self, checkpoint: bytes) -> int:
-        """Return after how many steps a checkpoint was taken."""
-        from training.checkpoint import checkpoint_step
+    def header(self, checkpoint: bytes) -> "Header":
+        """Return what a checkpoint tells of itself."""
+        from training.checkpoint import header_of
 
-        return checkpoint_step(checkpoint)
-
-    def rate_of(self, config: ModelConfig, checkpoint: bytes | None) -> float:
-        """Return the learning rate, before the schedule, with which a model goes on from a checkpoint or its start."""
-        from training.checkpoint import checkpoint_rate
-
-        rate = None if checkpoint is None else checkpoint_rate(checkpoint)
-        return config.learning_rate if rate is None else rate
-
-    def last_rate(self, checkpoint: bytes) -> float:
-        """Return the learning rate of the step before a checkpoint, by whatever schedule."""
-        from training.checkpoint import last_learning_rate
-
-        return last_learning_rate(checkpoint)
+        return header_of(checkpoint)
 
     def rate_jump(self, config: ModelConfig, longer: ModelConfig, step: int, peak: float) -> tuple[float, float]:
         """Return the learning rate of a model's next step before and after its schedule was stretched."""

@@ -35,7 +35,7 @@ from history.records import Insight
 from history.store import RunStore
 from train import Comparison
 from training import engine as engine_module
-from training.checkpoint import checkpoint_step
+from training.checkpoint import header_of
 from training.engine import Engine, Examination
 from training.images import FashionMNIST, Split
 from training.lifecycle import Lifecycle
@@ -107,7 +107,7 @@ def test_stop_in_an_evaluation_leaves_none_of_it_and_a_resume_makes_it(
     assert (at in strict(client.get("/api/inside"))["models"]["model1"]["step"]) == (place == "test")
     assert "test" not in monitor.store.predictions(run)["model1"]
     checkpoint = monitor.store.checkpoint(run, "model1")
-    assert checkpoint is not None and checkpoint_step(checkpoint) == at
+    assert checkpoint is not None and header_of(checkpoint).step == at
     continue_run(client, run)
     wait_until(client, "finished")
     assert_as_uninterrupted(monitor, run, uninterrupted)
@@ -170,7 +170,7 @@ def test_end_of_the_server_waits_for_a_long_step_alone_and_saves_its_weights(
         model = store.run(run).view()[1]["model1"]
         assert model["state"] == "stopped"
         checkpoint = store.checkpoint(run, "model1")
-        assert checkpoint is not None and checkpoint_step(checkpoint) == model["step"] >= 1
+        assert checkpoint is not None and header_of(checkpoint).step == model["step"] >= 1
     finally:
         store.close()
 

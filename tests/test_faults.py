@@ -107,7 +107,7 @@ def test_full_disk_is_shown_training_goes_on_and_saving_resumes_by_itself(
             assert [row.step for row in rows] == list(range(1, model["step"] + 1))
             checkpoint = monitor.store.checkpoint(run, name)
             assert checkpoint is not None
-            assert checkpoint_module.checkpoint_step(checkpoint) == model["step"]
+            assert checkpoint_module.header_of(checkpoint).step == model["step"]
         assert (
             len([line for line in caplog.messages if "not being saved" in line]) == 1
         )  # said once, not twice a second

@@ -1,8 +1,9 @@
 """Checkpoints: what one holds, and one to go on from with other settings."""
 
 import io
+import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,33 +12,49 @@ from config import ModelConfig
 from training.schedule import scheduled_learning_rate
 
 
+class Header(NamedTuple):
+    """What a checkpoint tells of itself without its tensors being read."""
+
+    step: int  # after how many steps it was taken
+    learning_rate: float | None  # before the schedule, that it goes on with; None for that of the settings
+    last_learning_rate: float | None  # of the step before, by whatever schedule; None of a fork with a new optimizer
+
+
 def write_checkpoint(state: Mapping[str, Any]) -> bytes:
-    """Return a checkpoint of numbers, texts, tensors, and lists and dictionaries of these."""
+    """Return a checkpoint of a trainer's state: numbers, texts, tensors, and lists and dictionaries of these.
+
+    It is its header, as a line of JSON, and behind that the state as `torch.save` writes it.
+    """
     file = io.BytesIO()
+    file.write(json.dumps(_describe(state)).encode() + b"\n")
     torch.save(state, file)
     return file.getvalue()
 
 
 def read_checkpoint(checkpoint: bytes, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Return what `write_checkpoint` was given, its tensors on a device; runs no code that a file may hold."""
-    state: dict[str, Any] = torch.load(io.BytesIO(checkpoint), map_location=device, weights_only=True)
+    file = io.BytesIO(checkpoint)
+    if _has_header(checkpoint):
+        file = io.BytesIO(memoryview(checkpoint)[checkpoint.index(b"\n") + 1 :])
+    state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
     return state
 
 
-def checkpoint_step(checkpoint: bytes) -> int:
-    """Return after how many steps a checkpoint was taken."""
-    return int(read_checkpoint(checkpoint)["engine"]["step"])
+def header_of(checkpoint: bytes) -> Header:
+    """Return a checkpoint's header; of one that earlier versions wrote, what it would say."""
+    if not _has_header(checkpoint):
+        return _describe(read_checkpoint(checkpoint))
+    return Header(*json.loads(checkpoint[: checkpoint.index(b"\n")]))
 
 
-def checkpoint_rate(checkpoint: bytes) -> float | None:
-    """Return the learning rate, before the schedule, that a checkpoint goes on with; None for that of the settings."""
-    rate: float | None = read_checkpoint(checkpoint)["engine"].get("learning_rate")
-    return rate
+def _has_header(checkpoint: bytes) -> bool:
+    return checkpoint[:1] == b"["
 
 
-def last_learning_rate(checkpoint: bytes) -> float:
-    """Return the rate at which the step before a checkpoint was taken, by whatever schedule."""
-    return float(read_checkpoint(checkpoint)["engine"]["optimizer"]["param_groups"][0]["lr"])
+def _describe(state: Mapping[str, Any]) -> Header:
+    engine = state["engine"]
+    groups = engine["optimizer"]["param_groups"] if "optimizer" in engine else [{"lr": None}]
+    return Header(engine["step"], engine.get("learning_rate"), groups[0]["lr"])
 
 
 def next_learning_rate(config: ModelConfig, step: int, steps_per_epoch: int, peak: float) -> float:

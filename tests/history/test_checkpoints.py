@@ -18,7 +18,7 @@ from served import (
 
 from history import checkpoints
 from history.store import RunStore
-from training.checkpoint import checkpoint_step
+from training.checkpoint import header_of
 from web.monitor import Monitor
 
 
@@ -51,7 +51,7 @@ def test_points_are_on_disk_before_the_checkpoint_that_they_led_to(
         other = sqlite3.connect(f"file:{path.parent.parent / 'history.sqlite'}?mode=ro", uri=True)
         (step,) = other.execute("SELECT max(step) FROM points WHERE run = ? AND model = ?", (run, model)).fetchone()
         other.close()
-        seen.append((step, checkpoint_step(data_[checkpoints.DIGEST_SIZE :])))
+        seen.append((step, header_of(data_[checkpoints.DIGEST_SIZE :]).step))
         write(path, data_)
 
     monkeypatch.setattr(checkpoints, "replace_file", look)

@@ -26,7 +26,7 @@ from config import MODEL_NAMES
 from history.records import Insight, Predictions
 from server import create_app
 from train import Comparison
-from training.checkpoint import checkpoint_step
+from training.checkpoint import header_of
 from web.monitor import Monitor
 
 # Resuming
@@ -117,7 +117,7 @@ def checkpoint_after(steps: int, name: str, monitor: Monitor) -> bytes:
         trainer.threads = monitor.control.comparison.trainers[name].threads
     comparison.start()
     assert comparison.join(60)
-    return next(data_ for data_ in keeper.kept if checkpoint_step(data_) == steps)
+    return next(data_ for data_ in keeper.kept if header_of(data_).step == steps)
 
 
 def test_run_without_a_checkpoint_starts_over(client: FlaskClient, monitor: Monitor, uninterrupted: Any) -> None:

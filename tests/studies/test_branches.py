@@ -104,7 +104,7 @@ def test_schedule_of_a_finished_run_stays_at_its_last_rate_and_the_settings_say_
         said = f"for 1 more epoch: {title} schedule over, learning rate stays {last:.3g}"
         assert details(client, "continued", name) == [said]
         checkpoint = monitor.store.checkpoint(metrics_of(client)["run"], name)
-        assert monitor.loading.workshop.last_rate(checkpoint) == last
+        assert monitor.loading.workshop.header(checkpoint).last_learning_rate == last
 
 
 def test_what_becomes_of_a_schedule_is_said() -> None:

@@ -74,7 +74,7 @@ def test_all_that_is_random_in_it_comes_from_the_seed(small_fashion_mnist: Fashi
 def test_it_goes_on_from_a_checkpoint_as_if_nothing_had_been(small_fashion_mnist: FashionMNIST) -> None:
     through, taken_up = tiny_engine(small_fashion_mnist), tiny_engine(small_fashion_mnist)
     losses_of(through, 20)
-    taken_up.restore(read_checkpoint(write_checkpoint(through.state())))
+    taken_up.restore(read_checkpoint(write_checkpoint({"engine": through.state()}))["engine"])
     assert losses_of(taken_up, 10) == losses_of(through, 10)
 
 

@@ -1,0 +1,57 @@
+"""Checkpoints: what they tell of themselves, and that those of earlier versions are read as well."""
+
+import io
+from typing import Any
+
+import pytest
+import torch
+from helpers import quick
+
+from training.checkpoint import fork_checkpoint, header_of, read_checkpoint, write_checkpoint
+from training.engine import Engine
+from training.images import FashionMNIST
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def state(small_fashion_mnist: FashionMNIST) -> dict[str, Any]:
+    """The state of a model that has taken three steps along a schedule, at a changed rate."""
+    engine = Engine(quick(schedule="cosine"), small_fashion_mnist, CPU)
+    engine.learning_rate = 0.002
+    for _ in range(3):
+        engine.train_step()
+    return {"engine": engine.state(), "elapsed_seconds": 1.5}
+
+
+def test_a_header_tells_step_and_rates_without_the_weights_being_read(state: dict[str, Any]) -> None:
+    checkpoint = write_checkpoint(state)
+    header = header_of(checkpoint)
+    assert (header.step, header.learning_rate) == (3, 0.002)
+    assert 0 < header.last_learning_rate < 0.002
+    assert header_of(checkpoint[:200]) == header
+
+
+def test_the_state_comes_back_as_it_was(state: dict[str, Any]) -> None:
+    found = read_checkpoint(write_checkpoint(state))
+    assert found["elapsed_seconds"] == 1.5
+    assert all(
+        torch.equal(found["engine"]["model"][name], weights) for name, weights in state["engine"]["model"].items()
+    )
+
+
+def test_one_of_an_earlier_version_is_read_as_well(state: dict[str, Any]) -> None:
+    file = io.BytesIO()
+    torch.save(state, file)
+    old = file.getvalue()
+    assert header_of(old) == header_of(write_checkpoint(state))
+    assert read_checkpoint(old)["elapsed_seconds"] == 1.5
+
+
+@pytest.mark.parametrize(("changed", "rate"), [("learning_rate", None), ("optimizer", 0.002), ("dropout", 0.002)])
+def test_a_fork_keeps_of_the_memory_what_it_has_use_for(
+    state: dict[str, Any], changed: str, rate: float | None
+) -> None:
+    fork = fork_checkpoint(write_checkpoint(state), changed)
+    assert header_of(fork).learning_rate == rate
+    assert ("optimizer" in read_checkpoint(fork)["engine"]) == (changed != "optimizer")
