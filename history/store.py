@@ -16,7 +16,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -33,8 +33,16 @@ from history.states import INTERRUPTED, UNENDED_STATES
 from history.waiting import Recording, Waiting
 from history.writer import Writer
 
-__all__ = ["NotSaved", "Origin", "RunKeeper", "RunStore", "StoreError", "UnknownRun"]
+__all__ = ["Left", "NotSaved", "Origin", "RunKeeper", "RunStore", "StoreError", "UnknownRun"]
 log = logging.getLogger(__name__)
+
+
+class Left(NamedTuple):
+    """What a run has left behind, beside its settings, to go on from."""
+
+    states: dict[str, str]  # by model, as the checkpoints
+    checkpoints: dict[str, bytes | None]
+    series: str | None  # that it is a pair of
 
 
 @dataclass(frozen=True)
@@ -131,6 +139,11 @@ class RunStore(RunReader):
         self._writer.save()
 
     # How a run goes on
+
+    def left_by(self, run: str) -> Left:
+        """Return what a run has left behind to go on from. Raises UnknownRun."""
+        states = self.states(run)
+        return Left(states, {model: self.checkpoint(run, model) for model in states}, self.series_of(run))
 
     def branch(
         self,

@@ -54,16 +54,17 @@ class Control:
         with self.lock:
             configs = stored_configs(self._store, run)
             self.check_free("stop it before you resume one")
-            finished = {name for name, state in self._store.states(run).items() if state == "finished"}
-            if series is None and finished != set(configs) and self._store.series_of(run):
+            left = self._store.left_by(run)
+            finished = {name for name, state in left.states.items() if state == "finished"}
+            if series is None and finished != set(configs) and left.series:
                 raise Conflict(f"Run {run} cannot be resumed by itself, it is a pair of repeats: continue the series")
             longer = {name: add_epochs(config, more_epochs) for name, config in configs.items()}
             if finished and more_epochs:
-                origins = continued_origins(self._store, workshop, run, configs, longer, finished)
+                origins = continued_origins(left, workshop, run, configs, longer, finished)
                 return self._branch(workshop, run, "continued", origins)
             if finished == set(configs):
                 raise Conflict(f"Run {run} is finished: give more_epochs to train it further")
-            rest = rest_of(self._store, workshop, run, configs, configs.keys() - finished)
+            rest = rest_of(left, workshop, configs, configs.keys() - finished)
             metrics = self._store.reopen(run, rest.steps, rest.rates, base=self._next_base())
             if more_epochs:
                 for name, config in configs.items():

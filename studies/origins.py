@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from config import MODEL_NAMES, ModelConfig
 from history.events import say_fork
 from history.records import INCOMPLETE
-from history.store import Origin, RunStore
+from history.store import Left, Origin, RunStore
 from studies.branches import hold_rate, say_change, say_more
 from studies.refusals import Conflict
 from studies.workshop import Workshop
@@ -34,11 +34,9 @@ def stored_configs(store: RunStore, run: str) -> dict[str, ModelConfig]:
     return configs
 
 
-def rest_of(
-    store: RunStore, workshop: Workshop, run: str, configs: Mapping[str, ModelConfig], models: Collection[str]
-) -> Rest:
+def rest_of(left: Left, workshop: Workshop, configs: Mapping[str, ModelConfig], models: Collection[str]) -> Rest:
     """Return with what some models of a run go on under their own id: where their checkpoints were taken, else anew."""
-    found = {name: store.checkpoint(run, name) for name in models}
+    found = {name: left.checkpoints[name] for name in models}
     checkpoints = {name: checkpoint for name, checkpoint in found.items() if checkpoint is not None}
     headers = {name: workshop.header(checkpoint) for name, checkpoint in checkpoints.items()}
     return Rest(
@@ -55,7 +53,7 @@ def rate_after(header: "Header | None", config: ModelConfig) -> float:
 
 
 def continued_origins(
-    store: RunStore,
+    left: Left,
     workshop: Workshop,
     run: str,
     configs: Mapping[str, ModelConfig],
@@ -65,7 +63,7 @@ def continued_origins(
     """Return from where both models go on in a new run, for more epochs. Raises Conflict where one cannot."""
     origins = {}
     for name, config in configs.items():
-        checkpoint, with_more = _checkpoint(store, run, name), longer[name]
+        checkpoint, with_more = _sound(left.checkpoints[name], run, name), longer[name]
         header = workshop.header(checkpoint)
         peak = rate_after(header, config)
         if name in finished and config.schedule != "constant":  # it has run its course
@@ -85,7 +83,7 @@ def forked_origins(
 
     Raises Conflict where model 1 has no checkpoint.
     """
-    checkpoint = _checkpoint(store, run, MODEL_NAMES[0])
+    checkpoint = _sound(store.checkpoint(run, MODEL_NAMES[0]), run, MODEL_NAMES[0])
     step = workshop.header(checkpoint).step
     detail = say_fork(say_change(source, config, changed))
     model1 = Origin(MODEL_NAMES[0], step, checkpoint, source, None)
@@ -93,8 +91,8 @@ def forked_origins(
     return dict(zip(MODEL_NAMES, (model1, model2), strict=True))
 
 
-def _checkpoint(store: RunStore, run: str, model: str) -> bytes:
-    checkpoint = store.checkpoint(run, model)
+def _sound(checkpoint: bytes | None, run: str, model: str) -> bytes:
+    """Return a checkpoint. Raises Conflict where there is none."""
     if checkpoint is None:
         raise Conflict(f"{model.replace('model', 'Model ')} of run {run} has no checkpoint to go on from")
     return checkpoint
