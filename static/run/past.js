@@ -28,6 +28,7 @@ import { onView, view } from "./view.js";
 const line = document.getElementById("past");
 let areOwed = false; // the list, which the server did not answer
 let isSmoothing = false; // past runs are being asked for, smoothed anew
+let wantedBehind = []; // the runs that were last to be laid behind the curves
 let leftBehind = null; // {runBefore}: the run that a server which was started again has not
 
 /** Return what a run's models differ in, with the values. Pure. */
@@ -142,8 +143,10 @@ function fetchBehind(wanted, smoothing) {
 /** Lay past runs, {id, title}, behind the curves. */
 export async function overlay(wanted) {
   const { smoothing } = view();
+  wantedBehind = wanted;
   try {
     const runs = await fetchBehind(wanted, smoothing);
+    if (wantedBehind !== wanted) return; // others are asked for by now
     if (view().smoothing !== smoothing) return overlay(wanted); // the slider has been moved in the meantime
     await takeCurves(runs, smoothing);
   } catch (error) {

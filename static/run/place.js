@@ -10,37 +10,38 @@ const RUN = /^\/run\/([\w-]+)$/;
 export const runIn = (path) => RUN.exec(path)?.[1] ?? null;
 
 let isOwed = true; // the address that the page was opened with is yet to be followed
-let isFollowing = true;
 
-/** Put the run that is shown into the address, `change` is pushState or replaceState. */
-function writeAddress(change) {
-  const { run } = shownRun();
+/** Put a run into the address, `change` is pushState or replaceState. */
+function write(run, change) {
   const path = run ? `/run/${run}` : "/";
   if (path !== window.location.pathname) window.history[change](null, "", path + window.location.hash);
 }
 
-/** Show the run that the address names: the latest where it names none, or one that is not there. */
-async function show(run) {
-  showProblem("place", "");
-  if (run === pastRun()?.id) return undefined;
-  if (run === null || run === latestRun().run) return pastRun() ? closePastRun() : undefined;
+/** Return a run of the history, undefined where it has none of that id. */
+async function find(id) {
   await refreshRuns();
-  const listed = pastRuns().runs.find(({ id }) => id === run);
-  if (listed) return lookAt({ id: run, title: titleOfRun(listed, titles()) });
-  showProblem("place", `The history has no run ${run}, which this address names.`);
+  return pastRuns().runs.find((run) => run.id === id);
 }
 
-/** Show the run that the address names, as the page was opened with it or has gone back to it. */
-export async function followAddress() {
-  isFollowing = true;
+/** Show the run that the address names, the latest where it names none that there is. */
+async function follow(id) {
+  showProblem("place", "");
+  if (id !== null && id === pastRun()?.id) return;
+  const isLatest = id === null || id === latestRun().run;
+  const listed = isLatest ? undefined : await find(id);
+  if (listed) return lookAt({ id, title: titleOfRun(listed, titles()) });
+  if (!isLatest) showProblem("place", `The history has no run ${id}, which this address names.`);
+  write(latestRun().run, "replaceState");
+  if (pastRun()) await closePastRun();
+}
+
+async function followAddress() {
   try {
-    await show(runIn(window.location.pathname));
+    await follow(runIn(window.location.pathname));
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     showProblem("place", `The run of this address cannot be opened: ${error.message}.`);
   }
-  isFollowing = false;
-  writeAddress("replaceState");
 }
 
 /** Show the run that the page was opened with, once the server has told of the latest. */
@@ -50,10 +51,11 @@ export async function followFirstAddress() {
   await followAddress();
 }
 
+/** Let the address follow what is shown; the run before is found by going back. */
 export function connectPlace() {
   onWhich(() => {
     const isPlace = runIn(window.location.pathname) !== null || pastRun() !== null;
-    if (!isFollowing) writeAddress(isPlace ? "pushState" : "replaceState"); // the run before is found by going back
+    write(shownRun().run, isPlace ? "pushState" : "replaceState");
   });
   window.addEventListener("popstate", followAddress);
 }

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from browser import Faults, Server, ask, badges, fresh_page, set_quick_models, start
-from drawn import DROPOUT, EARLY, OPTIMIZER, look, look_until
+from drawn import DROPOUT, OPTIMIZER, look, look_until
 from playwright.sync_api import BrowserContext, Page, expect
 
 
@@ -69,9 +69,9 @@ def test_rows_tell_values_and_overlays_their_numbers(past: Page) -> None:
     past.goto(f"/run/{OPTIMIZER}")
     is_at(past, OPTIMIZER, "adam 0.001 → sgd 0.01")
     past.click("#tab-history")
-    dropout, early = (past.locator(f"tr[data-run='{run}']") for run in (DROPOUT, EARLY))
+    dropout, shown = (past.locator(f"tr[data-run='{run}']") for run in (DROPOUT, OPTIMIZER))
     expect(dropout.locator(".run-name")).to_have_text("Dropout 0.5 → 0.2")
-    for number, row in enumerate((early, dropout), 1):
+    for number, row in enumerate((shown, dropout), 1):
         row.get_by_role("checkbox").check()
         expect(row.locator(".overlay")).to_have_text(str(number))
     ends = "data.find(({uid}) => uid === 'overlays-y2')"
