@@ -11,6 +11,7 @@ from analysis import measures
 from analysis.entrant import IMAGES, Entrant, reached
 from analysis.leads import lead
 from analysis.notes import notes
+from analysis.outcomes import outcomes
 from analysis.significance import say_p, widest_noise, wilson_interval
 from analysis.statement import Case, Lead, McNemar, Statement, make_statement, say_differences
 from analysis.table import rows
@@ -76,6 +77,7 @@ def compare(
         ],
         "interval": {each.name: measures.evaluation_interval(each.evaluations) for each in (one, two)},
         "rows": rows(one, two, images, gpu_use, statement, case.tested),
+        "outcomes": outcomes(one, two, case, images["validation"]),
         "notes": [note._asdict() for note in notes(one, two, images, leads, case.tested)],
         "significance": significance
         and {**significance, "leader": case.tested and case.tested.leader, "text": pair.first},
