@@ -38,12 +38,11 @@ def compare(
 ) -> dict[str, Any]:
     """Return the comparison of two models as `/api/comparison` answers it.
 
-    models: as in `/api/metrics`, of which state, figures and evaluations are used; recent: their last
-    losses at full resolution; descriptions: what they cost; images: how many each split has; gpu_use:
-    a fraction, None where there is no GPU; significance: what the test images said, once both have finished;
-    right_images: of each evaluation, where it is known; events: of each model; repeats: what repeats.result tells
-    of a series with the same settings; is_loaded: whether PyTorch has, which work and test
-    answers need.
+    models: as in `/api/metrics`, of which state, figures and evaluations are used; recent: their last losses at full
+    resolution; descriptions: what they cost; images: how many each split has; gpu_use: a fraction, None where there is
+    no GPU; significance: what the test images said, once both have finished; right_images: of each evaluation, where
+    it is known; events: of each model; repeats: what repeats.result tells of a series with the same settings;
+    is_loaded: whether PyTorch has, which work and test answers need.
     """
     one, two = (
         Entrant(
