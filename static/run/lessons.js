@@ -67,9 +67,15 @@ export function askAbout(lesson) {
   write(byId("lesson-differs"), `One setting differs: ${change.title}, ${change.model1} in model 1, ${change.model2} in model 2.`);
   write(byId("lesson-asks"), lesson.asks);
   for (const model of MODELS) write(dialog.querySelector(`[data-lesson-guess="${model}"] [data-value]`), ` (${change[model]})`);
-  write(byId("lesson-delay"), canStart() ? "" : isTraining() ? "What trains now goes on; the lesson starts when that has ended." : "The lesson starts as soon as the server is ready.");
+  showDelay();
   show({ isAsking: true });
   dialog.querySelector("[data-lesson-guess]").focus();
+}
+
+/** Say in the dialog what a lesson would have to wait for. */
+function showDelay() {
+  const sentence = isTraining() ? "What trains now goes on; the lesson starts when that has ended." : "The lesson starts as soon as the server is ready.";
+  write(byId("lesson-delay"), canStart() ? "" : sentence);
 }
 
 function goHome() {
@@ -98,6 +104,7 @@ function showWaiting() {
 }
 
 async function beginWaiting() {
+  showDelay();
   showWaiting();
   if (!waiting.lesson || isStarting() || !canStart()) return;
   const next = { ...waiting };
