@@ -30,7 +30,7 @@ export const after = (all, id) => all[(all.findIndex((lesson) => lesson.id === i
 /** Return the lesson that comes after one among those that are offered. */
 export const lessonAfter = ({ id }) => after(lessons(), id);
 
-const canStart = () => serverNow().status === "ready" && !isTraining() && pairInTraining() === null;
+const canStart = () => serverNow().status === "ready" && !isTraining() && !pairInTraining();
 
 function makeCard(lesson) {
   const card = byId("lesson-card").content.firstElementChild.cloneNode(true);
