@@ -35,6 +35,7 @@ bench: $(VENV)/.dev $(VENV)/.dataset
 	$(BIN)/python benchmarks/saving.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/claims.py
+	$(BIN)/python benchmarks/lessons.py
 
 # Every state of the page, light and dark, wide and narrow, and the README's picture: about three minutes.
 screenshots: $(VENV)/.dev $(VENV)/.dataset $(VENV)/.browser

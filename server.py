@@ -14,7 +14,8 @@ from typing import NoReturn
 from flask import Flask
 
 from history.store import RunStore, StoreError
-from web import comparison, control, inside, metrics, mistakes, page, pictures, repeats, runs, tryit
+from studies.lessons import SHIPPED, InvalidLessons, read_lessons
+from web import comparison, control, inside, lessons, metrics, mistakes, page, pictures, repeats, runs, tryit
 from web.answers import FastJSON, compress
 from web.errors import handle_errors
 from web.guard import MAX_BODY, Guard, new_token
@@ -24,7 +25,7 @@ from web.polls import Polls, PollServer
 DEFAULT_PORT = 8080
 HAS_POLL = hasattr(select, "poll")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-SUBJECTS = (page, control, metrics, comparison, mistakes, inside, tryit, pictures, repeats, runs)
+SUBJECTS = (page, control, metrics, comparison, mistakes, inside, tryit, pictures, repeats, runs, lessons)
 
 
 def create_app(monitor: Monitor, host: str = "127.0.0.1", token: str | None = None) -> Flask:
@@ -48,6 +49,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=port_number, default=DEFAULT_PORT, help=f"port (default: {DEFAULT_PORT})")
     parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where FashionMNIST is, or goes")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where runs are saved")
+    parser.add_argument("--lessons", type=Path, help="file with lessons of your own (docs/lessons.md)")
     parser.add_argument("--verbose", action="store_true", help="log more")
     return parser.parse_args(arguments)
 
@@ -63,10 +65,14 @@ def main(arguments: list[str] | None = None) -> int:
     for number in STOP_SIGNALS:  # by hand: a shell starts background jobs deaf to SIGINT
         signal.signal(number, _exit_on_signal)
     try:
+        offered = read_lessons(options.lessons, SHIPPED) if options.lessons else SHIPPED
+    except InvalidLessons as error:
+        return fail("\n".join(f"--lessons: {place}: {fault}" for place, fault in error.fields.items()))
+    try:
         store = RunStore(options.runs_dir)
     except StoreError as error:
         return fail(str(error))
-    monitor = Monitor(options.data_dir, store)
+    monitor = Monitor(options.data_dir, store, offered)
     try:
         return serve(monitor, options.host, options.port)
     finally:  # the store's thread would keep the process alive

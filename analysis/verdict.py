@@ -11,6 +11,7 @@ from analysis import measures
 from analysis.entrant import IMAGES, Entrant, reached
 from analysis.leads import lead
 from analysis.notes import notes
+from analysis.outcomes import outcomes
 from analysis.significance import say_p, widest_noise, wilson_interval
 from analysis.statement import Case, Lead, McNemar, Statement, make_statement, say_differences
 from analysis.table import rows
@@ -37,12 +38,11 @@ def compare(
 ) -> dict[str, Any]:
     """Return the comparison of two models as `/api/comparison` answers it.
 
-    models: as in `/api/metrics`, of which state, figures and evaluations are used; recent: their last
-    losses at full resolution; descriptions: what they cost; images: how many each split has; gpu_use:
-    a fraction, None where there is no GPU; significance: what the test images said, once both have finished;
-    right_images: of each evaluation, where it is known; events: of each model; repeats: what repeats.result tells
-    of a series with the same settings; is_loaded: whether PyTorch has, which work and test
-    answers need.
+    models: as in `/api/metrics`, of which state, figures and evaluations are used; recent: their last losses at full
+    resolution; descriptions: what they cost; images: how many each split has; gpu_use: a fraction, None where there is
+    no GPU; significance: what the test images said, once both have finished; right_images: of each evaluation, where
+    it is known; events: of each model; repeats: what repeats.result tells of a series with the same settings;
+    is_loaded: whether PyTorch has, which work and test answers need.
     """
     one, two = (
         Entrant(
@@ -76,6 +76,7 @@ def compare(
         ],
         "interval": {each.name: measures.evaluation_interval(each.evaluations) for each in (one, two)},
         "rows": rows(one, two, images, gpu_use, statement, case.tested),
+        "outcomes": outcomes(one, two, case, images["validation"]),
         "notes": [note._asdict() for note in notes(one, two, images, leads, case.tested)],
         "significance": significance
         and {**significance, "leader": case.tested and case.tested.leader, "text": pair.first},

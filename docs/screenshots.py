@@ -122,6 +122,26 @@ def take(browser: Browser, state: str) -> None:
             page.close()
 
 
+def take_lesson(browser: Browser) -> None:
+    """Take a lesson's question and its end, as they are on the page that has chosen it."""
+    page = open_page(browser, 1280, "light")
+    page.locator(".lesson-card").first.click()
+    save_everywhere(page, "lesson-guess")
+    page.locator("[data-lesson-guess='close']").click()
+    page.locator("#lesson[data-ended='true']").wait_for(timeout=120_000)
+    save_everywhere(page, "lesson-end")
+    page.close()
+
+
+def save_everywhere(page: Page, state: str) -> None:
+    """Save what a page shows at both widths in both themes."""
+    for width, height in SIZES.items():
+        for theme in ("light", "dark"):
+            page.set_viewport_size({"width": width, "height": height})
+            page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+            save(page, FOLDER / f"{state}-{theme}-{width}.png")
+
+
 def take_ends(browser: Browser) -> None:
     """Take the ends of recorded runs, opened from the history, at both widths in both themes."""
     with tempfile.TemporaryDirectory() as runs:
@@ -174,6 +194,7 @@ def main() -> int:
         take_ends(browser)
         with served(Path(runs)):
             take(browser, "empty")
+            take_lesson(browser)
             train(RACE, until_epoch=1.2)
             take(browser, "running")
             ask("pause", {})

@@ -6,7 +6,10 @@ from config import DEFAULTS, ModelConfig
 
 
 class Preset(BaseModel):
-    """A ready comparison: a question, and the two configurations that answer it."""
+    """A ready comparison: a question, and the two configurations that answer it.
+
+    lesson: the id of one that changes a single setting, where this changes more.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -14,6 +17,7 @@ class Preset(BaseModel):
     description: str
     model1: ModelConfig
     model2: ModelConfig
+    lesson: str | None = None
 
 
 PRESETS = (
@@ -25,9 +29,10 @@ PRESETS = (
     ),
     Preset(
         name="Optimizer Impact",
-        description="Adam at 0.001 against SGD at 0.01.",
+        description="Adam at 0.001 against SGD at 0.01: two settings differ, since each has its own usual rate.",
         model1=DEFAULTS,
         model2=ModelConfig(optimizer="sgd", learning_rate=0.01),
+        lesson="optimizer",
     ),
     Preset(
         name="Regularization Effect",

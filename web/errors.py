@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 from config import InvalidSettings
 from history.store import NotSaved, UnknownRun
 from studies.branches import BadFork, TooManyEpochs
+from studies.lessons import InvalidLessons
 from studies.plan import NothingToRepeat
 from studies.refusals import Conflict, NotReady
 from web.requests import BadRequest, NothingThere
@@ -25,6 +26,12 @@ class Kind(NamedTuple):
     message: Callable[[Exception], str] = str
 
 
+def count_faults(error: Exception) -> str:
+    assert isinstance(error, InvalidLessons)
+    count = len(error.fields)
+    return f"{count} part{'s' * (count > 1)} of the lessons cannot be used"
+
+
 def count_settings(error: Exception) -> str:
     assert isinstance(error, InvalidSettings)
     count = len(error.fields)
@@ -33,6 +40,7 @@ def count_settings(error: Exception) -> str:
 
 KINDS: dict[type[Exception], Kind] = {
     InvalidSettings: Kind(400, "invalid_settings", count_settings),
+    InvalidLessons: Kind(400, "invalid_lessons", count_faults),
     BadRequest: Kind(400, "bad_request"),
     TooManyEpochs: Kind(400, "bad_request"),
     NothingToRepeat: Kind(400, "bad_request"),

@@ -4,25 +4,30 @@ Answers at once while PyTorch and the data set are still being loaded in the bac
 """
 
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from history.smoothing import SMOOTHING_IMAGES
 from history.store import RunStore
 from studies.control import Control
+from studies.lessons import SHIPPED, Lesson
 from studies.local import Repeats
 from studies.workshop import Loading
 
 
 class Monitor:
-    """The history, the training that is on, and the series that it is part of; the blueprints ask these directly.
+    """The history, the training that is on, the series that it is part of, and the lessons that the page offers.
+
+    The blueprints ask these directly.
 
     Safe to call from any thread. close() ends the training and saves it.
     """
 
-    def __init__(self, data_dir: Path, store: RunStore) -> None:
+    def __init__(self, data_dir: Path, store: RunStore, lessons: Sequence[Lesson] = SHIPPED) -> None:
         self.boot = secrets.token_hex(4)  # tells this process from the one before
         self.store = store
+        self.lessons = lessons
         self.loading = Loading(data_dir)
         self.control = Control(store, self.loading)
         self.repeats = Repeats(store, self.control)

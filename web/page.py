@@ -40,6 +40,8 @@ def blueprint(monitor: Monitor) -> Blueprint:
             targets=[round(100 * target) for target in TARGETS],
             most_epochs=MAX_EPOCHS,
             longest_name=MAX_NAME,
+            lessons=[lesson.model_dump(mode="json") for lesson in monitor.lessons],
+            has_run=monitor.run is not None,
         )
 
     @routes.get("/favicon.ico")

@@ -30,6 +30,8 @@ async function call(path, body) {
 }
 
 export const fetchConfig = () => call("/api/config");
+/** Return {lessons, given}: what the page would offer with these lessons, of which so many are new. */
+export const checkLessons = (file) => call("/api/lessons", file);
 export const describe = (settings) => call("/api/describe", settings);
 export const start = (settings) => call("/api/start", settings);
 /** `action` is pause, resume or stop; without a model it is meant for both. */

@@ -45,7 +45,7 @@ export function showControls() {
 }
 
 const confirmStop = (model) =>
-  confirm(`Stop ${model ? nameOf(model) : "both models"} for good? What was measured stays.`, "Stop");
+  confirm(`Stop ${model ? nameOf(model) : "both models"} for good? What was measured stays.`, "Stop", "Keep training");
 
 /** Bind pause, resume and stop, of both models and of each. */
 export function connectControls() {

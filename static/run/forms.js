@@ -2,13 +2,14 @@
 
 import * as api from "../base/api.js";
 import { channel } from "../base/channel.js";
+import { confirm } from "../base/confirm.js";
 import { MODELS } from "../base/models.js";
 import { askNow } from "../base/poller.js";
 import { connectCopying } from "../settings/copying.js";
 import { differing, showDifference, showSummaries } from "../settings/difference.js";
 import * as draft from "../settings/draft.js";
 import { connectFolds, fold } from "../settings/fold.js";
-import { fillSettings, focusFirstFault, lock, readSettings, showFaults, typedSettings } from "../settings/form.js";
+import { fillSettings, focusField, focusFirstFault, lock, readSettings, showFaults, typedSettings } from "../settings/form.js";
 import { connectLayerButtons } from "../settings/layers.js";
 import { connectPresets, forgetPreset } from "../settings/presets.js";
 import { connectAddress, connectShareButton, showInAddress } from "../settings/share.js";
@@ -105,13 +106,12 @@ export function useShown() {
   noteFilled();
 }
 
-async function start(event) {
-  event.preventDefault();
-  if (document.getElementById("start").disabled) return;
+/** Have the server start what stands in the forms; `onRun(run)` is called before that run is shown. */
+async function launch(onRun) {
   setStarting(true);
   showControls();
   try {
-    beginGuess((await api.start(typedSettings())).run);
+    onRun((await api.start(typedSettings())).run);
     showProblem("action", "");
     draft.noteStarted();
   } catch (error) {
@@ -122,6 +122,32 @@ async function start(event) {
   }
   setStarting(false);
   askNow();
+}
+
+/** Start a comparison that the page has ready; what was typed comes back when it has ended. */
+export async function startWith(wanted, onRun) {
+  if (draft.isTyped() && isOther(wanted) && !draft.isHeld()) draft.hold(typedSettings(), "The forms show what starts. What you had set comes back when that has ended.");
+  forgetPreset();
+  fill(wanted);
+  await launch(onRun);
+}
+
+const areTwins = () => differing(...Object.values(typedSettings())).length === 0;
+const TWINS = "Both models are set alike, the seed included: they will train alike, and the two curves will be one. Change one setting to see what it does.";
+
+/** Ask before two models start that differ in nothing; resolves to whether they are to start. */
+async function meansTwins() {
+  if (await confirm(TWINS, "Start all the same", "Change one setting")) return true;
+  fold(false);
+  focusField(MODELS[1], "optimizer");
+  return false;
+}
+
+async function start(event) {
+  event.preventDefault();
+  if (document.getElementById("start").disabled) return;
+  if (areTwins() && !(await meansTwins())) return;
+  await launch(beginGuess);
 }
 
 /** A field is typed in: its model's size is asked for once the typing pauses. */

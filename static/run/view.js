@@ -32,6 +32,14 @@ function restore(control, value) {
   else control.value = value;
 }
 
+/** Choose for the user, as if on the control itself: `chooseView("axis", "seconds")`. */
+export function chooseView(name, value) {
+  const control = controls().find((each) => each.dataset.view === name && each.value === value);
+  if (control.checked) return;
+  control.checked = true;
+  control.dispatchEvent(new Event("input"));
+}
+
 function describeSmoothing() {
   const { smoothing } = view();
   const text = smoothing ? `${format.count(smoothing)} images` : "off";

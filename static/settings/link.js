@@ -1,4 +1,18 @@
-/** Both configurations as the part of an address behind #, and back. Pure. */
+/** Both configurations, or lessons, as the part of an address behind #, and back. Pure. */
+
+const LESSONS = "#lessons=";
+
+/** Whether the fragment holds lessons, and no settings. */
+export const isLessonLink = (fragment) => fragment.startsWith(LESSONS);
+
+/** Return the lessons file that a fragment holds, as JSON gives it. Throws SyntaxError where it is no JSON. */
+export function lessonsOf(fragment) {
+  try {
+    return JSON.parse(decodeURIComponent(fragment.slice(LESSONS.length)));
+  } catch {
+    throw new SyntaxError("it holds no JSON"); // a stray % is a URIError
+  }
+}
 
 /** Return the fragment for settings of both models: only what is not as in `defaults`; "" where all is. */
 export function write(settings, defaults) {

@@ -2,17 +2,26 @@
 
 const menu = document.getElementById("preset");
 const about = document.getElementById("preset-about");
+const lesson = document.getElementById("preset-lesson");
 
 /** Show that the forms hold no ready comparison any more. */
 export function forgetPreset() {
   menu.value = "";
-  about.textContent = "";
+  showAbout();
+}
+
+/** Say what the chosen one shows, and offer the lesson that changes one setting where this changes more. */
+function showAbout() {
+  const { about: text, lesson: id } = menu.selectedOptions[0].dataset;
+  about.textContent = text ?? "";
+  lesson.hidden = !id;
+  lesson.dataset.offers = id ?? "";
 }
 
 /** Bind the menu; `presets()` are the server's, `onChoice` receives the one chosen. */
 export function connectPresets(presets, onChoice) {
   menu.addEventListener("change", () => {
-    about.textContent = menu.selectedOptions[0].dataset.about ?? "";
+    showAbout();
     const preset = presets()[Number(menu.value)];
     if (menu.value !== "" && preset) onChoice(preset);
   });

@@ -21,6 +21,7 @@ function lost(model, texts) {
 
 /** Fill both forms as the address says; what it does not name takes its default. Returns whether it named anything. */
 function fillFromAddress(onProblem) {
+  if (link.isLessonLink(window.location.hash)) return false;
   const { settings, strangers } = link.read(window.location.hash, MODELS, keysOf(MODELS[0]));
   if (Object.keys(settings).length > 0) {
     for (const model of MODELS) {

@@ -62,11 +62,11 @@ def answers(url: str) -> bool:
 class Server:
     """The program as a user starts it, on a port that stays the same when it is started again."""
 
-    def __init__(self, data_dir: Path, runs_dir: Path) -> None:
+    def __init__(self, data_dir: Path, runs_dir: Path, *options: str) -> None:
         self.runs_dir = runs_dir
         self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}/"
-        self._options = ["--data-dir", str(data_dir), "--runs-dir", str(runs_dir)]
+        self._options = ["--data-dir", str(data_dir), "--runs-dir", str(runs_dir), *options]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -277,8 +277,10 @@ def test_before_the_first_run_the_page_shows_what_will_appear(
             expect(page.locator("#empty")).to_contain_text("learning curves will appear here")
             expect(page.locator("[data-verdict='first']")).to_contain_text("Who will be ahead")
             expect(page.locator("[role='tablist']")).to_be_hidden()
-            in_sight = "empty => empty.getBoundingClientRect().bottom <= window.innerHeight"
-            assert page.locator("#empty").evaluate(in_sight)
+            expect(page.locator("#lessons-home .lesson-card")).to_have_count(6)
+            in_sight = "part => part.getBoundingClientRect().bottom <= window.innerHeight"
+            assert page.locator("#lessons-home").evaluate(in_sight)
+            assert page.locator("#model2 [data-key='epochs']").evaluate(in_sight)
     finally:
         server.stop()
 

@@ -22,7 +22,20 @@ from training.images import FashionMNIST
 from web.monitor import Monitor
 
 KEYS = {
-    *("run", "axis", "state", "verdict", "test", "attribution", "targets", "interval", "rows", "notes", "significance"),
+    *(
+        "run",
+        "axis",
+        "state",
+        "verdict",
+        "test",
+        "attribution",
+        "targets",
+        "interval",
+        "rows",
+        "notes",
+        "significance",
+        "outcomes",
+    ),
 }
 
 

@@ -45,7 +45,7 @@ def test_config_tells_what_the_page_needs(client: FlaskClient, monitor: Monitor)
     assert list(config["schema"]["properties"]) == list(SCHEMA["properties"])  # the order of the form
     assert config["defaults"] == DEFAULTS.model_dump(mode="json")
     assert config["presets"] == [preset.model_dump(mode="json") for preset in PRESETS]
-    assert all(set(preset) == {"name", "description", "model1", "model2"} for preset in config["presets"])
+    assert all(set(preset) == {"name", "description", "model1", "model2", "lesson"} for preset in config["presets"])
     assert (config["status"], config["problem"], config["boot"]) == ("ready", None, monitor.boot)
     assert isinstance(config["device"], str)
     assert config["images"] == {"train": 55_000, "validation": 5_000, "test": 10_000}
