@@ -41,9 +41,9 @@ FIGURES = (
         "%",
         "{:.2f}",
         False,
-        f"Share of right answers on the {TEST_IMAGES:,} test images, when the run has finished. They never choose "
-        "anything; what else looks at them: Mistakes and Classes of finished runs, the test images in Inside and Try "
-        "it, and a finished run that goes on, when it finishes again.",
+        f"Share of right answers on the {TEST_IMAGES:,} test images, once the run has finished or was stopped. They "
+        "never choose anything; what else looks at them: Mistakes and Classes of such runs, the test images in Inside "
+        "and Try it, and a run that goes on, when it ends again.",
         "Interval: Wilson 1927. Marked better only where McNemar's test finds more than chance.",
     ),
     Figure(

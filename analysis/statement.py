@@ -16,7 +16,7 @@ from typing import Any
 from analysis.repeats import ENOUGH
 from analysis.significance import ALPHA, say_p
 from history.records import label
-from history.states import ACTIVE_STATES
+from history.states import ACTIVE_STATES, INTENDED_ENDS
 
 MOST_NAMES = 6  # settings that are named; more are counted
 
@@ -241,9 +241,11 @@ def _say_lead(case: Case) -> Statement:
         second, repeats = f"This can still change. {say_differences(case)} {pairs}".strip(), None
     else:
         second, repeats = _say_cause(case, told=leader is not None)
-        finished = set(case.states.values()) == {"finished"}
-        why = "The answers to the test images were not kept." if finished else "Not both finished, so no test decides."
-        if finished and case.tests_pending:
+        states = set(case.states.values())
+        why = "Not both were tested, so no test decides."
+        if states == {"finished"}:
+            why = "The answers to the test images were not kept."
+        if case.tests_pending and states <= INTENDED_ENDS:
             why = "The answers to the test images are read once PyTorch has loaded."
         second = f"{why} {second}"
     return Statement(first, second, leader=leader, gap=lead.gap if leader else None, repeats=repeats)

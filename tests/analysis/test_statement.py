@@ -100,7 +100,7 @@ def case(**news: Any) -> Case:
         (
             {"states": STOPPED, "lead": CLEAR},
             "Model 1 leads by 1.2 points at equal epochs (noise of the validation images ±0.6 points). "
-            "Not both finished, so no test decides. One setting differs (dropout). One pair cannot tell whether the "
+            "Not both were tested, so no test decides. One setting differs (dropout). One pair cannot tell whether the "
             "gap is its doing. Repeats with other seeds tell more.",
         ),
         (
