@@ -14,7 +14,7 @@ from typing import NoReturn
 from flask import Flask
 
 from history.store import RunStore, StoreError
-from web import comparison, control, inside, metrics, mistakes, page, pictures, repeats, runs, tryit
+from web import comparison, control, inside, metrics, mistakes, page, pictures, queue, repeats, runs, tryit
 from web.answers import FastJSON, compress
 from web.errors import handle_errors
 from web.guard import MAX_BODY, Guard, new_token
@@ -24,7 +24,7 @@ from web.polls import Polls, PollServer
 DEFAULT_PORT = 8080
 HAS_POLL = hasattr(select, "poll")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-SUBJECTS = (page, control, metrics, comparison, mistakes, inside, tryit, pictures, repeats, runs)
+SUBJECTS = (page, control, metrics, comparison, mistakes, inside, tryit, pictures, repeats, queue, runs)
 
 
 def create_app(monitor: Monitor, host: str = "127.0.0.1", token: str | None = None) -> Flask:
