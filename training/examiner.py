@@ -31,7 +31,7 @@ class Examiner:
             train_accuracy = engine.evaluate(engine.data.train.first(TRAINING_SAMPLE)).accuracy
         if self._keeper:
             answers = Predictions("validation", engine.step, engine.epoch, found.probabilities)
-            self._keeper.save_insight(self._name, engine.inspect(), answers)
+            self._keeper.save_insight(self._name, engine.inspect(found.dead), answers)
             self.snapshot = take_snapshot(engine)
         gauges.speed.skip()
         seconds = gauges.stopwatch.seconds
