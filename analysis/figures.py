@@ -54,7 +54,7 @@ FIGURES = (
         True,
         f"Convergence speed: passes over the training images until the validation accuracy was first {TARGET}. "
         "It is known only at evaluations, so it is late by up to the interval between two. Marked better only where "
-        "one model had reached it at an evaluation before the last at which the other had not.",
+        "one model had reached it at the end of an epoch before the last at whose end the other had not.",
         "Time to accuracy: DAWNBench (arXiv 1806.01427), MLPerf training rules",
     ),
     Figure(
