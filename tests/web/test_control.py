@@ -189,7 +189,7 @@ def test_command_that_the_state_forbids_is_refused(
     for earlier in before:
         assert client.post(f"/api/{earlier}", json=body).status_code == 200
         if earlier == "stop":
-            wait_until(client, "stopped", "model1")
+            wait_until(client, "stopped", *body.values())
     assert error_of(client.post(f"/api/{command}", json=body), 409, "conflict")["message"] == message
 
 
