@@ -211,7 +211,7 @@ class RunStore(RunReader):
 def mark_interrupted(connection: sqlite3.Connection) -> None:
     """Mark the trainings that had not ended when their process died."""
     connection.executemany(
-        "UPDATE models SET status = json_set(status, '$.state', ?, '$.eta_seconds', NULL)"
+        "UPDATE models SET status = json_set(status, '$.state', ?, '$.eta_seconds', NULL, '$.testing', json('false'))"
         " WHERE json_extract(status, '$.state') = ?",
         [(INTERRUPTED, state) for state in sorted(UNENDED_STATES)],
     )

@@ -42,8 +42,8 @@ def seeds_in_line(client: FlaskClient) -> list[int]:
 
 def seeds_run(client: FlaskClient) -> list[int]:
     """Return the seeds of all runs in the order of their start."""
-    runs = strict(client.get("/api/runs"))["runs"]
-    return [run["models"]["model1"]["config"]["seed"] for run in reversed(runs)]
+    runs = sorted(strict(client.get("/api/runs"))["runs"], key=lambda run: str(run["started"]))  # ids tell seconds
+    return [run["models"]["model1"]["config"]["seed"] for run in runs]
 
 
 def wait_for_runs(client: FlaskClient, seeds: list[int]) -> None:
@@ -141,8 +141,8 @@ def test_a_model_that_fails_does_not_stop_the_line(client: FlaskClient, monkeypa
     put(client, comparison(11))
     put(client, comparison(12))
     wait_for_runs(client, [11, 12])
-    runs = strict(client.get("/api/runs"))["runs"]
-    assert {model["state"] for model in runs[1]["models"].values()} == {"failed"}
+    runs = {run["models"]["model1"]["config"]["seed"]: run for run in strict(client.get("/api/runs"))["runs"]}
+    assert {model["state"] for model in runs[11]["models"].values()} == {"failed"}
 
 
 def test_one_model_that_is_stopped_does_not_stop_the_line(client: FlaskClient) -> None:
