@@ -15,7 +15,7 @@ from flask import Flask
 
 from history.store import RunStore, StoreError
 from studies.lessons import SHIPPED, InvalidLessons, read_lessons
-from web import comparison, control, inside, lessons, metrics, mistakes, page, pictures, repeats, runs, tryit
+from web import comparison, control, inside, lessons, metrics, mistakes, page, pictures, queue, repeats, runs, tryit
 from web.answers import FastJSON, compress
 from web.errors import handle_errors
 from web.guard import MAX_BODY, Guard, new_token
@@ -25,7 +25,7 @@ from web.polls import Polls, PollServer
 DEFAULT_PORT = 8080
 HAS_POLL = hasattr(select, "poll")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-SUBJECTS = (page, control, metrics, comparison, mistakes, inside, tryit, pictures, repeats, runs, lessons)
+SUBJECTS = (page, control, metrics, comparison, mistakes, inside, tryit, pictures, repeats, queue, runs, lessons)
 
 
 def create_app(monitor: Monitor, host: str = "127.0.0.1", token: str | None = None) -> Flask:

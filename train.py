@@ -3,6 +3,7 @@
 `python train.py --help` trains without a server (see terminal.py).
 """
 
+import contextlib
 import logging
 import sys
 import threading
@@ -12,18 +13,18 @@ from collections.abc import Collection, Mapping
 import torch
 
 from config import ModelConfig
-from data import TRAINING_SAMPLE
 from history.events import say_rates
 from history.log import MetricsLog
-from history.records import Evaluation, Event, Predictions, new_run_id
+from history.records import Event, new_run_id
 from history.states import IllegalTransition
 from training.builder import DEFAULT_NETWORK, Builder
 from training.checkpoint import read_checkpoint, write_checkpoint
 from training.engine import Engine
+from training.examiner import Examiner, next_look
 from training.failures import TrainingFailed, check_loss, explain_failure, give_memory_back, is_out_of_memory
 from training.gauges import Gauges
 from training.images import FashionMNIST
-from training.keeper import Keeper, Snapshot, take_snapshot
+from training.keeper import Keeper, Snapshot
 from training.lifecycle import Lifecycle, Stopped
 from training.machine import available_cores, best_device
 from training.schedule import evaluation_steps
@@ -55,7 +56,6 @@ class ModelTrainer(threading.Thread):
         self.config = config
         self.threads = threads
         self.life = Lifecycle(name, metrics, run_id=run_id, state="finished" if finished else "idle")
-        self.snapshot: Snapshot | None = None  # replaced whole at each evaluation
         self._dataset = dataset
         self._metrics = metrics
         self._device = device
@@ -64,6 +64,7 @@ class ModelTrainer(threading.Thread):
         self._keeper = keeper
         self._build = build
         self._gauges = Gauges()
+        self._examiner = Examiner(name, self.life, keeper)
         if not finished:
             before = metrics.status(name)
             self.life.announce(
@@ -73,12 +74,18 @@ class ModelTrainer(threading.Thread):
                 plain_loss_from=before.step if before.plain_loss_from is None else before.plain_loss_from,
                 learning_rate=config.learning_rate,
                 test_accuracy=None,
+                testing=False,
                 eta_seconds=None,
             )
 
     @property
     def state(self) -> str:
         return self.life.state
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The weights as they were at the latest look at the validation images; None before the first."""
+        return self._examiner.snapshot
 
     def start(self) -> None:
         """Begin the run. Raises IllegalTransition unless idle."""
@@ -94,11 +101,14 @@ class ModelTrainer(threading.Thread):
         self.life.resume()
 
     def stop(self) -> None:
-        """End the run before the next batch, keeping what was measured. Raises IllegalTransition once it is over."""
+        """End the run before the next batch, and have a test result; a second stop leaves that out.
+
+        Raises IllegalTransition once it is over.
+        """
         self.life.stop()
 
     def end(self) -> None:
-        """Stop where it is still on; one that has ended by itself, be it this very moment, stays as it is."""
+        """Stop at once where it is still on; one that has ended by itself, be it this very moment, stays as it is."""
         self.life.end()
 
     def steer(self, learning_rate: float) -> None:
@@ -122,10 +132,11 @@ class ModelTrainer(threading.Thread):
         with engine.in_its_stream():
             try:
                 self._train(engine)
-                self._test(engine)
+                self._examiner.test(engine, "finished")
             except Stopped:
                 self._publish_steps(engine, flush=True)
                 self._keep(engine)
+                self._test_what_was_stopped(engine)
 
     def _build_engine(self) -> Engine:
         """Return the engine, at the run's start or where the checkpoint was taken."""
@@ -142,6 +153,7 @@ class ModelTrainer(threading.Thread):
             steps_per_epoch=engine.steps_per_epoch,
             total_steps=engine.total_steps,
             learning_rate=engine.learning_rate,
+            next_evaluation_step=next_look(engine),
         )
         return engine
 
@@ -150,7 +162,7 @@ class ModelTrainer(threading.Thread):
         evaluate_after = evaluation_steps(engine.steps_per_epoch, self.config.epochs)
         self._gauges.stopwatch.run()
         if engine.step in evaluate_after and not self._has_evaluated(engine.step):  # a stop has broken it off
-            self._evaluate(engine)
+            self._examiner.validate(engine, self._gauges)
         while engine.step < engine.total_steps:
             self._obey(engine)
             engine.train_step()
@@ -159,7 +171,7 @@ class ModelTrainer(threading.Thread):
                 self._publish_steps(engine)
             if engine.step in evaluate_after:
                 self._publish_steps(engine)
-                self._evaluate(engine)
+                self._examiner.validate(engine, self._gauges)
             if engine.step % engine.steps_per_epoch == 0:
                 self._keep(engine)
 
@@ -195,34 +207,12 @@ class ModelTrainer(threading.Thread):
     def _has_evaluated(self, step: int) -> bool:
         return any(evaluation.step == step for evaluation in self._metrics.evaluations(self.name))
 
-    def _evaluate(self, engine: Engine) -> None:
-        """Look at the validation images and inside the model; make all of it public, or, raising Stopped, nothing."""
-        found = engine.evaluate(engine.data.validation)
-        train_accuracy = None
-        if engine.step % engine.steps_per_epoch == 0:
-            train_accuracy = engine.evaluate(engine.data.train.first(TRAINING_SAMPLE)).accuracy
-        if self._keeper:
-            answers = Predictions("validation", engine.step, engine.epoch, found.probabilities)
-            self._keeper.save_insight(self.name, engine.inspect(), answers)
-            self.snapshot = take_snapshot(engine)
-        self._gauges.speed.skip()
-        seconds = self._gauges.stopwatch.seconds
-        evaluation = Evaluation(
-            engine.step, engine.epoch, seconds, found.loss, found.accuracy, train_accuracy, found.right_images
-        )
-        self.life.announce(
-            evaluations=[evaluation], val_loss=found.loss, val_accuracy=found.accuracy, elapsed_seconds=seconds
-        )
-
-    def _test(self, engine: Engine) -> None:
-        """Look at the test images, and be finished. Raises Stopped."""
-        test = engine.evaluate(engine.data.test)
-        answers = Predictions("test", engine.step, engine.epoch, test.probabilities)
-        with self.life.lock:
-            self.life.heed_stop()
-            if self._keeper:
-                self._keeper.save_predictions(self.name, answers)
-            self.life.move_to("finished", flush=True, test_accuracy=test.accuracy, eta_seconds=0.0)
+    def _test_what_was_stopped(self, engine: Engine) -> None:
+        """Look at the test images, unless it is to end at once, and be stopped; its weights are kept already."""
+        if self.life.is_stopping and engine.step:
+            with contextlib.suppress(Stopped):
+                self._examiner.test(engine, "stopped")
+        self.life.end()
 
     def _keep(self, engine: Engine) -> None:
         """Hand over a checkpoint of everything that the rest of the run depends on."""
@@ -234,8 +224,10 @@ class ModelTrainer(threading.Thread):
         expected = isinstance(error, TrainingFailed)
         log.error("run %s: %s failed: %s", self.life.run_id, self.name, error, exc_info=None if expected else error)
         with self.life.lock:
-            if self.life.is_active:
-                self.life.move_to("failed", flush=True, error=explain_failure(error), eta_seconds=None)
+            if self.life.is_stopping:
+                self.life.end()
+            elif self.life.is_active:
+                self.life.move_to("failed", flush=True, testing=False, error=explain_failure(error), eta_seconds=None)
         if is_out_of_memory(error):
             give_memory_back(error)
 
@@ -296,6 +288,12 @@ class Comparison:
         """Whether any trainer is running or paused."""
         return any(trainer.life.is_active for trainer in self.trainers.values())
 
+    @property
+    def stopping(self) -> bool:
+        """Whether all that is still on has been stopped, and only looks at the test images."""
+        on = [trainer.life.is_stopping for trainer in self.trainers.values() if trainer.life.is_active]
+        return bool(on) and all(on)
+
     def start(self) -> None:
         for trainer in self.trainers.values():
             if trainer.state == "idle":
@@ -311,7 +309,7 @@ class Comparison:
         self._command("stop", model)
 
     def end(self) -> None:
-        """Stop what is still on, if anything is; `join` then waits for the last batch."""
+        """Stop at once what is still on, if anything is; `join` then waits for the last batch."""
         for trainer in self.trainers.values():
             trainer.end()
 

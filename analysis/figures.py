@@ -41,9 +41,9 @@ FIGURES = (
         "%",
         "{:.2f}",
         False,
-        f"Share of right answers on the {TEST_IMAGES:,} test images, when the run has finished. They never choose "
-        "anything; what else looks at them: Mistakes and Classes of finished runs, the test images in Inside and Try "
-        "it, and a finished run that goes on, when it finishes again.",
+        f"Share of right answers on the {TEST_IMAGES:,} test images, once the run has finished or was stopped. They "
+        "never choose anything; what else looks at them: Mistakes and Classes of such runs, the test images in Inside "
+        "and Try it, and a run that goes on, when it ends again.",
         "Interval: Wilson 1927. Marked better only where McNemar's test finds more than chance.",
     ),
     Figure(
@@ -54,7 +54,7 @@ FIGURES = (
         True,
         f"Convergence speed: passes over the training images until the validation accuracy was first {TARGET}. "
         "It is known only at evaluations, so it is late by up to the interval between two. Marked better only where "
-        "one model had reached it at an evaluation before the last at which the other had not.",
+        "one model had reached it at the end of an epoch before the last at whose end the other had not.",
         "Time to accuracy: DAWNBench (arXiv 1806.01427), MLPerf training rules",
     ),
     Figure(

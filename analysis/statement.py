@@ -16,8 +16,9 @@ from typing import Any
 from analysis.repeats import ENOUGH
 from analysis.significance import ALPHA, say_p
 from history.records import label
-from history.states import ACTIVE_STATES
+from history.states import ACTIVE_STATES, INTENDED_ENDS
 
+SAME_LENGTH = 0.02  # of the longer training: two that are stopped at once are not at the same step
 MOST_NAMES = 6  # settings that are named; more are counted
 
 
@@ -92,7 +93,15 @@ class Case:
     def causes(self) -> int:
         """Return how many things differ, any of which may be why the models do not do alike."""
         went_on_alike = len({(self.held or {}).get(model) for model in self.states}) == 1
-        return (1 if self.forked else len(self.differing)) + len(self.steered or {}) + (not went_on_alike)
+        settings = 1 if self.forked else len(self.differing)
+        return settings + len(self.steered or {}) + (not went_on_alike) + self.is_unequally_long
+
+    @property
+    def is_unequally_long(self) -> bool:
+        """Return whether models are tested after different numbers of epochs because one was stopped."""
+        longest = max(self.epochs.values())
+        is_equal = longest - min(self.epochs.values()) <= SAME_LENGTH * longest
+        return self.tested is not None and "stopped" in self.states.values() and not is_equal
 
     @property
     def is_as_set(self) -> bool:
@@ -150,6 +159,9 @@ def say_differences(case: Case) -> str:
         rates = ", then to ".join(f"{rate:g}" for rate in others)
         facts.append(f"{label(model)}'s learning rate was changed on the way, from {first:g} to {rates}.")
     facts += [f"{label(model)} went on {how}." for model, how in (case.held or {}).items()]
+    if case.is_unequally_long:
+        lengths = [f"{_lower(model)} after {epochs:.2f}" for model, epochs in case.epochs.items()]
+        facts.append(f"They were tested at different times: {' epochs, '.join(lengths)}.")
     return " ".join(facts)
 
 
@@ -241,9 +253,11 @@ def _say_lead(case: Case) -> Statement:
         second, repeats = f"This can still change. {say_differences(case)} {pairs}".strip(), None
     else:
         second, repeats = _say_cause(case, told=leader is not None)
-        finished = set(case.states.values()) == {"finished"}
-        why = "The answers to the test images were not kept." if finished else "Not both finished, so no test decides."
-        if finished and case.tests_pending:
+        states = set(case.states.values())
+        why = "Not both were tested, so no test decides."
+        if states == {"finished"}:
+            why = "The answers to the test images were not kept."
+        if case.tests_pending and states <= INTENDED_ENDS:
             why = "The answers to the test images are read once PyTorch has loaded."
         second = f"{why} {second}"
     return Statement(first, second, leader=leader, gap=lead.gap if leader else None, repeats=repeats)

@@ -116,7 +116,13 @@ def _first_to_reach(column: str, one: Entrant, two: Entrant) -> str | None:
 
 
 def _span_to_target(column: str, each: Entrant) -> tuple[float, float]:
-    """Return between which values of a column of evaluations a model reached the target; no end where it has not."""
-    places = [0.0, *each.evaluations[column]]
-    index = measures.time_to_accuracy(each.evaluations, measures.CONVERGENCE)
-    return (places[-1], math.inf) if index is None else (places[index], places[index + 1])
+    """Return between which values of a column of evaluations a model reached the target; no end where it has not.
+
+    Those at the ends of epochs alone count: half an epoch apart, chance puts one of two equal models before the other.
+    """
+    epochs, places = each.evaluations["epoch"], each.evaluations[column]
+    ends = [index for index, epoch in enumerate(epochs) if epoch == int(epoch)]
+    accuracies = [each.evaluations["accuracy"][index] for index in ends]
+    at = [0.0, *(places[index] for index in ends)]
+    index = measures.time_to_accuracy({"accuracy": accuracies}, measures.CONVERGENCE)
+    return (at[-1], math.inf) if index is None else (at[index], at[index + 1])

@@ -40,7 +40,7 @@ def compare(
 
     models: as in `/api/metrics`, of which state, figures and evaluations are used; recent: their last losses at full
     resolution; descriptions: what they cost; images: how many each split has; gpu_use: a fraction, None where there is
-    no GPU; significance: what the test images said, once both have finished; right_images: of each evaluation, where
+    no GPU; significance: what the test images said, once both have ended; right_images: of each evaluation, where
     it is known; events: of each model; repeats: what repeats.result tells of a series with the same settings;
     is_loaded: whether PyTorch has, which work and test answers need.
     """
@@ -56,8 +56,7 @@ def compare(
         for name, model in models.items()
     )
     leads = {each: lead(one, two, each, "accuracy", images) for each in ("epochs", "seconds", axis)}
-    case = make_case(one, two, leads[axis], axis, significance, repeats, images)
-    case = replace(case, tests_pending=not is_loaded, work_pending=not is_loaded and axis == "flops")
+    case = make_case(one, two, leads[axis], axis, significance, repeats, images, is_loaded)
     statement = make_statement(case)
     pair = make_statement(replace(case, repeats=None))  # what this one pair tells, whatever repeats do
     return {
@@ -97,6 +96,7 @@ def make_case(
     significance: Mapping[str, Any] | None,
     repeats: Mapping[str, Any] | None,
     images: Mapping[str, int],
+    is_loaded: bool,
 ) -> Case:
     """Return all that the statement is made of; ahead: the lead at an equal place on the axis."""
     known = None
@@ -117,6 +117,8 @@ def make_case(
         forked=forked and read_fork(forked),
         repeats=repeats,
         both_evaluated=bool(one.evaluations["epoch"] and two.evaluations["epoch"]),
+        tests_pending=not is_loaded and all(each.model["test_accuracy"] is not None for each in (one, two)),
+        work_pending=not is_loaded and axis == "flops",
     )
 
 
@@ -203,7 +205,7 @@ def axis_text(axis: str, value: float) -> str:
 
 
 def outcome(each: Entrant, count: int) -> dict[str, float] | None:
-    """Return the test accuracy with its 95 % interval; None until the run has finished."""
+    """Return the test accuracy with its 95 % interval; None until the run has finished, or was stopped."""
     accuracy = each.model["test_accuracy"]
     if accuracy is None:
         return None

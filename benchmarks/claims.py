@@ -8,7 +8,8 @@ effect; the table gives the share in which it names a model, with its standard e
 - pairs of a series: differences of test accuracy that are normal, or exponential (skewed to either side), with a mean
   of zero; with trainings that fail by chance; and, for what is found, with a true difference.
 - images: on 3 % of them only model 1 is right, on 3 % only model 2, drawn anew for each evaluation and split.
-- curves: of 15 evaluations, the same for both models but for those images and the noise of batches.
+- curves: of 15 epochs, evaluated when a trainer does, the same for both models but for those images and the noise of
+  batches.
 """
 
 import argparse
@@ -33,12 +34,13 @@ from analysis.verdict import compare, read_test  # noqa: E402
 from config import DEFAULTS, MODEL_NAMES  # noqa: E402
 from data import TRAINING_SAMPLE  # noqa: E402
 from history.records import Recent  # noqa: E402
+from training.schedule import evaluation_steps  # noqa: E402
 
 TRIALS, QUICK_TRIALS = 5000, 200
 SPREAD = 0.003  # standard deviation of a pair's difference; a fraction
 FAILING = 0.2  # share of trainings that fail, where some do
 APART = 0.06  # share of images on which only one of two models is right
-EPOCHS = 15  # each with an evaluation at its end
+EPOCHS = 15
 BATCH_LOSS, BATCH_NOISE = 0.3, 0.08  # mean and standard deviation of a batch's training loss
 NOTES = ("jump", "fluctuation", "overfitting")  # of one model, and false of those simulated here
 
@@ -127,23 +129,26 @@ def alike(rng: np.random.Generator, *, epochs: int = EPOCHS, pace: float = 1.0) 
 
     Model 2 takes `pace` times as long.
     """
-    epoch = np.arange(1, epochs + 1)
+    batches = DEFAULTS.batches(IMAGES["train"])
+    epoch = np.array([batches.epoch(step) for step in sorted(evaluation_steps(batches.steps, epochs))])
     accuracy = 0.91 - 0.11 * np.exp(-epoch / 3)  # 83 % after an epoch
     counts = answered(rng, accuracy, IMAGES["validation"])
     seen = shares(counts)
     trained = shares(answered(rng, accuracy, TRAINING_SAMPLE))
     test_counts = answered(rng, accuracy[-1:], IMAGES["test"])
     tested = shares(test_counts)
-    steps = math.ceil(IMAGES["train"] / DEFAULTS.batch_size)
+    steps, at_end = batches.steps, epoch == np.rint(epoch)  # where the training accuracy is measured
     models, recent = {}, {}
     for number, name in enumerate(MODEL_NAMES):
         seconds = 10.0 * epoch * (pace if number else 1.0)
         columns = {
-            "epoch": epoch.astype(float).tolist(),
+            "epoch": epoch.tolist(),
             "seconds": seconds.tolist(),
             "loss": (2.5 * (1 - seen[number])).tolist(),
             "accuracy": seen[number].tolist(),
-            "train_accuracy": trained[number].tolist(),
+            "train_accuracy": [
+                float(share) if end else None for share, end in zip(trained[number], at_end, strict=True)
+            ],
         }
         models[name] = {
             "state": "finished", "error": None, "config": DEFAULTS.model_dump(mode="json"), "parameters": None,
@@ -218,11 +223,12 @@ def verdict_rates(rng: np.random.Generator, trials: int) -> Iterator[Rate]:
     once = ever = 0
     for _ in range(trials):
         seen = alike(rng)
-        looks = [verdict_names_a_leader(told(cut(seen, number))) for number in range(1, EPOCHS + 1)]
+        count = len(seen["right_images"][MODEL_NAMES[0]])
+        looks = [verdict_names_a_leader(told(cut(seen, number))) for number in range(1, count + 1)]
         once, ever = once + looks[-1], ever + any(looks)
     sentence = "Verdict: a lead larger than the noise shown beside it"
     yield Rate(sentence, "at the last evaluation", once, trials)
-    yield Rate(sentence, f"at one or more of {EPOCHS} evaluations", ever, trials)
+    yield Rate(sentence, f"at one or more of {count} evaluations", ever, trials)
 
 
 def marked(said: dict[str, Any]) -> list[str]:

@@ -4,8 +4,9 @@
 
 Two default models train side by side, in turns with and without a history, each turn a run of its own. From within a
 run with a history: the processor time of the thread that saves, as a share of both cores' time, and the time that the
-trainers spend on looks (validation images, training sample, what is inside) and on checkpoints, as a share of the time
-of the run. Those shares are exact where the ratio of two speeds drowns in the noise of a shared machine.
+trainers spend on looks (validation images, training sample, what is inside), on the test images at the end and on
+checkpoints, as a share of the time of the run; and a look as a share of an epoch. Those shares are exact where the
+ratio of two speeds drowns in the noise of a shared machine.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from history.log import MetricsLog  # noqa: E402
 from history.store import RunKeeper, RunStore  # noqa: E402
 from train import Comparison, ModelTrainer  # noqa: E402
 from training.engine import Engine  # noqa: E402
+from training.examiner import Examiner  # noqa: E402
 from training.images import FashionMNIST, load_fashion_mnist  # noqa: E402
 from training.machine import (  # noqa: E402
     available_cores,
@@ -38,8 +40,9 @@ from training.machine import (  # noqa: E402
 )
 
 WATCHED = {
-    "looks": (ModelTrainer, "_evaluate"),
+    "looks": (Examiner, "validate"),
     "of which inside": (Engine, "inspect"),
+    "test images": (Examiner, "test"),
     "checkpoints": (ModelTrainer, "_keep"),
 }
 
@@ -106,7 +109,10 @@ def saved_run(dataset: FashionMNIST, epochs: int, folder: Path) -> dict[str, Any
     saving = (thread_seconds(writer) - before) / (took * available_cores())
     store.close()
     both = took * len(configs)
-    return {"steps_per_second": speed, "saving": saving} | {name: watch.seconds[name] / both for name in WATCHED}
+    shares = {name: watch.seconds[name] / both for name in WATCHED}
+    looks = sum(len(metrics.evaluations(name)) for name in configs)
+    look = {f"a look, of an epoch ({looks // len(configs)} looks)": shares["looks"] * epochs * len(configs) / looks}
+    return {"steps_per_second": speed, "saving": saving} | shares | look
 
 
 def measure(epochs: int, pairs: int) -> dict[str, Any]:

@@ -4,6 +4,9 @@
 
 The plain loop (torchvision's dataset, ToTensor and Normalize, a DataLoader, loss.item() each batch) and this
 engine train the default model twice over, each in two threads, taking turns; a ratio is of one such pair.
+
+What looking at the validation images costs is measured on two engines side by side, steps and looks in turns; from both
+follows which share of a default run all looks take.
 """
 
 import argparse
@@ -27,17 +30,20 @@ sys.path.insert(0, str(ROOT))
 
 
 from config import DEFAULTS, ModelConfig  # noqa: E402
-from data import SYSTEM_DIRECTORY, find_files  # noqa: E402
+from data import SYSTEM_DIRECTORY, TRAINING_SAMPLE, find_files  # noqa: E402
 from training.cost import describe_model  # noqa: E402
 from training.engine import Engine  # noqa: E402
 from training.images import PIXEL_MEAN, PIXEL_STD, FashionMNIST, load_fashion_mnist  # noqa: E402
+from training.keeper import take_snapshot  # noqa: E402
 from training.machine import (  # noqa: E402
     available_cores,
     best_device,
     device_name,
 )
+from training.schedule import evaluation_steps  # noqa: E402
 
 WARM_UP_STEPS = 5
+LOOK_TURNS, STEPS_A_TURN = 5, 40
 READ_EVERY = 5  # steps; about what the trainers do
 
 TakeStep = Callable[[], None]
@@ -147,6 +153,59 @@ def images_per_second(builders: list[Callable[[], TakeStep]], seconds: float, th
     return rates
 
 
+def looking(dataset: FashionMNIST, device: torch.device, threads: int) -> dict[str, float]:
+    """Return what the looks of two engines that work side by side take, as shares of an epoch and of a default run."""
+    took: dict[str, list[float]] = {"step": [], "between": [], "end": []}
+    start_line = threading.Barrier(2)
+
+    def timed(name: str, act: Callable[[], object], count: int = 1) -> None:
+        began = time.perf_counter()
+        for _ in range(count):
+            act()
+        took[name].append((time.perf_counter() - began) / count)
+
+    def step(engine: Engine) -> None:
+        engine.train_step()
+        engine.read()
+
+    def look(engine: Engine) -> None:
+        engine.inspect(engine.evaluate(engine.data.validation).dead)
+        take_snapshot(engine)
+
+    def look_at_end(engine: Engine) -> None:
+        look(engine)
+        engine.evaluate(engine.data.train.first(TRAINING_SAMPLE))
+
+    def work() -> None:
+        torch.set_num_threads(threads)
+        with torch.autograd.set_multithreading_enabled(False):
+            engine = Engine(DEFAULTS, dataset, device)
+            for _ in range(WARM_UP_STEPS):
+                engine.train_step()
+            look_at_end(engine)
+            for _ in range(LOOK_TURNS):
+                start_line.wait()
+                timed("step", lambda: step(engine), STEPS_A_TURN)
+                timed("between", lambda: look(engine))
+                timed("end", lambda: look_at_end(engine))
+
+    workers = [threading.Thread(target=work) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    steps = DEFAULTS.batches(len(dataset.train)).steps
+    epoch = steps * statistics.median(took["step"])
+    between, end = (statistics.median(took[name]) / epoch for name in ("between", "end"))
+    looks = len(evaluation_steps(steps, DEFAULTS.epochs))
+    return {
+        "look_between": between,
+        "look_at_end": end,
+        "looks": looks,
+        "all_looks": (DEFAULTS.epochs * end + (looks - DEFAULTS.epochs) * between) / DEFAULTS.epochs,
+    }
+
+
 def matrix_product_ceiling(device: torch.device, precision: str, threads: int) -> float:
     """Return the FLOP/s of a large matrix product on all cores: what the hardware gives at best."""
     kind = getattr(torch, precision)
@@ -196,6 +255,7 @@ def measure(pairs: int, seconds: float) -> dict[str, Any]:
         "together_over_twice_alone": [sum(entry["together"]) / (2 * entry["alone"]) for entry in rounds],
         "ceiling_flops_per_second": ceiling,
         "share_of_ceiling": together * flops / ceiling,
+        "looking": looking(dataset, device, share),
     }
 
 
@@ -216,6 +276,12 @@ def show(result: dict[str, Any]) -> None:
     print(f"together / twice alone: {spread(result['together_over_twice_alone'], '.2f')}")
     print(f"matrix-product ceiling: {result['ceiling_flops_per_second'] / 1e9:,.0f} GFLOP/s, all cores")
     print(f"share of the ceiling used: {result['share_of_ceiling']:.0%}")
+    show_looking(result["looking"])
+
+
+def show_looking(found: dict[str, float]) -> None:
+    print(f"a look within an epoch: {found['look_between']:.2%} of an epoch; at its end: {found['look_at_end']:.2%}")
+    print(f"all {found['looks']:.0f} looks of a default run: {found['all_looks']:.2%} of its training")
 
 
 def main() -> None:

@@ -11,3 +11,7 @@ class NotSaved(Exception):
 
 class UnknownRun(KeyError):
     """No run of that name is in the store."""
+
+
+class UnknownItem(KeyError):
+    """No comparison of that name waits in the line."""

@@ -58,6 +58,12 @@ MIGRATIONS = (
     """
     ALTER TABLE evaluations ADD COLUMN right_images BLOB;
     """,
+    # 6: comparisons that wait in line; `run` is the one that such a comparison is about to become
+    """
+    CREATE TABLE queue (
+        id TEXT PRIMARY KEY, place INTEGER NOT NULL, added TEXT NOT NULL, configs TEXT NOT NULL, run TEXT
+    );
+    """,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from history.migrations import SCHEMA_VERSION, connect, migrate, version_of
-from history.tables import MEASUREMENTS, MODELS, POINTS, RUNS, SERIES, Table
+from history.tables import MEASUREMENTS, MODELS, POINTS, QUEUE, RUNS, SERIES, Table
 
 log = logging.getLogger(__name__)
 DAMAGE_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -185,7 +185,7 @@ def _copy_readable(path: Path, target: sqlite3.Connection) -> tuple[str, list[st
         source = connect(path, "ro")
         source.text_factory = lambda text: text.decode("utf-8", "replace")
         source.execute("PRAGMA writable_schema = ON")  # reads a truncated file as far as it goes
-        known = {table.name: _columns_of(source, table) for table in (RUNS, SERIES, *MEASUREMENTS)}
+        known = {table.name: _columns_of(source, table) for table in (RUNS, SERIES, QUEUE, *MEASUREMENTS)}
     except sqlite3.DatabaseError:
         return "nothing", ["the whole file"]
     try:
@@ -210,6 +210,9 @@ def _copy_readable(path: Path, target: sqlite3.Connection) -> tuple[str, list[st
         if known["series"]:
             series = _rows_of(source, SERIES, SERIES.names)
             _insert(target, SERIES, SERIES.names, [row for row in series if _json(row[-1])])  # the plan
+        if known["queue"]:
+            waiting = _rows_of(source, QUEUE, QUEUE.names)
+            _insert(target, QUEUE, QUEUE.names, [row for row in waiting if _is_name(row[0]) and _json(row[3])])
         if not runs:
             lost.append("the list of runs")
         return f"{len(complete)} run{'s' * (len(complete) != 1)} with {points} points", lost

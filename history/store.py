@@ -24,8 +24,9 @@ from config import ModelConfig
 from history.branches import HALF_MADE, Branches, Origin
 from history.checkpoints import CheckpointFiles
 from history.database import Database
-from history.errors import NotSaved, StoreError, UnknownRun
+from history.errors import NotSaved, StoreError, UnknownItem, UnknownRun
 from history.log import MetricsLog
+from history.queue import QueueHistory, settle_queue
 from history.reader import RunReader
 from history.records import Insight, Predictions
 from history.series import SeriesHistory, mark_interrupted_series, note_deleted_pairs
@@ -33,7 +34,7 @@ from history.states import INTERRUPTED, UNENDED_STATES
 from history.waiting import Recording, Waiting
 from history.writer import Writer
 
-__all__ = ["Left", "NotSaved", "Origin", "RunKeeper", "RunStore", "StoreError", "UnknownRun"]
+__all__ = ["Left", "NotSaved", "Origin", "RunKeeper", "RunStore", "StoreError", "UnknownItem", "UnknownRun"]
 log = logging.getLogger(__name__)
 
 
@@ -85,6 +86,7 @@ class RunStore(RunReader):
         self._writer = Writer(self._database, checkpoints, waiting, self._report)
         self._branches = Branches(self._database, self, self._writer, checkpoints)
         self._series = SeriesHistory(self._database, self)
+        self.queue = QueueHistory(self._database)
         self._writer.start()
 
     def _prepare(self) -> None:
@@ -93,6 +95,7 @@ class RunStore(RunReader):
         with self._database.transaction() as connection:
             mark_interrupted(connection)
             mark_interrupted_series(connection)
+            settle_queue(connection)
         deleted = self._database.select("SELECT run, model FROM models JOIN runs ON run = id WHERE deleted")
         for run, model in deleted:
             self._checkpoints.remove(run, model)
@@ -221,7 +224,7 @@ class RunStore(RunReader):
 def mark_interrupted(connection: sqlite3.Connection) -> None:
     """Mark the trainings that had not ended when their process died."""
     connection.executemany(
-        "UPDATE models SET status = json_set(status, '$.state', ?, '$.eta_seconds', NULL)"
+        "UPDATE models SET status = json_set(status, '$.state', ?, '$.eta_seconds', NULL, '$.testing', json('false'))"
         " WHERE json_extract(status, '$.state') = ?",
         [(INTERRUPTED, state) for state in sorted(UNENDED_STATES)],
     )

@@ -67,6 +67,7 @@ OF_MODEL = ("run", "model")
 MODELS = Table("models", OF_MODEL, {"config": "text", "status": "text"})
 SERIES = Table("series", ("id",), {"started": "text", "state": "text", "plan": "text"})
 MEASURED = ("loss", "accuracy")  # of a step or an evaluation, which may be NaN
+QUEUE = Table("queue", ("id",), {"place": "integer", "added": "text", "configs": "text", "run": "text?"})
 POINTS = Table("points", OF_MODEL, columns_of(Point, MEASURED))
 EVALUATIONS = Table("evaluations", OF_MODEL, columns_of(Evaluation, MEASURED))
 EVENTS = Table("events", OF_MODEL, {"number": "integer"} | columns_of(Event))

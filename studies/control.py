@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 COMMANDS = ("pause", "resume", "stop")
+TEST_PATIENCE = 2.0  # seconds that whoever starts another run leaves to the test images of one that was stopped
 
 
 class Control:
@@ -34,13 +35,16 @@ class Control:
         self._series: threading.Thread | None = None
         self._closed = False
 
-    def start(self, configs: Mapping[str, ModelConfig], series: str | None = None) -> str:
-        """Start a run, of a series if given, and return its id. Raises NotReady, or Conflict while one is on."""
+    def start(self, configs: Mapping[str, ModelConfig], series: str | None = None, *, run: str | None = None) -> str:
+        """Start a run, of a series and under an id if given, and return its id.
+
+        Raises NotReady, or Conflict while one is on.
+        """
         workshop = self.ready_for_a_start()
         with self.lock:
             self.check_free("stop it before you start another")
             metrics = MetricsLog(MODEL_NAMES, keep_unsaved=True, base=self._next_base())
-            return self._begin(workshop, new_run_id(), configs, metrics, series=series)
+            return self._begin(workshop, run or new_run_id(), configs, metrics, series=series)
 
     def continue_run(self, run: str, more_epochs: int = 0, series: str | None = None) -> str:
         """Go on with a stored run where its checkpoints were taken, for more epochs if wanted.
@@ -148,13 +152,18 @@ class Control:
         return self._loading.require()
 
     def check_free(self, advice: str) -> None:
-        """Raise Conflict while a comparison or a series is on; wait for the last batch of one that is not."""
+        """Raise Conflict while a comparison or a series is on; wait for the last batch of one that is not.
+
+        One that was stopped has TEST_PATIENCE left to look at the test images.
+        """
         self._check_open()
         self._check_no_series()
         if self.comparison is not None:
-            if self.comparison.active:
+            if self.comparison.active and not self.comparison.stopping:
                 raise Conflict(f"Run {self.latest.run} is still on: {advice}")
-            self.comparison.join()
+            if not self.comparison.join(TEST_PATIENCE):
+                self.comparison.end()
+                self.comparison.join()
 
     def reserve_for(self, series: threading.Thread) -> None:
         """Let only this thread start runs for as long as it lives."""

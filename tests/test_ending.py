@@ -31,7 +31,6 @@ from served import (
 import terminal
 import train as train_module
 from config import MODEL_NAMES
-from history.records import Insight
 from history.store import RunStore
 from train import Comparison
 from training import engine as engine_module
@@ -62,10 +61,6 @@ class StopsWhileItLooks(Engine):
         with self._counting(name):
             return super().evaluate(split)
 
-    def inspect(self) -> Insight:
-        with self._counting("inspect"):
-            return super().inspect()
-
     @contextlib.contextmanager
     def _counting(self, name: str) -> Iterator[None]:
         heed, kind = self.heed, type(self)
@@ -84,7 +79,7 @@ class StopsWhileItLooks(Engine):
             self.heed = heed
 
 
-@pytest.mark.parametrize("place", ["validation", "train", "inspect", "test"])
+@pytest.mark.parametrize("place", ["validation", "train", "test"])
 def test_stop_in_an_evaluation_leaves_none_of_it_and_a_resume_makes_it(
     client: FlaskClient, monitor: Monitor, uninterrupted: Any, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:

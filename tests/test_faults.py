@@ -338,6 +338,7 @@ def test_log_tells_each_event_in_one_line_with_its_run_and_nothing_of_polls(
     wait_for_steps(client, "model1", 10)
     for command in ("pause", "resume", "stop"):
         client.post(f"/api/{command}", json={})
+    wait_until(client, "stopped")
     before = len(caplog.messages)
     for path in ("/api/metrics", "/api/config", "/api/runs", f"/api/runs/{run}"):
         client.get(path)

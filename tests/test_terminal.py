@@ -39,7 +39,7 @@ def test_two_models_train_and_leave_table_picture_and_json(data_dir: Path, tmp_p
     for model in ("model1", "model2"):
         assert [point["step"] for point in metrics[model]["points"]] == list(range(1, 109))
         assert metrics[model]["state"] == "finished"
-        assert len(metrics[model]["evaluations"]) == 2
+        assert len(metrics[model]["evaluations"]) == 3
     verdict = r"\(p [=<] [\d.]+\): of 10,000 test images model 1 alone is right on ([\d,]+), model 2 alone on ([\d,]+)"
     found = re.search(verdict, done.stdout)
     assert found is not None

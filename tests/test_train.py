@@ -166,7 +166,7 @@ def test_command_to_both_reaches_the_one_that_admits_it(running: Comparison) -> 
 def test_command_to_both_is_refused_where_neither_admits_it(running: Comparison) -> None:
     with pytest.raises(IllegalTransition, match="model1 is running and cannot become running: only one that is paused"):
         running.resume()
-    running.stop()
+    running.end()
     with pytest.raises(IllegalTransition, match="model1 is stopped and cannot become paused"):
         running.pause()
     with pytest.raises(IllegalTransition, match="model2 is stopped and cannot become stopped"):
@@ -181,7 +181,7 @@ def test_stopped_run_keeps_what_it_measured(running: Comparison) -> None:
         assert isinstance(log, FullLog)
         assert [point.step for point in log.all_points[model]] == list(range(1, status.step + 1))
         assert log.view()[1][model]["points"]["step"][-1] == status.step  # also a half-filled bucket
-        assert status.test_accuracy is None
+        assert status.test_accuracy is not None
 
 
 def test_pause_shows_the_last_step_before_it(running: Comparison) -> None:
@@ -353,9 +353,12 @@ def test_failure_after_a_stop_stays_a_stop(small_fashion_mnist: FashionMNIST, mo
     assert (log.status("model1").state, log.status("model1").error) == ("stopped", None)
 
 
-@pytest.mark.parametrize("command", ["stop", "pause"])
+@pytest.mark.parametrize(
+    ("commands", "state"),
+    [(["stop"], "finished"), (["pause"], "finished"), (["stop", "stop"], "stopped"), (["end"], "stopped")],
+)
 def test_command_during_the_final_test_is_obeyed_or_overtaken(
-    small_fashion_mnist: FashionMNIST, monkeypatch: pytest.MonkeyPatch, command: str
+    small_fashion_mnist: FashionMNIST, monkeypatch: pytest.MonkeyPatch, commands: list[str], state: str
 ) -> None:
     testing, go_on = threading.Event(), threading.Event()
 
@@ -370,13 +373,14 @@ def test_command_during_the_final_test_is_obeyed_or_overtaken(
     trainer, log = trainer_alone(small_fashion_mnist, quick())
     trainer.start()
     assert testing.wait(PATIENCE)
-    getattr(trainer, command)()
+    assert log.status("model1").testing
+    for command in commands:
+        getattr(trainer, command)()
     go_on.set()
     trainer.join(PATIENCE)
     assert not trainer.is_alive()
     status = log.status("model1")
-    expected = ("stopped", True) if command == "stop" else ("finished", False)
-    assert (status.state, status.test_accuracy is None) == expected
+    assert (status.state, status.test_accuracy is None, status.testing) == (state, state == "stopped", False)
 
 
 # What surrounds a run

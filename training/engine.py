@@ -1,7 +1,7 @@
 """Engine: one model, its optimizer and its random streams, trained a batch at a time on one device."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from training.machine import resolve_precision
 from training.schedule import scheduled_learning_rate
 
 EVALUATION_BATCH = 125  # eight times as many take twice as long: the maps fall out of the cache
-INSIGHT_IMAGES = 250  # of the validation images, that tell which units are dead
+INSIGHT_IMAGES = 250  # of the validation images, that tell which units are dead: two batches
 
 
 class StepResult(NamedTuple):
@@ -34,13 +34,15 @@ class StepResult(NamedTuple):
 class Examination(NamedTuple):
     """What a model did on a split: mean cross-entropy, accuracy (fraction), probabilities (N, 10) float32.
 
-    right_images: which images came out right, a bit each, as history.records.Evaluation keeps them.
+    right_images: which images came out right, a bit each, as history.records.Evaluation keeps them. dead: of the
+    validation images, of each layer with a ReLU, which share of its units stays 0 for all of the first INSIGHT_IMAGES.
     """
 
     loss: float
     accuracy: float
     probabilities: np.ndarray
     right_images: bytes
+    dead: Mapping[str, float] = {}
 
 
 def build_optimizer(config: ModelConfig, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
@@ -138,16 +140,28 @@ class Engine:
 
         Raises what `heed` raises.
         """
-        answers = []
+        answers: list[Tensor] = []
+        alive: dict[str, Tensor] = {}
+        watched = INSIGHT_IMAGES if split is self.data.validation else 0
         with self._in_eval_mode(), self._autocast():
-            for images in torch.split(split.images, EVALUATION_BATCH):
+            for start in range(0, len(split), EVALUATION_BATCH):
                 self.heed()
-                answers.append(self.model(normalise(images)))
+                images = normalise(split.images[start : start + EVALUATION_BATCH])
+                answers.append(self._watch(images, alive) if start < watched else self.model(images))
         logits = torch.cat(answers)
         loss = F.cross_entropy(logits.float(), split.labels).item()
         probabilities = logits.float().softmax(1).cpu().numpy()
         right = probabilities.argmax(1) == split.labels.cpu().numpy()
-        return Examination(loss, float(right.mean()), probabilities, np.packbits(right).tobytes())
+        return Examination(loss, float(right.mean()), probabilities, np.packbits(right).tobytes(), shares_dead(alive))
+
+    def _watch(self, images: Tensor, alive: dict[str, Tensor]) -> Tensor:
+        """Return the logits of images, and note which units of each layer with a ReLU answer to any of them."""
+        found = self.model.activations(images)
+        _, logits = found.popitem()  # they have no ReLU
+        for name, values in found.items():
+            units = (values != 0).flatten(2).any(2).any(0) if values.dim() == 4 else (values != 0).any(0)
+            alive[name] = alive[name] | units if name in alive else units
+        return logits
 
     @contextlib.contextmanager
     def _in_eval_mode(self) -> Iterator[None]:
@@ -158,18 +172,16 @@ class Engine:
             self.model.train()
 
     @torch.inference_mode()
-    def inspect(self) -> Insight:
-        """Look inside the model as it is, on INSIGHT_IMAGES validation images, and at the gradients of a whole batch.
+    def inspect(self, dead: Mapping[str, float]) -> Insight:
+        """Look inside the model as it is, and at the gradients of a whole batch; `dead` is as it was examined last.
 
-        That is the latest: an epoch's last batch is smaller as a rule, and its gradients larger for that alone.
-        Raises what `heed` raises.
+        That batch is the latest: an epoch's last one is smaller as a rule, and its gradients larger for that alone.
         """
         weights = self.model.weights_by_layer()
         kernels = self.model.filters().detach().float().cpu().numpy()  # (K, side, side)
         noted = self._gradient_norms if self.step % self.steps_per_epoch == 0 else None
         gradients = self._measure_gradients() if noted is None else noted
         norms = torch.cat([gradients, torch.stack(torch._foreach_norm(list(weights.values())))]).tolist()
-        dead = self._dead_shares()
         layers = {
             name: Layer(norms[place], norms[len(weights) + place], dead.get(name)) for place, name in enumerate(weights)
         }
@@ -181,19 +193,6 @@ class Engine:
         weights = self.model.weights_by_layer().values()
         gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in weights]
         return torch.stack(torch._foreach_norm(gradients))
-
-    def _dead_shares(self) -> dict[str, float]:
-        """Return of each layer with a ReLU which share of its units stays 0 for all the images."""
-        alive: dict[str, Tensor] = {}
-        with self._in_eval_mode(), self._autocast():
-            for images in torch.split(self.data.validation.first(INSIGHT_IMAGES).images, EVALUATION_BATCH):
-                self.heed()
-                found = self.model.activations(normalise(images))
-                found.popitem()  # the logits have no ReLU
-                for name, values in found.items():
-                    units = (values != 0).flatten(2).any(2).any(0) if values.dim() == 4 else (values != 0).any(0)
-                    alive[name] = alive[name] | units if name in alive else units
-        return {name: 1 - units.float().mean().item() for name, units in alive.items()}
 
     def state(self) -> dict[str, Any]:
         """Return all that the following steps depend on, as `restore` takes it and torch.save can write it."""
@@ -237,3 +236,8 @@ class Engine:
         if self.precision == "float32":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+
+def shares_dead(alive: Mapping[str, Tensor]) -> dict[str, float]:
+    """Return which share of each layer's units (units,) answers to nothing."""
+    return {name: 1 - units.float().mean().item() for name, units in alive.items()}

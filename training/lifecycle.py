@@ -11,6 +11,7 @@ from history.records import Evaluation, Event, Point
 from history.states import ACTIVE_STATES, LEGAL_MOVES, IllegalTransition
 
 log = logging.getLogger(__name__)
+STEERABLE = " or ".join(sorted(ACTIVE_STATES))
 
 
 class Stopped(Exception):
@@ -27,6 +28,7 @@ class Lifecycle:
         self.may_train = threading.Event()
         self._metrics = metrics
         self._wanted_learning_rate: float | None = None
+        self._is_stopping = False
         self._state = state
         self._status = metrics.status(name)  # what an earlier part of the run has left, if any
 
@@ -38,6 +40,11 @@ class Lifecycle:
     def is_active(self) -> bool:
         return self._state in ACTIVE_STATES
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a stop has come and the thread has yet to end: it looks at the test images before that."""
+        return self._is_stopping and self.is_active
+
     def start(self) -> None:
         """Let the thread train. Raises IllegalTransition unless idle."""
         self.move_to("running", source="idle")
@@ -46,32 +53,48 @@ class Lifecycle:
     def pause(self) -> None:
         """Hold the thread before its next batch. Raises IllegalTransition unless running."""
         with self.lock:  # state and event change as one: a stop in between would be waited for forever
+            self._refuse_while_stopping("paused", "running")
             self.move_to("paused")
             self.may_train.clear()
 
     def resume(self) -> None:
         """Let the thread go on where pause held it. Raises IllegalTransition unless paused."""
         with self.lock:
+            self._refuse_while_stopping("running", "paused")
             self.move_to("running", source="paused")
             self.may_train.set()
 
     def stop(self) -> None:
-        """End the thread before its next batch. Raises IllegalTransition once it is over."""
+        """Have the thread train no further batch, look at the test images, and be stopped.
+
+        A second stop leaves the test images out. Raises IllegalTransition once it is over.
+        """
         with self.lock:
-            self.move_to("stopped")
+            if self._is_stopping or not self.is_active:
+                self._stop_now()
+            self._is_stopping = True
             self.may_train.set()
 
     def end(self) -> None:
-        """Stop where it is still on; one that has ended by itself, be it this very moment, stays as it is."""
+        """Be stopped at once, without a look at the test images; what has ended, be it this very moment, stays so."""
         with self.lock:
             if self.is_active:
-                self.stop()
+                self._stop_now()
+
+    def _stop_now(self) -> None:
+        self.move_to("stopped", testing=False)
+        self.may_train.set()
+
+    def _refuse_while_stopping(self, wanted: str, source: str) -> None:
+        if self.is_stopping:
+            raise IllegalTransition(self.name, "stopping", wanted, source)
 
     def steer(self, learning_rate: float) -> None:
         """Want another learning rate. Raises IllegalTransition once it is over."""
         with self.lock:
+            self._refuse_while_stopping("steered", STEERABLE)
             if not self.is_active:
-                raise IllegalTransition(self.name, self._state, "steered", " or ".join(sorted(ACTIVE_STATES)))
+                raise IllegalTransition(self.name, self._state, "steered", STEERABLE)
             self._wanted_learning_rate = learning_rate
 
     def take_wanted_learning_rate(self) -> float | None:
@@ -84,6 +107,12 @@ class Lifecycle:
 
     def heed_stop(self) -> None:
         """Raise Stopped where a stop has come. Called between batches, of an evaluation too."""
+        if self._is_stopping:
+            raise Stopped
+        self.heed_end()
+
+    def heed_end(self) -> None:
+        """Raise Stopped where it is to end at once. Called between the batches of the last look, at the test images."""
         if self._state == "stopped":
             raise Stopped
 

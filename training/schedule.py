@@ -5,7 +5,7 @@ import math
 from config import ModelConfig
 
 WARM_UP_SHARE = 0.25  # of a one-cycle run, spent climbing to the peak learning rate
-FIRST_LOOK = 0.25  # of the first epoch: a verdict within seconds, before the one at its end
+EARLY_LOOKS = (0.25, 0.5, 1.5, 2.5)  # epochs, beside each epoch's end: most of what is learned is learned early
 
 
 def scheduled_learning_rate(config: ModelConfig, step: int, total_steps: int, peak: float | None = None) -> float:
@@ -25,6 +25,11 @@ def scheduled_learning_rate(config: ModelConfig, step: int, total_steps: int, pe
 
 
 def evaluation_steps(steps_per_epoch: int, epochs: int) -> frozenset[int]:
-    """Return after which steps the validation images are looked at: a quarter of the first epoch, each epoch's end."""
+    """Return after which steps the validation images are looked at: each epoch's end, and EARLY_LOOKS between these."""
     ends = {steps_per_epoch * epoch for epoch in range(1, epochs + 1)}
-    return frozenset(ends | {math.ceil(steps_per_epoch * FIRST_LOOK)})
+    return frozenset(ends | {math.ceil(steps_per_epoch * epoch) for epoch in EARLY_LOOKS if epoch < epochs})
+
+
+def next_evaluation_step(step: int, steps_per_epoch: int, epochs: int) -> int | None:
+    """Return after which step the validation images are looked at next, None where that was done for the last time."""
+    return min((after for after in evaluation_steps(steps_per_epoch, epochs) if after > step), default=None)

@@ -11,6 +11,7 @@ from analysis.repeats import pairs_and_result
 from analysis.verdict import compare
 from config import MODEL_NAMES, ModelConfig
 from history.records import INCOMPLETE
+from history.states import INTENDED_ENDS
 from history.store import RunStore
 from studies.refusals import Conflict
 from studies.workshop import Workshop
@@ -51,7 +52,7 @@ def compare_models(monitor: Monitor, axis: str, run: str | None) -> dict[str, An
         {name: cost(workshop, model) if workshop else None for name, model in models.items()},
         images=workshop.images if workshop else IMAGES,
         gpu_use=workshop.gpu_use() if workshop and shown == latest else None,
-        significance=significance_once_finished(monitor.store, workshop, shown, models),
+        significance=significance_once_ended(monitor.store, workshop, shown, models),
         right_images={name: [each.right_images for each in metrics.evaluations(name)] for name in models},
         events={name: metrics.events(name) for name in models},
         repeats=result_of_repeats(monitor.store, shown),
@@ -67,12 +68,15 @@ def cost(workshop: Workshop, model: Mapping[str, Any]) -> dict[str, Any]:
     return workshop.describe(config)
 
 
-def significance_once_finished(
+def significance_once_ended(
     store: RunStore, workshop: Workshop | None, run: str | None, models: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any] | None:
-    """Return whether the difference on the test images is real; None until both models have answered them."""
-    finished = all(model["state"] == "finished" for model in models.values())
-    return significance(store, workshop, run) if run and workshop and finished else None
+    """Return whether the difference on the test images is real; None until both models have answered them.
+
+    That is when they have finished or were stopped: who goes on is yet to be tested.
+    """
+    ended = all(model["state"] in INTENDED_ENDS for model in models.values())
+    return significance(store, workshop, run) if run and workshop and ended else None
 
 
 def result_of_repeats(store: RunStore, run: str | None) -> Mapping[str, Any] | None:

@@ -8,7 +8,7 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException
 
 from config import InvalidSettings
-from history.store import NotSaved, UnknownRun
+from history.store import NotSaved, UnknownItem, UnknownRun
 from studies.branches import BadFork, TooManyEpochs
 from studies.lessons import InvalidLessons
 from studies.plan import NothingToRepeat
@@ -47,6 +47,7 @@ KINDS: dict[type[Exception], Kind] = {
     BadFork: Kind(400, "bad_request"),
     NothingThere: Kind(404, "nothing_there"),
     UnknownRun: Kind(404, "unknown_run", lambda error: "There is no such run in the history"),
+    UnknownItem: Kind(404, "unknown_item", lambda error: "There is no such comparison in line"),
     Conflict: Kind(409, "conflict"),
     NotSaved: Kind(503, "not_saved"),
     NotReady: Kind(503, "not_ready"),

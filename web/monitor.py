@@ -13,6 +13,7 @@ from history.store import RunStore
 from studies.control import Control
 from studies.lessons import SHIPPED, Lesson
 from studies.local import Repeats
+from studies.queue import Queue
 from studies.workshop import Loading
 
 
@@ -31,6 +32,7 @@ class Monitor:
         self.loading = Loading(data_dir)
         self.control = Control(store, self.loading)
         self.repeats = Repeats(store, self.control)
+        self.queue = Queue(store, self.control)
 
     @property
     def run(self) -> str | None:
@@ -57,6 +59,8 @@ class Monitor:
             news["paired"] = paired
         if models and (progress := self.repeats.progress):
             news["repeat"] = progress
+        if self.queue.revision:
+            news["queue"] = self.queue.revision
         return news | {"models": models}
 
     def one_run(self, run: str, smoothing: int = SMOOTHING_IMAGES) -> dict[str, Any]:
@@ -68,8 +72,10 @@ class Monitor:
     def close(self) -> None:
         """Stop what is training, wait for the batch that it is at, save it."""
         self.repeats.begin_no_more()
+        self.queue.begin_no_more()
         self.control.close()
         self.repeats.join()
+        self.queue.join()
         if self.loading.workshop is not None:
             self.loading.workshop.predictor.close()
         self.store.close()

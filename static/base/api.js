@@ -75,6 +75,13 @@ export const steer = (model, rate) => call("/api/steer", { model, learning_rate:
 /** Go on with model 1 as it is and with a copy of it that has one setting changed. */
 export const fork = (settings) => call("/api/fork", { settings });
 
+/** Return the comparisons in line: {state, problem, revision, items}; so do all calls that change the line but for `enqueue`. */
+export const fetchQueue = () => call("/api/queue");
+export const enqueue = (settings) => call("/api/queue", settings);
+/** `action` is move, to the place {to}, or delete. */
+export const changeQueue = (item, action, body) => call(`/api/queue/${encodeURIComponent(item)}/${action}`, body);
+export const goOnQueue = () => call("/api/queue/go", {});
+
 /** Return a series of repeats, the latest without an id. */
 export const fetchRepeats = (series) => call(`/api/repeats?${query({ series })}`);
 export const startRepeats = (runs, settings) => call("/api/repeats", { runs, ...settings });

@@ -20,6 +20,9 @@ export const duration = known((seconds) => {
   return `${Math.floor(total / 3600)} h ${two(Math.floor((total % 3600) / 60))} min`;
 });
 
+/** What is still to be waited for, in whole seconds: 5.2 → "6 s", 0 → "1 s". */
+export const wait = known((seconds) => (seconds > 9 ? duration(Math.ceil(seconds)) : `${Math.max(1, Math.ceil(seconds))} s`));
+
 /** 7.4 → "7.4 s", 125 → "2:05", 3780 → "1:03 h": for narrow columns. */
 export const clock = known((seconds) => {
   const two = (number) => String(number).padStart(2, "0");

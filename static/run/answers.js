@@ -24,4 +24,6 @@ export function merge(history, { boot, run, next, reset, paired, models }) {
 export const states = (history) => Object.values(history.models).map((model) => model.state);
 export const isActive = (state) => state === "running" || state === "paused";
 export const anyActive = (history) => states(history).some(isActive);
+/** Whether all that is still on has trained its last batch, and looks at the test images. */
+export const isTesting = (history) => anyActive(history) && Object.values(history.models).every((model) => model.testing || !isActive(model.state));
 export const hasPoints = (history) => Object.values(history.models).some((model) => model.points.step?.length > 0);

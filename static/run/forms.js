@@ -3,13 +3,15 @@
 import * as api from "../base/api.js";
 import { channel } from "../base/channel.js";
 import { confirm } from "../base/confirm.js";
-import { MODELS } from "../base/models.js";
+import { write } from "../base/dom.js";
+import * as format from "../base/format.js";
+import { MODELS, nameOf } from "../base/models.js";
 import { askNow } from "../base/poller.js";
 import { connectCopying } from "../settings/copying.js";
 import { differing, showDifference, showSummaries } from "../settings/difference.js";
 import * as draft from "../settings/draft.js";
 import { connectFolds, fold } from "../settings/fold.js";
-import { fillSettings, focusField, focusFirstFault, lock, readSettings, showFaults, typedSettings } from "../settings/form.js";
+import { fillSettings, focusField, focusFirstFault, readSettings, showFaults, titleOf, typedSettings } from "../settings/form.js";
 import { connectLayerButtons } from "../settings/layers.js";
 import { connectPresets, forgetPreset } from "../settings/presets.js";
 import { connectAddress, connectShareButton, showInAddress } from "../settings/share.js";
@@ -31,6 +33,7 @@ function showSettings() {
   const typed = typedSettings();
   showDifference(typed);
   settings.tell();
+  showWhatTrains();
   if (!shownRun().run) showSummaries(typed);
 }
 
@@ -53,16 +56,24 @@ function noteFilled() {
   showInAddress();
 }
 
-/** Show in the forms what a run that this page had not seen before is set to; what was typed there is kept. */
+/** Show in the forms what a run that this page had not seen before is set to; what was typed for the next one stays. */
 function makeWay() {
   const running = settingsOf(latestRun());
-  const typed = draft.isTyped() && isOther(running) && !isStarting();
-  const back = "What you had set comes back into the forms when this run has ended.";
-  if (typed && !isTraining()) return;
-  if (draft.isHeld()) draft.letGo(back);
-  else if (typed) draft.keep(typedSettings(), back);
+  if (draft.isHeld()) draft.letGo("What you had set comes back into the forms when this run has ended.");
+  else if (draft.isTyped() && isOther(running) && !isStarting()) return;
   fill(running);
   fold(true);
+}
+
+/** Say in what the run that trains is set otherwise than the forms, which are for the next one. */
+function showWhatTrains() {
+  const running = isTraining() ? settingsOf(latestRun()) : {};
+  const others = MODELS.map((model) => {
+    const keys = running[model] ? differing(readSettings(model), running[model]) : [];
+    return keys.length ? `${nameOf(model)} with ${keys.map((key) => `${titleOf(model, key).toLowerCase()} ${format.setting(running[model][key])}`).join(", ")}` : "";
+  }).filter(Boolean);
+  const text = others.length ? `The forms are for what starts next. What trains now: ${others.join("; ")}.` : "";
+  write(document.getElementById("what-trains"), text);
 }
 
 function putBack() {
@@ -85,15 +96,11 @@ export function showAllFaults(faults) {
   fold(false);
 }
 
-/** Put a past run's settings into the forms, at once or when what trains has ended; `run` is of /api/runs, with its title. */
+/** Put a past run's settings into the forms; `run` is of /api/runs. */
 export function useSettings(run) {
-  if (isTraining()) {
-    draft.keep(settingsOf(run), `The settings of “${run.title}” come into the forms when this run has ended.`);
-  } else {
-    fill(settingsOf(run));
-    noteFilled();
-    fold(false);
-  }
+  fill(settingsOf(run));
+  noteFilled();
+  fold(false);
   window.scrollTo({ top: 0 });
 }
 
@@ -106,18 +113,18 @@ export function useShown() {
   noteFilled();
 }
 
-/** Have the server start what stands in the forms; `onRun(run)` is called before that run is shown. */
-async function launch(onRun) {
+/** Hand what is typed to the server by `call`; what it faults stands beside the fields. */
+async function hand(call, problem) {
   setStarting(true);
   showControls();
   try {
-    onRun((await api.start(typedSettings())).run);
+    await call(typedSettings());
     showProblem("action", "");
     draft.noteStarted();
   } catch (error) {
     const faults = error.fields ?? {};
     showAllFaults(faults);
-    if (Object.keys(faults).length === 0) showProblem("action", `Could not start: ${error.message}.`);
+    if (Object.keys(faults).length === 0) showProblem("action", `${problem}: ${error.message}.`);
     focusFirstFault();
   }
   setStarting(false);
@@ -143,11 +150,21 @@ async function meansTwins() {
   return false;
 }
 
+const launch = (onRun) => hand(async (settings) => onRun((await api.start(settings)).run), "Could not start");
+
 async function start(event) {
   event.preventDefault();
   if (document.getElementById("start").disabled) return;
   if (areTwins() && !(await meansTwins())) return;
   await launch(beginGuess);
+}
+
+async function startNext({ currentTarget: button }) {
+  if (areTwins() && !(await meansTwins())) return;
+  button.disabled = true;
+  await hand(api.enqueue, "Could not be put in line");
+  showControls();
+  button.disabled = false;
 }
 
 /** A field is typed in: its model's size is asked for once the typing pauses. */
@@ -163,7 +180,6 @@ function noteInput(event) {
 /** Take the settings that the page's address names, now and when another is opened. */
 function readAddress() {
   const isLinked = connectAddress({
-    isLocked: isTraining,
     onLink: () => {
       draft.noteTyped();
       forgetPreset();
@@ -180,6 +196,7 @@ function readAddress() {
 export function connectForms() {
   form.addEventListener("submit", start);
   form.addEventListener("input", noteInput);
+  document.getElementById("start-next").addEventListener("click", startNext);
   document.getElementById("put-back").addEventListener("click", putBack);
   connectLayerButtons();
   connectPresets(() => serverNow().presets ?? [], (preset) => {
@@ -192,12 +209,11 @@ export function connectForms() {
   onServer(refreshSizes);
   onLatest(({ isNewRun }) => {
     if (isNewRun && latestRun().run) makeWay();
-    if (!isTraining() && !draft.isHeld()) putBack();
-    lock(isTraining());
+    if (!isTraining() && !draft.isHeld() && !draft.isTyped()) putBack();
   });
   onWhich(() => {
     showHeads();
-    lock(isTraining());
+    showWhatTrains();
   });
   readAddress();
 }

@@ -2,8 +2,15 @@
 
 import { write } from "../base/dom.js";
 import * as format from "../base/format.js";
-import { isActive, states } from "./answers.js";
+import { isActive, isTesting, states } from "./answers.js";
+import { secondsToLook } from "./looks.js";
 import { latestRun, onCurves, onLatest, onShown, onWhich, pairInTraining, pastRun, serverNow, shownRun } from "./state.js";
+
+/** Return when the first look at the validation images comes, where that is what one waits for, else null. */
+function awaited(model) {
+  const seconds = (model.val_accuracy ?? null) === null ? secondsToLook(model) : null;
+  return seconds === null ? null : `in ${format.wait(seconds)}`;
+}
 
 const isSmoothed = (model) => "smooth_loss" in model;
 
@@ -12,7 +19,7 @@ export const FIGURES = {
   step: (model) => `${format.count(model.step)} / ${format.count(model.total_steps)}`,
   loss: (model) => format.loss(isSmoothed(model) ? model.smooth_loss : model.loss),
   accuracy: (model) => format.percent(model.accuracy),
-  val_accuracy: (model) => format.percent(model.val_accuracy),
+  val_accuracy: (model) => awaited(model) ?? format.percent(model.val_accuracy),
   test_accuracy: (model) => format.percent(model.test_accuracy),
   batches_per_second: (model) => format.rate(model.batches_per_second),
   images_per_second: (model) => format.rate(model.images_per_second),
@@ -61,6 +68,7 @@ const SENTENCES = {
   unable: "Cannot train",
   idle: "Ready",
   running: "Training",
+  testing: "Testing",
   paused: "Paused",
   finished: "Finished",
   interrupted: "Interrupted",
@@ -68,7 +76,7 @@ const SENTENCES = {
   failed: "Failed",
 };
 
-const ELSEWHERE = { running: "Training another run", paused: "Another run is paused" };
+const ELSEWHERE = { running: "Training another run", testing: "Testing another run", paused: "Another run is paused" };
 
 /** Return what is going on in words: how a run ended only where that is the run below. Pure. */
 export const sentenceOf = (state, isShown) =>
@@ -77,7 +85,8 @@ export const sentenceOf = (state, isShown) =>
 /** Say in the top bar what is going on, in which pair of a series, and how long the slower model has yet to go. */
 function showOverall() {
   const [history, repeat] = [latestRun(), pairInTraining()];
-  const state = { loading: "loading", failed: "unable" }[serverNow().status] ?? overallState(states(history));
+  const word = isTesting(history) ? "testing" : overallState(states(history));
+  const state = { loading: "loading", failed: "unable" }[serverNow().status] ?? word;
   const left = Object.values(history.models).filter((model) => isActive(model.state)).map((model) => model.eta_seconds);
   const known = left.filter((seconds) => seconds !== null);
   const pair = repeat && state === "running" ? `pair ${repeat.pair} of ${repeat.of}` : "";

@@ -2,7 +2,7 @@
 
 import * as api from "../base/api.js";
 import { poll } from "../base/poller.js";
-import { hasPoints } from "./answers.js";
+import { hasPoints, isTesting } from "./answers.js";
 import { verdictOfLatest } from "./comparison.js";
 import { isSecret } from "./guess.js";
 import { notifyEnd } from "./notify.js";
@@ -13,7 +13,7 @@ import { showLost } from "./status.js";
 import { view } from "./view.js";
 
 const IDLE_MS = 2000;
-const HURRY_MS = 300; // from the click on Start to the first point
+const HURRY_MS = 300; // from the click on Start to the first point, and at the end to the test result
 const LOADING_MS = 500;
 const HIDDEN_MS = 10000; // for the title and the notification; browsers may stretch it to a minute
 
@@ -41,7 +41,7 @@ async function tellEnd() {
 
 function interval() {
   if (serverNow().status === "loading") return LOADING_MS;
-  return isTraining() && !hasPoints(latestRun()) ? HURRY_MS : IDLE_MS;
+  return (isTraining() && !hasPoints(latestRun())) || isTesting(latestRun()) ? HURRY_MS : IDLE_MS;
 }
 
 function onFailure(error, delay) {

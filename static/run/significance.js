@@ -1,4 +1,4 @@
-/** The counts of McNemar's test behind the statement, once both models have finished: each opens its images. */
+/** The counts of McNemar's test behind the statement, once both models have ended: each opens its images. */
 
 import { write } from "../base/dom.js";
 import * as format from "../base/format.js";

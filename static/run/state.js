@@ -11,6 +11,7 @@ let runs = { runs: [], deleted: [] };
 let overlays = [];
 let comparison = null;
 let starting = false;
+let queue = { state: "idle", problem: null, revision: 0, items: [] };
 
 /** The server's answer to /api/config. */
 export const serverNow = () => server;
@@ -34,6 +35,9 @@ export const runsBehind = () => overlays;
 /** Return the answer of /api/comparison on a run, null while it is not known. */
 export const comparisonOf = ({ run }) => (comparison?.run === run ? comparison : null);
 
+/** The comparisons in line, as /api/queue answers them. */
+export const line = () => queue;
+
 const changes = {
   server: channel(),
   latest: channel(),
@@ -42,6 +46,7 @@ const changes = {
   runs: channel(),
   curves: channel(),
   comparison: channel(),
+  line: channel(),
 };
 
 /** Hears `isNowReady`: the server has told of itself, and can train from now on. */
@@ -58,6 +63,9 @@ export const onRuns = changes.runs.on;
 export const onCurves = changes.curves.on;
 /** Hears the answer of /api/comparison on the shown run. */
 export const onComparison = changes.comparison.on;
+
+/** Hears that the comparisons in line were answered. */
+export const onLine = changes.line.on;
 
 export function takeServer(answer) {
   const isNowReady = answer.status === "ready" && server.status !== "ready";
@@ -79,6 +87,7 @@ export function take(answer, smoothing) {
     hasEnded: !isNewRun && anyActive(before) && !anyActive(latest),
     runBefore: before.run,
     problem: answer.problem ?? "",
+    lineRevision: answer.queue ?? 0,
   };
   changes.latest.tell(news);
   return news;
@@ -120,6 +129,11 @@ export function takeCurves(behind, smoothing, answer = null) {
 export function takeComparison(answer) {
   comparison = answer;
   return changes.comparison.tell(answer);
+}
+
+export function takeLine(answer) {
+  queue = answer;
+  return changes.line.tell();
 }
 
 /** Note that a start was asked for, or answered. */

@@ -1,4 +1,4 @@
-/** Settings that were typed, or chosen, and not started: kept while the forms must show what trains instead. */
+/** Settings that were typed, or chosen, and not started: kept while the forms must show what is repeated instead. */
 
 import { write } from "../base/dom.js";
 
@@ -8,19 +8,20 @@ let held = false; // what is kept waits for a run that has not begun
 
 export const isTyped = () => typed;
 
-/** Note that the user has put something into the forms. */
+/** Note that the user has put something into the forms: what is kept then waits until it is asked for. */
 export function noteTyped() {
   typed = true;
+  if (kept && !held) say("What you had set before is kept.");
 }
 
-/** Note that what stands in the forms is what trains. */
+/** Note that what stands in the forms trains, or is in line. */
 export function noteStarted() {
   typed = false;
 }
 
 function say(sentence) {
   write(document.getElementById("kept"), sentence);
-  document.getElementById("put-back").hidden = !held;
+  document.getElementById("put-back").hidden = kept === null;
 }
 
 /** Keep settings for the end of the run that trains, and say so in a sentence. */

@@ -117,8 +117,3 @@ export const keysOf = (model) => fieldsOf(model).map((field) => field.dataset.ke
 /** Return what a field is called on the page. */
 export const titleOf = (model, key) => fieldNamed(`${model}.${key}`).dataset.title;
 export const isBasic = (model, key) => fieldNamed(`${model}.${key}`).dataset.group === "basic";
-
-/** Let or do not let the settings be changed. */
-export function lock(locked) {
-  for (const control of document.querySelectorAll(".fields, .presets select, .copying > *")) control.disabled = locked;
-}

@@ -35,10 +35,10 @@ function fillFromAddress(onProblem) {
 }
 
 /** Read the address now, and again whenever another is opened; `onLink` is called when it named settings. Returns whether it did. */
-export function connectAddress({ isLocked, onLink, onProblem }) {
+export function connectAddress({ onLink, onProblem }) {
   defaults = typedSettings();
   window.addEventListener("hashchange", () => {
-    if (!isLocked() && fillFromAddress(onProblem)) onLink();
+    if (fillFromAddress(onProblem)) onLink();
   });
   return fillFromAddress(onProblem);
 }

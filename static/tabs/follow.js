@@ -2,6 +2,7 @@
 
 import { ApiError } from "../base/api.js";
 import { watchSight } from "../base/sight.js";
+import { isActive } from "../run/answers.js";
 import { onShown, serverNow, shownRun } from "../run/state.js";
 
 const MOST_TRIES = 5; // for an answer that is behind the evaluation, or none
@@ -13,10 +14,11 @@ export function stage({ run, models }) {
   return [run, ...Object.values(models).map((model) => `${lastStep(model)} ${model.state}`)].join(" ");
 }
 
-/** Whether an answer is of the latest evaluations that the page knows, and of the test images once both models have finished. Pure. */
+const wasTested = ({ state, test_accuracy: tested }) => !isActive(state) && (tested ?? null) !== null;
+
+/** Whether an answer is of the latest evaluations that the page knows, and of the test images once both models were tested. Pure. */
 export function isCurrent({ at, split }, { models }) {
-  const isEnd = Object.values(models).every(({ state }) => state === "finished");
-  if (isEnd && split === "validation") return false;
+  if (split === "validation" && Object.values(models).every(wasTested)) return false;
   return Object.entries(models).every(([name, model]) => (at?.[name]?.step ?? 0) >= lastStep(model));
 }
 

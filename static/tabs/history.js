@@ -28,9 +28,11 @@ export function originOf({ parent }, runs, settingTitles) {
 
 /** Return in a few words how far a model came. Pure. */
 export function outcome({ state, val_accuracy, test_accuracy, epoch }) {
-  if (test_accuracy !== null && test_accuracy !== undefined) return `${format.percent(test_accuracy)} on the test images`;
-  const measured = val_accuracy === null || val_accuracy === undefined ? "" : ` · ${format.percent(val_accuracy)} validation`;
-  return `${state} at epoch ${format.epoch(epoch ?? 0)}${measured}`;
+  const known = (accuracy) => accuracy !== null && accuracy !== undefined;
+  const tested = known(test_accuracy) ? `${format.percent(test_accuracy)} on the test images` : "";
+  if (tested && state === "finished") return tested;
+  const measured = tested || (known(val_accuracy) ? `${format.percent(val_accuracy)} validation` : "");
+  return `${state} at epoch ${format.epoch(epoch ?? 0)}${measured && ` · ${measured}`}`;
 }
 
 const countSettings = ({ differing }) => `${differing.length || "no"} setting${differing.length === 1 ? "" : "s"}`;

@@ -69,6 +69,16 @@ def test_convergence_is_better_only_where_the_evaluations_leave_no_doubt(
     assert mirrored["better"] == {"model1": "model2", None: None}[better]
 
 
+def test_looks_within_an_epoch_call_no_model_the_faster_one() -> None:
+    one, two = entrant([0.8, 0.86, 0.86]), entrant([0.8, 0.84, 0.86])
+    for each in (one, two):
+        each["evaluations"]["epoch"] = [1.0, 1.5, 2.0]
+    assert row(compared(one, two), "epochs_to_target")["text1"] == "1.50"
+    two["evaluations"]["accuracy"][2] = 0.84
+    assert row(compared(one, two), "epochs_to_target")["better"] is None
+    assert row(compared(one, two), "seconds_to_target")["better"] is None
+
+
 def test_convergence_by_the_clock_may_be_certain_where_that_in_epochs_is_not() -> None:
     result = compared(entrant([0.7, 0.86], epoch_seconds=1), entrant([0.7, 0.86], epoch_seconds=10))
     assert row(result, "seconds_to_target")["better"] == "model1"  # from 1 to 2 s, and from 10 to 20 s

@@ -1,5 +1,6 @@
 """A server that trains on real images, and a page of it in a real browser."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,3 +137,23 @@ def shown(recorded_context: BrowserContext, recorded: Server, faults: Faults) ->
         page.route("**/api/metrics*", shown.answer_metrics)
         page.route("**/api/comparison*", shown.answer_comparison)
         yield shown
+
+
+@pytest.fixture
+def own_server(data_dir: Path, tmp_path: Path) -> Iterator[Server]:
+    """A server of this test's own, with no history, to be killed and started again."""
+    server = Server(data_dir, tmp_path / "runs")
+    server.start()
+    wait_for(server.is_ready, "readiness of the server")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_page(launch: Launch, own_server: Server, faults: Faults) -> Iterator[Page]:
+    faults.expected = re.compile("ERR_|503")
+    with launch(own_server.url) as context, fresh_page(context, own_server.url, faults) as page:
+        page.goto("/")
+        expect(page.locator("#start")).to_be_enabled()
+        yield page
+        stop_training(page)

@@ -85,9 +85,7 @@ def test_model_1_is_forked_and_the_old_comparison_stays_in_the_history(page: Pag
     expect(dialog).to_be_hidden()
     wait_for(lambda: ask(page, "metrics")["run"] != before, "new run")
     expect(page.locator("[data-steer='model2'] summary")).to_have_text("Rate 0.0001")
-    page.wait_for_function(
-        f"() => {ANNOTATIONS}.includes('Model 2 forked from model 1: learning rate 0.001 → 0.0001')"
-    )
+    page.wait_for_function(f"() => {ANNOTATIONS}.includes('Model 2 forked from model 1: learning rate 0.001 → 0.0001')")
     assert before in [run["id"] for run in ask(page, "runs")["runs"]]
 
 

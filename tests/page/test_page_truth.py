@@ -4,7 +4,6 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -260,26 +259,6 @@ def test_a_hidden_page_asks_every_10_s_while_a_run_is_on_and_tells_its_end(timed
 # A restart under the page
 
 
-@pytest.fixture
-def own_server(data_dir: Path, tmp_path: Path) -> Iterator[Server]:
-    """A server of this test's own, with no history, to be killed and started again."""
-    server = Server(data_dir, tmp_path / "runs")
-    server.start()
-    wait_for(server.is_ready, "readiness of the server")
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def own_page(launch: Launch, own_server: Server, faults: Faults) -> Iterator[Page]:
-    faults.expected = re.compile("ERR_|503")
-    with launch(own_server.url) as context, fresh_page(context, own_server.url, faults) as page:
-        page.goto("/")
-        expect(page.locator("#start")).to_be_enabled()
-        yield page
-        stop_training(page)
-
-
 def test_a_page_left_open_over_a_crash_shows_the_run_and_offers_to_go_on(own_page: Page, own_server: Server) -> None:
     set_quick_models(own_page)
     start(own_page)
@@ -332,20 +311,34 @@ def test_a_finished_run_stays_on_display_over_a_restart(own_page: Page, own_serv
 # Two windows
 
 
-def test_what_was_typed_comes_back_when_another_windows_run_has_ended(page: Page) -> None:
+def test_what_was_typed_stays_while_another_windows_run_trains_and_the_page_says_what_trains(page: Page) -> None:
     set_quick_models(page)
     page.locator("[name='model1.dropout']").fill("0,25")
     train_beside(page)
-    expect(page.locator("[name='model1.dropout']")).to_have_value("0.5")  # what trains
-    expect(page.locator("#kept")).to_have_text("What you had set comes back into the forms when this run has ended.")
+    expect(page.locator("[name='model1.dropout']")).to_have_value("0,25")
+    said = page.locator("#what-trains")
+    expect(said).to_have_text(
+        re.compile(r"^The forms are for what starts next\. What trains now: model 1 with .*dropout 0\.5")
+    )
+    page.click("#fold")
+    expect(page.locator("#model1 .summary")).to_contain_text("Epochs 500")  # what trains
+    page.click("#fold")
+    page.locator("[name='model1.dropout']").fill("0.125")
     stop_training(page)
-    expect(page.locator("[name='model1.dropout']")).to_have_value("0.25")
+    badges(page, "stopped")
+    expect(page.locator("[name='model1.dropout']")).to_have_value("0.125")
     expect(page.locator("[name='model1.kernels.1']")).to_have_value("4")
-    expect(page.locator("[name='model1.dropout']")).to_be_enabled()
-    expect(page.locator("#kept")).to_have_text("")
+    expect(said).to_have_text("")
 
 
-def test_settings_used_again_wait_until_the_run_that_trains_has_ended(page: Page) -> None:
+def test_forms_in_which_nothing_was_typed_show_what_another_window_trains(page: Page) -> None:
+    other = {name: config | {"dropout": 0.125} for name, config in LONG.items()}
+    tell(page, "start", other)
+    expect(page.locator("[name='model1.dropout']")).to_have_value("0.125")
+    expect(page.locator("#what-trains")).to_have_text("")
+
+
+def test_settings_used_again_stand_in_the_forms_at_once_beside_what_trains(page: Page) -> None:
     other = {name: config | {"dropout": 0.125} for name, config in LONG.items()}
     tell(page, "start", other)
     run = latest(page)
@@ -355,8 +348,10 @@ def test_settings_used_again_wait_until_the_run_that_trains_has_ended(page: Page
     expect(page.locator("[name='model1.dropout']")).to_have_value("0.5")
     page.click("#tab-history")
     page.locator(f"#runs tr[data-run='{run}']").get_by_role("button", name="Use settings").click()
-    expect(page.locator("#kept")).to_have_text("The settings of “Kernels” come into the forms when this run has ended.")
-    expect(page.locator("[name='model1.dropout']")).to_have_value("0.5")
-    stop_training(page)
     expect(page.locator("[name='model1.dropout']")).to_have_value("0.125")
-    expect(page.locator("[name='model1.dropout']")).to_be_enabled()
+    expect(page.locator("#what-trains")).to_contain_text(
+        "What trains now: model 1 with dropout 0.5; model 2 with dropout 0.5."
+    )
+    stop_training(page)
+    badges(page, "stopped")
+    expect(page.locator("[name='model1.dropout']")).to_have_value("0.125")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from helpers import CPU, quick
 
-from history.records import MOST_FILTERS, take_filters
+from history.records import MOST_FILTERS, Insight, take_filters
 from training.engine import INSIGHT_IMAGES, Engine
 from training.images import FashionMNIST, normalise
 from training.predictor import MOST_MAPS, as_maps
@@ -22,8 +22,12 @@ def engine_after(steps: int, dataset: FashionMNIST, **settings: Any) -> Engine:
     return engine
 
 
+def inspect(engine: Engine) -> Insight:
+    return engine.inspect(engine.evaluate(engine.data.validation).dead)
+
+
 def gradient_norms(engine: Engine) -> list[float]:
-    return [layer.gradient_norm for layer in engine.inspect().layers.values()]
+    return [layer.gradient_norm for layer in inspect(engine).layers.values()]
 
 
 @pytest.mark.parametrize("stopped_after", [None, 2, 3], ids=["straight on", "stopped before the last", "after it"])
@@ -53,7 +57,7 @@ def test_gradient_norms_where_no_batch_is_whole_are_those_of_the_only_one(small_
 
 def test_norms_are_those_of_the_last_gradients_and_the_weights(small_fashion_mnist: FashionMNIST) -> None:
     engine = engine_after(3, small_fashion_mnist)
-    seen = engine.inspect()
+    seen = inspect(engine)
     assert (seen.step, seen.epoch) == (3, engine.epoch)
     assert list(seen.layers) == ["conv1", "conv2", "hidden", "output"]
     for name, weights in engine.model.weights_by_layer().items():
@@ -64,8 +68,7 @@ def test_norms_are_those_of_the_last_gradients_and_the_weights(small_fashion_mni
 
 def test_looking_inside_changes_nothing(small_fashion_mnist: FashionMNIST) -> None:
     plain, looked_at = (engine_after(2, small_fashion_mnist, batch_norm=True, dropout=0.5) for _ in range(2))
-    looked_at.inspect()
-    looked_at.evaluate(small_fashion_mnist.validation)
+    inspect(looked_at)
     for engine in (plain, looked_at):
         for _ in range(3):
             engine.train_step()
@@ -74,11 +77,11 @@ def test_looking_inside_changes_nothing(small_fashion_mnist: FashionMNIST) -> No
 
 def test_units_that_never_answer_are_counted_as_dead(small_fashion_mnist: FashionMNIST) -> None:
     engine = engine_after(1, small_fashion_mnist)
-    alive = engine.inspect().layers["hidden"].dead_share
+    alive = inspect(engine).layers["hidden"].dead_share
     with torch.no_grad():
         engine.model.hidden.bias[:4] = -1000
         engine.model.get_submodule("layers.conv1.conv").bias[:1] = -1000  # type: ignore[index, operator]
-    layers = engine.inspect().layers
+    layers = inspect(engine).layers
     units = torch.relu(engine.model.hidden.weight).shape[0]
     assert alive is not None
     assert layers["hidden"].dead_share is not None
@@ -94,7 +97,7 @@ def test_dead_share_is_that_of_a_plain_count(small_fashion_mnist: FashionMNIST) 
         found = engine.model.eval().activations(normalise(images))
     expected = {name: float((found[name].flatten(2).amax((0, 2)) == 0).float().mean()) for name in ("conv1", "conv2")}
     expected["hidden"] = float((found["hidden"].amax(0) == 0).float().mean())
-    seen = engine.inspect().layers
+    seen = inspect(engine).layers
     assert {name: seen[name].dead_share for name in expected} == pytest.approx(expected)
 
 

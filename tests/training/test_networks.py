@@ -81,7 +81,7 @@ def test_it_goes_on_from_a_checkpoint_as_if_nothing_had_been(small_fashion_mnist
 def test_it_is_looked_into_by_the_names_of_its_own_layers(small_fashion_mnist: FashionMNIST) -> None:
     engine = tiny_engine(small_fashion_mnist)
     losses_of(engine, 5)
-    insight = engine.inspect()
+    insight = engine.inspect(engine.evaluate(engine.data.validation).dead)
     assert list(insight.layers) == LAYERS
     assert (insight.filters.kernels, insight.filters.side) == (8, 5)
     assert all(layer.gradient_norm > 0 and layer.weight_norm > 0 for layer in insight.layers.values())

@@ -81,10 +81,10 @@ def test_run_goes_from_the_start_to_the_history(client: FlaskClient) -> None:
         assert model["config"] == QUICK[name]
         assert model["points"]["step"] == [1, 2, 3, 4]
         assert model["points"]["epoch"] == [0.25, 0.5, 0.75, 1.0]
-        assert model["evaluations"]["epoch"] == [0.25, 1.0]
+        assert model["evaluations"]["epoch"] == [0.25, 0.5, 1.0]
         for series, columns, length in (
             ("points", {"step", "epoch", "seconds", "loss", "accuracy"}, 4),
-            ("evaluations", {"epoch", "seconds", "loss", "accuracy"}, 2),
+            ("evaluations", {"epoch", "seconds", "loss", "accuracy"}, 3),
         ):
             assert set(model[series]) >= columns
             assert {len(column) for column in model[series].values()} == {length}
@@ -113,14 +113,15 @@ def test_both_models_pause_resume_and_stop(client: FlaskClient) -> None:
     for command, state in (("pause", "paused"), ("resume", "running"), ("stop", "stopped")):
         response = client.post(f"/api/{command}", json={})
         assert (response.status_code, strict(response)) == (200, {"run": run})
-        assert states(client) == {"model1": state, "model2": state}
+        wait_until(client, state)
 
 
 def test_one_model_pauses_resumes_and_stops_alone(client: FlaskClient) -> None:
     start(client, ENDLESS)
     for command, state in (("pause", "paused"), ("resume", "running"), ("stop", "stopped")):
         assert client.post(f"/api/{command}", json={"model": "model2"}).status_code == 200
-        assert states(client) == {"model1": "running", "model2": state}
+        wait_until(client, state, "model2")
+        assert states(client)["model1"] == "running"
     wait_for_steps(client, "model1", metrics_of(client)["models"]["model1"]["step"] + 5)
 
 
@@ -187,6 +188,8 @@ def test_command_that_the_state_forbids_is_refused(
     start(client, ENDLESS)
     for earlier in before:
         assert client.post(f"/api/{earlier}", json=body).status_code == 200
+        if earlier == "stop":
+            wait_until(client, "stopped", *body.values())
     assert error_of(client.post(f"/api/{command}", json=body), 409, "conflict")["message"] == message
 
 

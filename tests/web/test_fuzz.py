@@ -49,6 +49,11 @@ ROUTES = [
     "POST /api/repeats",
     "POST /api/repeats/stop",
     "POST /api/repeats/continue",
+    "GET /api/queue",
+    "POST /api/queue",
+    "POST /api/queue/go",
+    "POST /api/queue/<item>/move",
+    "POST /api/queue/<item>/delete",
     "POST /api/runs/<run>/resume",
     "POST /api/runs/<run>/rename",
     "POST /api/runs/<run>/delete",
@@ -149,7 +154,8 @@ def trainers_alive() -> int:
 def send(place: Place, route: str, name: str, query: dict[str, str], body: bytes, content_type: str) -> None:
     method, path = route.split(" ")
     named = {"FINISHED": place.finished, "CURRENT": place.monitor.run}.get(name) or name
-    path = path.replace("<run>", named if named in ENCODED else quote(named, safe="", errors="replace"))
+    quoted = named if named in ENCODED else quote(named, safe="", errors="replace")
+    path = path.replace("<run>", quoted).replace("<item>", quoted)
     query = {
         key.encode("utf-8", "replace").decode(): value.encode("utf-8", "replace").decode()
         for key, value in query.items()

@@ -1,0 +1,96 @@
+/** The line: comparisons that start one after another, as the server keeps them, to be moved and taken out. */
+
+import * as api from "../base/api.js";
+import { make, write } from "../base/dom.js";
+import * as format from "../base/format.js";
+import { askNow } from "../base/poller.js";
+import { isStarting, isTraining, line, onLatest, onLine, onServer, serverNow, takeLine, titles } from "./state.js";
+import { showProblem } from "./status.js";
+
+const MOST_NAMED = 3; // settings of a comparison that stand in its row
+
+const byId = (name) => document.getElementById(`queue-${name}`);
+
+/** Return what the models of a comparison in line differ in, as texts such as "Dropout 0.5 → 0.3". Pure. */
+export function differences({ differing, configs: { model1, model2 } }, settingTitles) {
+  return differing.map((key) => `${settingTitles[key] ?? key} ${format.setting(model1[key])} → ${format.setting(model2[key])}`);
+}
+
+/** Return what a comparison in line is called: what its models differ in, the first settings only. Pure. */
+export function titleOfItem(item, settingTitles) {
+  const all = differences(item, settingTitles);
+  const more = all.length > MOST_NAMED ? ` and ${all.length - MOST_NAMED} more` : "";
+  return all.length ? `${all.slice(0, MOST_NAMED).join(", ")}${more}` : "No difference";
+}
+
+/** Return how the line stands as a sentence. Pure. */
+export function sentenceOf({ state, items: { length: count } }, isOn) {
+  const many = `${count} ${count === 1 ? "comparison" : "comparisons"}`;
+  if (state === "waiting") return `${many}, waiting for “Go on”`;
+  return isOn ? `${many}, the next starts when this run has ended` : `${many}, the next is about to start`;
+}
+
+/** Ask for the line; what the server does not answer now is asked again at the next poll. */
+async function attempt(call) {
+  try {
+    await takeLine(await call());
+    write(byId("problem"), line().problem ?? "");
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    if (error.status) showProblem("action", `The line cannot be changed: ${error.message}.`);
+  }
+}
+
+/** Move or take out a comparison; the focus stays on the same button of it, else goes to its row's first. */
+async function change(item, action, body, act) {
+  await attempt(() => api.changeQueue(item.id, action, body));
+  const row = byId("items").querySelector(`[data-item="${CSS.escape(item.id)}"]`) ?? byId("items").firstElementChild;
+  const same = row?.querySelector(`[data-act="${act}"]:enabled`) ?? row?.querySelector("button:enabled");
+  (same ?? document.getElementById("start-next")).focus({ preventScroll: true });
+}
+
+function row(item, place, { length: count }) {
+  const name = titleOfItem(item, titles());
+  const button = (act, text, title, isPossible, press) => {
+    const element = make("button", { type: "button", class: "quiet icon", "data-act": act, "aria-label": `${title}: ${name}`, title, text });
+    element.disabled = !isPossible;
+    element.addEventListener("click", press);
+    return element;
+  };
+  const move = (act, to) => () => change(item, "move", { to }, act);
+  const said = make("span", { class: "queue-name", title: differences(item, titles()).join("\n"), text: name });
+  return make("li", { "data-item": item.id }, said,
+    button("up", "↑", "Earlier", place > 0, move("up", place - 1)),
+    button("down", "↓", "Later", place < count - 1, move("down", place + 1)),
+    button("out", "×", "Take out", true, () => change(item, "delete", {}, "out")));
+}
+
+function showState() {
+  const isThere = line().items.length > 0;
+  document.getElementById("queue").hidden = !isThere;
+  write(byId("state"), isThere ? sentenceOf(line(), isTraining()) : "");
+  byId("go").hidden = line().state !== "waiting";
+  const next = document.getElementById("start-next");
+  next.hidden = !isTraining() && !isThere;
+  next.disabled = serverNow().status !== "ready" || isStarting();
+}
+
+function showLine() {
+  byId("items").replaceChildren(...line().items.map(row));
+  showState();
+}
+
+export const refreshLine = () => attempt(api.fetchQueue);
+
+export function connectQueue() {
+  onLine(showLine);
+  onServer(showLine); // it knows what the settings are called
+  onLatest(({ lineRevision, isOtherServer }) => {
+    showState();
+    if (lineRevision !== line().revision || (isOtherServer && lineRevision)) refreshLine(); // nobody waits for it
+  });
+  byId("go").addEventListener("click", async () => {
+    await attempt(api.goOnQueue);
+    askNow();
+  });
+}
