@@ -33,7 +33,7 @@ def create_app(monitor: Monitor, host: str = "127.0.0.1", token: str | None = No
 
     host: the address it will listen on; token: what its guard asks for where that is not a loopback address.
     """
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)  # see web/files.py
     app.json = FastJSON(app)
     app.wsgi_app = Guard(Polls(app.wsgi_app, monitor.metrics), host, token)  # type: ignore[method-assign]
     for subject in SUBJECTS:

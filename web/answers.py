@@ -9,6 +9,7 @@ from flask.json.provider import DefaultJSONProvider
 from web.polls import pack
 
 ONE_DAY = 24 * 60 * 60  # seconds
+ONE_PACKET = 1400  # bytes; polls, which come all the time, have a limit of their own
 
 
 class FastJSON(DefaultJSONProvider):
@@ -27,7 +28,7 @@ class FastJSON(DefaultJSONProvider):
 def compress(response: Response) -> Response:
     """Gzip an answer of JSON where that pays, and let no cache keep it."""
     if response.mimetype == "application/json" and not response.is_streamed:
-        body, headers = pack(response.get_data(), request.headers.get("Accept-Encoding", ""))
+        body, headers = pack(response.get_data(), request.headers.get("Accept-Encoding", ""), ONE_PACKET)
         response.set_data(body)
         response.headers.update(headers)
     return response

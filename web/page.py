@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Response, current_app, render_template, send_from_directory
+from flask import Blueprint, Response, render_template, url_for
 
 from analysis.entrant import IMAGES
 from analysis.measures import TARGETS
@@ -14,13 +14,21 @@ from history.smoothing import WINDOWS
 from studies.branches import FORKABLE, MAX_EPOCHS
 from studies.presets import PRESETS
 from web.answers import ONE_DAY
+from web.files import ASK_AGAIN, FOREVER, File, Tree, answer, modules, serve_static
 from web.monitor import Monitor
 from web.requests import MAX_NAME
+
+PLOTLY = "plotly.min.js"
+ENTRIES = ("base/theme.js", "main.js")  # what the page's script elements name, in the order in which they are needed
+KEPT_A_DAY = f"public, max-age={ONE_DAY}"
 
 
 def blueprint(monitor: Monitor) -> Blueprint:
     routes = Blueprint("page", __name__)
-    plotly = plotly_directory()
+    static = Tree(Path(__file__).resolve().parent.parent / "static")
+    plotly = Tree(plotly_directory(), PLOTLY)
+    serve_parts(routes, static, plotly)
+    last = File(b"", "text/html")  # the page as it was sent last, with what it takes compressed
     form: dict[str, Any] = {
         "schema": SCHEMA,
         "defaults": DEFAULTS.model_dump(mode="json"),
@@ -29,11 +37,14 @@ def blueprint(monitor: Monitor) -> Blueprint:
 
     @routes.get("/")
     @routes.get("/run/<run>")
-    def page(run: str = "") -> str:
+    def page(run: str = "") -> Response:
         """Answer the page; which run it shows it reads off its own address."""
-        return render_template(
+        nonlocal last
+        html = render_template(
             "monitor.html",
             **form,
+            modules=modules(static.now(), *ENTRIES),
+            chart_library=url_for("page.plotly_script", version=plotly.now().name),
             model_names=MODEL_NAMES,
             images=IMAGES,
             smoothing=(0, *WINDOWS),
@@ -42,16 +53,9 @@ def blueprint(monitor: Monitor) -> Blueprint:
             longest_name=MAX_NAME,
             lessons=[lesson.model_dump(mode="json") for lesson in monitor.lessons],
             has_run=monitor.run is not None,
-        )
-
-    @routes.get("/favicon.ico")
-    def favicon() -> Response:
-        """Answer what browsers ask for beside whatever is no page of ours: an export, JSON."""
-        return send_from_directory(str(current_app.static_folder), "icon.svg", max_age=ONE_DAY)
-
-    @routes.get("/vendor/plotly.min.js")
-    def plotly_script() -> Response:
-        return send_from_directory(plotly, "plotly.min.js", max_age=ONE_DAY)
+        ).encode()
+        sent = last = last if last.body == html else File(html, "text/html")
+        return answer(sent, ASK_AGAIN)
 
     @routes.get("/api/config")
     def config() -> dict[str, Any]:
@@ -71,6 +75,22 @@ def blueprint(monitor: Monitor) -> Blueprint:
         }
 
     return routes
+
+
+def serve_parts(routes: Blueprint, static: Tree, plotly: Tree) -> None:
+    """Serve what the page is made of: below /static/ and /vendor/, and its icon."""
+    routes.record(lambda setup: serve_static(setup.app, static))
+
+    @routes.get("/favicon.ico")
+    def favicon() -> Response:
+        """Answer what browsers ask for beside whatever is no page of ours: an export, JSON."""
+        return answer(static.now().files["icon.svg"], KEPT_A_DAY)
+
+    @routes.get("/vendor/plotly.min.js", defaults={"version": None})
+    @routes.get("/vendor/<version>/plotly.min.js")
+    def plotly_script(version: str | None) -> Response:
+        now = plotly.now()
+        return answer(now.files[PLOTLY], FOREVER if version == now.name else KEPT_A_DAY)
 
 
 def plotly_directory() -> Path:

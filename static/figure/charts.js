@@ -7,7 +7,7 @@ import { layout, meanings, measure, rangeOf } from "./figure.js";
 import { fit as fitAxes } from "./fit.js";
 import { traces } from "./traces.js";
 
-const SOURCE = "/vendor/plotly.min.js";
+const SOURCE = document.getElementById("chart-library").href; // the page has its content in its address
 const NARROW_PX = 600;
 const PAPER_HEIGHT_PX = 480;
 const POINTS = 100; // of accuracy in 1
@@ -30,7 +30,7 @@ const plotly = new Promise((resolve, reject) => {
   const script = document.createElement("script");
   script.src = SOURCE;
   script.onload = () => resolve(window.Plotly);
-  script.onerror = () => reject(new Error(`the chart library ${SOURCE} did not load`));
+  script.onerror = () => reject(new Error("the chart library did not load"));
   document.head.append(script);
 });
 

@@ -206,8 +206,9 @@ def is_wider_than_screen(page: Page) -> bool:
 
 
 def run_in(page: Page, module: str, expression: str) -> Any:
-    """Return what an expression about a module `m` of the page gives."""
-    return page.evaluate(f"async () => {{ const m = await import('/static/{module}.js'); return {expression}; }}")
+    """Return what an expression about a module `m` of the page gives: the one that the page itself has loaded."""
+    address = f"new URL('{module}.js', document.querySelector('script[src$=\"/main.js\"]').src)"
+    return page.evaluate(f"async () => {{ const m = await import({address}); return {expression}; }}")
 
 
 def lines(page: Page) -> dict[str, Any]:

@@ -232,7 +232,12 @@ def test_settings_are_either_refused_or_mean_what_was_given(place: Place, given_
         assert response.status_code == 400
 
 
-FILES = {"/favicon.ico", "/vendor/plotly.min.js", "/static/<path:filename>"}
+FILES = {
+    "/favicon.ico",
+    "/vendor/plotly.min.js",
+    "/vendor/<version>/plotly.min.js",
+    "/static/<path:filename>",
+}
 
 
 def test_list_of_routes_above_is_complete(place: Place) -> None:
