@@ -173,7 +173,7 @@ def test_numbers_go_out_with_six_digits_and_steps_whole() -> None:
 
 
 def test_status_holds_null_for_what_is_not_known_yet() -> None:
-    known = {"state": "idle", "epoch": 0.0, "step": 0, "elapsed_seconds": 0.0}
+    known = {"state": "idle", "epoch": 0.0, "step": 0, "elapsed_seconds": 0.0, "testing": False}
     status = Status("idle").as_json()
     assert {name: value for name, value in status.items() if value is not None} == known
     assert {"error", "config", "parameters", "eta_seconds", "loss", "accuracy", "val_loss", "val_accuracy"} <= set(

@@ -100,7 +100,7 @@ def test_mistakes_follow_the_evaluations_only_in_sight_and_keep_page_and_filters
     page.wait_for_function(
         "() => [...document.querySelectorAll('#gallery li')].every(({dataset}) => dataset.label === '6' && dataset.answer1 !== '6')"
     )
-    page.get_by_role("button", name="Next").click()
+    page.get_by_role("button", name="Next", exact=True).click()
     where = page.locator("#mistakes-pager span")
     expect(where).to_have_text(re.compile(r"Page 2 of \d+"))
     before = about.text_content() or ""

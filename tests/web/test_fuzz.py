@@ -49,6 +49,8 @@ ROUTES = [
     "POST /api/repeats",
     "POST /api/repeats/stop",
     "POST /api/repeats/continue",
+    "GET /api/lessons",
+    "POST /api/lessons",
     "GET /api/queue",
     "POST /api/queue",
     "POST /api/queue/go",
