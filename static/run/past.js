@@ -34,7 +34,7 @@ let leftBehind = null; // {runBefore}: the run that a server which was started a
 /** Return what a run's models differ in, with the values. Pure. */
 export function changesOf({ differing, models }, settingTitles) {
   const [model1, model2 = model1] = Object.values(models);
-  return differing.length ? changes(model1.config, model2.config, differing, settingTitles) : "No difference";
+  return changes(model1.config, model2.config, differing, settingTitles);
 }
 
 /** Return what a run is called: its name, or what its models differ in. Pure. */

@@ -2,26 +2,12 @@
 
 import * as api from "../base/api.js";
 import { make, write } from "../base/dom.js";
-import * as format from "../base/format.js";
 import { askNow } from "../base/poller.js";
+import { changes, eachChange } from "../settings/difference.js";
 import { isStarting, isTraining, line, onLatest, onLine, onServer, serverNow, takeLine, titles } from "./state.js";
 import { showProblem } from "./status.js";
 
-const MOST_NAMED = 3; // settings of a comparison that stand in its row
-
 const byId = (name) => document.getElementById(`queue-${name}`);
-
-/** Return what the models of a comparison in line differ in, as texts such as "Dropout 0.5 → 0.3". Pure. */
-export function differences({ differing, configs: { model1, model2 } }, settingTitles) {
-  return differing.map((key) => `${settingTitles[key] ?? key} ${format.setting(model1[key])} → ${format.setting(model2[key])}`);
-}
-
-/** Return what a comparison in line is called: what its models differ in, the first settings only. Pure. */
-export function titleOfItem(item, settingTitles) {
-  const all = differences(item, settingTitles);
-  const more = all.length > MOST_NAMED ? ` and ${all.length - MOST_NAMED} more` : "";
-  return all.length ? `${all.slice(0, MOST_NAMED).join(", ")}${more}` : "No difference";
-}
 
 /** Return how the line stands as a sentence. Pure. */
 export function sentenceOf({ state, items: { length: count } }, isOn) {
@@ -50,7 +36,8 @@ async function change(item, action, body, act) {
 }
 
 function row(item, place, { length: count }) {
-  const name = titleOfItem(item, titles());
+  const differing = [item.configs.model1, item.configs.model2, item.differing, titles()];
+  const name = changes(...differing);
   const button = (act, text, title, isPossible, press) => {
     const element = make("button", { type: "button", class: "quiet icon", "data-act": act, "aria-label": `${title}: ${name}`, title, text });
     element.disabled = !isPossible;
@@ -58,7 +45,7 @@ function row(item, place, { length: count }) {
     return element;
   };
   const move = (act, to) => () => change(item, "move", { to }, act);
-  const said = make("span", { class: "queue-name", title: differences(item, titles()).join("\n"), text: name });
+  const said = make("span", { class: "queue-name", title: eachChange(...differing).join("\n"), text: name });
   return make("li", { "data-item": item.id }, said,
     button("up", "↑", "Earlier", place > 0, move("up", place - 1)),
     button("down", "↓", "Later", place < count - 1, move("down", place + 1)),

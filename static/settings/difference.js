@@ -23,17 +23,23 @@ export function differing(settings1, settings2, keys = Object.keys(settings1)) {
 const MOST_SAID = 3;
 
 /**
- * Return what differs between two models' settings as "Dropout 0.5 → 0.3", the optimizer as "adam 0.001 → sgd 0.01".
+ * Return what differs between two models' settings, each as "Dropout 0.5 → 0.3", the optimizer as "adam 0.001 → sgd 0.01".
  * `keys` are those that differ, `titles` the settings' titles by key. Pure.
  */
-export function changes(settings1, settings2, keys, titles) {
+export function eachChange(settings1, settings2, keys, titles) {
   const turn = (...which) => [settings1, settings2].map((settings) => which.map((key) => format.setting(settings[key])).join(" ")).join(" → ");
   const both = ["optimizer", "learning_rate"];
   const joined = both.every((key) => keys.includes(key));
-  const said = keys.filter((key) => !(joined && key === "learning_rate")).map((key) => {
+  return keys.filter((key) => !(joined && key === "learning_rate")).map((key) => {
     if (key === "optimizer") return joined ? turn(...both) : turn(key);
     return `${titles[key] ?? key} ${turn(key)}`;
   });
+}
+
+/** Return the same in one text, the first changes only where there are many. Pure. */
+export function changes(settings1, settings2, keys, titles) {
+  const said = eachChange(settings1, settings2, keys, titles);
+  if (said.length === 0) return "No difference";
   if (said.length <= MOST_SAID) return said.join(", ");
   return `${said.slice(0, MOST_SAID - 1).join(", ")} and ${said.length - MOST_SAID + 1} more`;
 }
