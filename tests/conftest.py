@@ -10,7 +10,7 @@ import pytest
 import torch
 from flask import Flask
 from flask.testing import FlaskClient
-from helpers import LIVELY, FullLog, train
+from helpers import CPU, LIVELY, FullLog, train
 from hypothesis import HealthCheck, settings
 from served import Buffered, Program
 
@@ -120,9 +120,18 @@ def program(tmp_path: Path, data_dir: Path) -> Iterator[Callable[..., Program]]:
 
 
 @pytest.fixture(scope="session")
-def uninterrupted(small_fashion_mnist: FashionMNIST) -> FullLog:
-    """What LIVELY models measure when nothing comes in between."""
+def lively_run(small_fashion_mnist: FashionMNIST) -> FullLog:
     return train(small_fashion_mnist, **LIVELY)
+
+
+@pytest.fixture
+def uninterrupted(lively_run: FullLog, monkeypatch: pytest.MonkeyPatch) -> FullLog:
+    """What LIVELY models measure when nothing comes in between.
+
+    To the bit on a CPU alone: what a test lets train besides trains there too, also where there is a GPU.
+    """
+    monkeypatch.setattr("train.best_device", lambda: CPU)
+    return lively_run
 
 
 @pytest.fixture

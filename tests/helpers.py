@@ -35,6 +35,10 @@ def endless(**settings: Any) -> ModelConfig:
     return quick(epochs=500, batch_size=16, **settings)
 
 
+# Each step multiplies the weights by about −9: NaN after some five steps, on every machine.
+DIVERGING = quick(optimizer="sgd", learning_rate=10.0, weight_decay=1.0)
+
+
 def as_json(configs: Mapping[str, ModelConfig]) -> dict[str, Any]:
     return {name: config.model_dump(mode="json") for name, config in configs.items()}
 

@@ -11,7 +11,7 @@ from analysis.repeats import pairs_and_result
 from analysis.verdict import compare
 from config import MODEL_NAMES, ModelConfig
 from history.records import INCOMPLETE
-from history.states import INTENDED_ENDS
+from history.states import ACTIVE_STATES, INTENDED_ENDS
 from history.store import RunStore
 from studies.refusals import Conflict
 from studies.workshop import Workshop
@@ -44,6 +44,7 @@ def compare_models(monitor: Monitor, axis: str, run: str | None) -> dict[str, An
             raise Conflict(INCOMPLETE.format(run=shown))
     models = {name: metrics.summary(name) for name in metrics.models}
     workshop = monitor.loading.workshop
+    is_on = shown == latest and any(model["state"] in ACTIVE_STATES for model in models.values())
     return compare(
         shown,
         models,
@@ -51,7 +52,7 @@ def compare_models(monitor: Monitor, axis: str, run: str | None) -> dict[str, An
         {name: metrics.recent(name) for name in models},
         {name: cost(workshop, model) if workshop else None for name, model in models.items()},
         images=workshop.images if workshop else IMAGES,
-        gpu_use=workshop.gpu_use() if workshop and shown == latest else None,
+        gpu_use=workshop.gpu_use() if workshop and is_on else None,
         significance=significance_once_ended(monitor.store, workshop, shown, models),
         right_images={name: [each.right_images for each in metrics.evaluations(name)] for name in models},
         events={name: metrics.events(name) for name in models},

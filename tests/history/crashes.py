@@ -39,7 +39,7 @@ class Nursery:
         command = [sys.executable, str(ROOT / "tests" / "history" / "crash_server.py"), str(data_dir)]
         self.process = subprocess.Popen(
             command,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from helpers import LIVELY, as_json, quick
+from helpers import DIVERGING, LIVELY, as_json, quick
 from histories import checkpoint_file, history_file
 from served import (
     ENDLESS,
@@ -209,8 +209,7 @@ def test_more_epochs_must_be_a_whole_number(client: FlaskClient, given: object) 
 
 
 def test_failed_run_can_be_tried_again_from_its_checkpoint(client: FlaskClient) -> None:
-    diverging = quick(optimizer="sgd", learning_rate=10.0, dropout=0.0).model_dump(mode="json")
-    run = start(client, {"model1": diverging, "model2": QUICK["model2"]})
+    run = start(client, {"model1": DIVERGING.model_dump(mode="json"), "model2": QUICK["model2"]})
     wait_until(client, "failed", "model1")
     wait_until(client, "finished", "model2")
     continue_run(client, run)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import quick, train
+from helpers import DIVERGING, quick, train
 
 import train as train_module
 from config import ModelConfig
@@ -14,9 +14,6 @@ from training.engine import Engine
 from training.images import FashionMNIST
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left_behind")
-
-
-DIVERGING = quick(optimizer="sgd", learning_rate=10.0, dropout=0.0)  # NaN after some ten steps
 
 
 def test_diverging_model_fails_with_step_and_hint_and_the_other_finishes(small_fashion_mnist: FashionMNIST) -> None:

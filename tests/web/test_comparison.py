@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from helpers import endless, quick, wait_for
+from helpers import DIVERGING, endless, quick, wait_for
 from histories import history_file
 from served import metrics_of, wait_until
 
@@ -215,6 +215,15 @@ def test_a_past_run_is_compared_as_it_was(client: FlaskClient) -> None:
     assert past["rows"] == live["rows"]
 
 
+def test_the_gpu_is_of_use_to_a_run_only_while_it_is_on(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studies.workshop.Workshop.gpu_use", lambda workshop: 0.5)
+    start(client, endless(), endless(seed=1))
+    assert row(ask(client), "gpu_use")["text1"] == "50"
+    client.post("/api/stop", json={})
+    wait_until(client, "stopped")
+    assert "gpu_use" not in [each["key"] for each in ask(client)["rows"]]
+
+
 def rates_by_hand(monitor: Monitor, run: str, config: ModelConfig, images: int) -> list[float]:
     """Return ln(mean loss of the last whole epoch but one / of the last) of both models, from every saved step."""
     monitor.store.save()
@@ -272,7 +281,7 @@ def test_what_only_pytorch_can_tell_is_awaited_and_not_denied(client: FlaskClien
 
 
 def test_a_run_that_broke_is_explained_first(client: FlaskClient) -> None:
-    run_to_the_end(client, quick(optimizer="sgd", learning_rate=10.0, epochs=5), quick())
+    run_to_the_end(client, DIVERGING, quick())
     answer = ask(client)
     assert answer["state"] == "failed"
     first = answer["notes"][0]

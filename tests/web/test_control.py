@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from helpers import PATIENCE, quick
+from helpers import DIVERGING, PATIENCE, quick
 from served import ENDLESS, QUICK, error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
 
 from config import DEFAULTS, MODEL_NAMES
@@ -141,8 +141,7 @@ def test_next_run_can_start_when_the_last_is_over(client: FlaskClient) -> None:
 
 
 def test_failed_model_is_shown_with_its_reason_and_the_slot_is_free_again(client: FlaskClient) -> None:
-    diverging = quick(optimizer="sgd", learning_rate=10.0, dropout=0.0).model_dump(mode="json")
-    start(client, {"model1": diverging, "model2": QUICK["model2"]})
+    start(client, {"model1": DIVERGING.model_dump(mode="json"), "model2": QUICK["model2"]})
     wait_until(client, "failed", "model1")
     wait_until(client, "finished", "model2")
     model = metrics_of(client)["models"]["model1"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from helpers import endless, quick, wait_for
+from helpers import DIVERGING, endless, quick, wait_for
 from served import error_of, metrics_of, strict, wait_until
 
 from config import MODEL_NAMES
@@ -19,8 +19,7 @@ ENDLESS = {
     name: endless(seed=5, dropout=dropout).model_dump(mode="json")
     for name, dropout in zip(MODEL_NAMES, (0.5, 0.3), strict=True)
 }
-# each step multiplies the weights by −9
-DIVERGING = quick(optimizer="sgd", learning_rate=10.0, weight_decay=1.0, batch_size=16).model_dump(mode="json")
+LOSING = DIVERGING.model_dump(mode="json")
 
 
 def repeats_of(client: FlaskClient) -> dict[str, Any]:
@@ -94,7 +93,7 @@ def test_stop_button_ends_the_series_too_and_only_the_series_goes_on_with_its_pa
 
 
 def test_pair_whose_training_fails_is_lost_and_the_series_goes_on(client: FlaskClient, monitor: Monitor) -> None:
-    client.post("/api/repeats", json={"runs": 6} | BODY | {"model1": DIVERGING})
+    client.post("/api/repeats", json={"runs": 6} | BODY | {"model1": LOSING})
     found = wait_for_series(client, "finished")
     assert [(pair["state"], pair["failed"], pair["delta"]) for pair in found["pairs"]] == [
         ("failed", ["model1"], None)
@@ -132,7 +131,7 @@ def test_settings_that_differ_only_in_the_seed_are_refused(client: FlaskClient) 
 
 
 def test_deleted_pair_is_named_and_takes_the_claim_away(client: FlaskClient, monitor: Monitor) -> None:
-    client.post("/api/repeats", json={"runs": 6} | BODY | {"model1": DIVERGING})
+    client.post("/api/repeats", json={"runs": 6} | BODY | {"model1": LOSING})
     second = wait_for_series(client, "finished")["pairs"][1]["run"]
     assert client.post(f"/api/runs/{second}/delete", json={}).status_code == 200
     found = repeats_of(client)
