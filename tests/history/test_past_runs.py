@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from helpers import DIVERGING, LIVELY, as_json, quick
+from helpers import DIVERGING, LIVELY, as_json
 from histories import checkpoint_file, history_file
 from served import (
     ENDLESS,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from helpers import DIVERGING, PATIENCE, quick
+from helpers import DIVERGING, PATIENCE
 from served import ENDLESS, QUICK, error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
 
 from config import DEFAULTS, MODEL_NAMES
