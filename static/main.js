@@ -3,6 +3,7 @@
 import { connectThemeSwitch } from "./base/theme.js";
 import { connectComparison } from "./run/comparison.js";
 import { connectControls } from "./run/controls.js";
+import { connectCursor } from "./run/cursor.js";
 import { connectFigure } from "./run/figure.js";
 import { connectFork } from "./run/fork.js";
 import { connectForms, useShown } from "./run/forms.js";
@@ -59,6 +60,7 @@ connectTryit();
 connectRepeats();
 connectHistory();
 connectFigure();
+connectCursor();
 connectVerdict({ onRepeat: repeatShown });
 connectSignificance({ onImages: openCount });
 connectTable();
