@@ -1,5 +1,6 @@
 /** Puts the page together: each part listens to what the page knows, in the order in which it is named here. */
 
+import { connectTerms } from "./base/terms.js";
 import { connectThemeSwitch } from "./base/theme.js";
 import { connectComparison } from "./run/comparison.js";
 import { connectControls } from "./run/controls.js";
@@ -40,6 +41,7 @@ function repeatShown(pairs) {
   openRepeats(pairs);
 }
 
+connectTerms();
 connectTabs();
 connectView();
 connectStatus();
