@@ -17,6 +17,12 @@ function apply(theme) {
   for (const listener of listeners) listener();
 }
 
+/** Make the page light, as paper is, until `on` is false. */
+export function lighten(on) {
+  if (on) root.dataset.theme = "light";
+  else apply(remembered());
+}
+
 /** Return the colours of these custom properties as the browser resolves them now. */
 export function colours(...names) {
   const probe = document.createElement("span");
