@@ -89,8 +89,9 @@ def train(configs: Any, until_epoch: float | None = None) -> None:
         wait_for(lambda: min(model["epoch"] for model in models()) >= until_epoch)
 
 
-def open_page(browser: Browser, width: int, theme: str) -> Page:
-    page = browser.new_page(viewport={"width": width, "height": SIZES[width]}, color_scheme=theme)  # type: ignore[arg-type]
+def open_page(browser: Browser, width: int, theme: str, height: int | None = None, **how: Any) -> Page:
+    size: Any = {"width": width, "height": height or SIZES[width]}
+    page = browser.new_page(viewport=size, color_scheme=theme, **how)  # type: ignore[arg-type]
     page.on("pageerror", lambda error: faults.append(f"page error: {error}"))
     page.on("console", lambda message: message.type == "error" and faults.append(message.text))
     page.goto(URL)
@@ -152,11 +153,38 @@ def take_ends(browser: Browser) -> None:
                 for theme in ("light", "dark"):
                     page = open_page(browser, width, theme)
                     for run, name in ENDS.items():
-                        show_tab(page, "history")
-                        page.locator(f"tr[data-run='{run}']").get_by_role("button", name="Open").click()
-                        page.wait_for_selector(f"#chart[data-drawn='{run}']")
+                        open_run(page, run)
                         save(page, FOLDER / f"end-{name}-{theme}-{width}.png")
                     page.close()
+            take_for_everyone(browser, next(iter(ENDS)))
+
+
+def take_for_everyone(browser: Browser, run: str) -> None:
+    """Take a run as it is presented, enlarged to 200 %, in forced colours, and on paper."""
+    ways: dict[str, tuple[int, int, dict[str, Any]]] = {
+        "presentation": (1920, 1080, {}),
+        "zoom": (640, 400, {"device_scale_factor": 2}),
+        "forced": (1280, 800, {"forced_colors": "active"}),
+        "print": (703, 1000, {}),
+    }
+    for way, (width, height, how) in ways.items():
+        for theme in ("light",) if way == "print" else ("light", "dark"):
+            page = open_page(browser, width, theme, height, **how)
+            open_run(page, run)
+            if way == "presentation":
+                page.keyboard.press("p")
+            if way == "print":
+                page.emulate_media(media="print")
+                page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+            save(page, FOLDER / f"{way}-{theme}-{width}.png")
+            page.close()
+
+
+def open_run(page: Page, run: str) -> None:
+    """Show a past run."""
+    show_tab(page, "history")
+    page.locator(f"tr[data-run='{run}']").get_by_role("button", name="Open").click()
+    page.wait_for_selector(f"#chart[data-drawn='{run}']")
 
 
 def take_tabs(browser: Browser) -> None:

@@ -1,8 +1,10 @@
 /** Puts the page together: each part listens to what the page knows, in the order in which it is named here. */
 
+import { connectTerms } from "./base/terms.js";
 import { connectThemeSwitch } from "./base/theme.js";
 import { connectComparison } from "./run/comparison.js";
 import { connectControls } from "./run/controls.js";
+import { connectCursor } from "./run/cursor.js";
 import { connectFigure } from "./run/figure.js";
 import { connectFork } from "./run/fork.js";
 import { connectForms, useShown } from "./run/forms.js";
@@ -14,9 +16,11 @@ import { connectLive } from "./run/live.js";
 import { connectLooks } from "./run/looks.js";
 import { connectNotes } from "./run/notes.js";
 import { connectNotify } from "./run/notify.js";
+import { connectPaper } from "./run/paper.js";
 import { connectPast } from "./run/past.js";
 import { connectPlace } from "./run/place.js";
 import { startPolling } from "./run/polling.js";
+import { connectPresentation } from "./run/present.js";
 import { connectQueue } from "./run/queue.js";
 import { connectSignificance } from "./run/significance.js";
 import { connectStatus } from "./run/status.js";
@@ -38,6 +42,7 @@ function repeatShown(pairs) {
   openRepeats(pairs);
 }
 
+connectTerms();
 connectTabs();
 connectView();
 connectStatus();
@@ -59,6 +64,8 @@ connectTryit();
 connectRepeats();
 connectHistory();
 connectFigure();
+connectCursor();
+connectPaper();
 connectVerdict({ onRepeat: repeatShown });
 connectSignificance({ onImages: openCount });
 connectTable();
@@ -66,6 +73,7 @@ connectNotes();
 connectLessons();
 connectLesson({ onRepeat: repeatShown, nextOf: lessonAfter, onNext: askAbout });
 connectComparison();
+connectPresentation();
 connectKeys();
 connectNotify();
 connectThemeSwitch(document.getElementsByName("theme"));

@@ -52,5 +52,13 @@ export function setting(value) {
 export const position = (axis, value) =>
   ({ epochs: epoch, seconds: clock, images: short, flops: short })[axis](value);
 
+const FROM_THE_RIGHT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+const [ISOLATE, END] = ["\u2068", "\u2069"];
+
+/** A name as it stands within a sentence: one that is read from the right is kept apart, so that it turns nothing around it. */
+export const isolated = (name) => (FROM_THE_RIGHT.test(name) ? `${ISOLATE}${name}${END}` : name);
+/** The same name without what keeps it apart. */
+export const plain = (name) => name.replaceAll(ISOLATE, "").replaceAll(END, "");
+
 /** A moment by the reader's clock. */
 export const moment = known((iso) => new Date(iso).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }));

@@ -4,7 +4,7 @@ import { recall, remember } from "./memory.js";
 
 const KEY = "theme";
 const root = document.documentElement;
-const system = window.matchMedia("(prefers-color-scheme: dark)");
+const system = ["(prefers-color-scheme: dark)", "(forced-colors: active)"].map((query) => window.matchMedia(query));
 const listeners = new Set();
 
 export const onThemeChange = (listener) => listeners.add(listener);
@@ -17,9 +17,16 @@ function apply(theme) {
   for (const listener of listeners) listener();
 }
 
+/** Make the page light, as paper is, until `on` is false. */
+export function lighten(on) {
+  if (on) root.dataset.theme = "light";
+  else apply(remembered());
+}
+
 /** Return the colours of these custom properties as the browser resolves them now. */
 export function colours(...names) {
   const probe = document.createElement("span");
+  probe.style.forcedColorAdjust = "none"; // else each is that of text, where the system forces its colours
   document.body.append(probe);
   const found = names.map((name) => {
     probe.style.color = `var(--${name})`;
@@ -41,4 +48,4 @@ export function connectThemeSwitch(radios) {
 }
 
 apply(remembered());
-system.addEventListener("change", () => apply(remembered()));
+for (const query of system) query.addEventListener("change", () => apply(remembered()));

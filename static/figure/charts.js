@@ -1,5 +1,6 @@
 /** Draws the figure. The only module that names Plotly. */
 
+import { channel } from "../base/channel.js";
 import { MODELS } from "../base/models.js";
 import { colours } from "../base/theme.js";
 import { curvesOf, gapOf } from "./curves.js";
@@ -9,7 +10,7 @@ import { traces } from "./traces.js";
 
 const SOURCE = document.getElementById("chart-library").href; // the page has its content in its address
 const NARROW_PX = 600;
-const PAPER_HEIGHT_PX = 480;
+const PAPER_HEIGHT_PX = 360;
 const POINTS = 100; // of accuracy in 1
 // Plotly 4 shows a button that uploads the figure to Plotly's cloud unless told not to.
 const CONFIG = {
@@ -42,6 +43,10 @@ const resizes = new ResizeObserver(async (entries) => {
     if (target === shown?.element) await redraw(); // its labels are placed by pixels
   }
 });
+
+const drawn = channel();
+/** Hears that the figure has been drawn anew. */
+export const onDrawn = drawn.on;
 
 let drawing = Promise.resolve();
 let shown = null; // what the figure shows: {element, history, view}
@@ -121,6 +126,7 @@ function noteZoom(event) {
 function listenTo(element) {
   if (listens) return;
   listens = true;
+  element.on("plotly_afterplot", () => drawn.tell());
   element.on("plotly_relayout", noteZoom);
   element.on("plotly_doubleclick", unzoom);
   element.on("plotly_restyle", redraw); // a line that the legend hides takes its label along
@@ -131,6 +137,13 @@ export async function draw(element, history, view) {
   shown = { element, history, view };
   await redraw();
   element.dataset.drawn = history.run;
+}
+
+/** Return where a place along x lies in the figure, as {left, top, height} in pixels; null where it is out of sight. */
+export function placeOf(x) {
+  const { xaxis, _size: { t: top, h: height } = {} } = shown?.element._fullLayout ?? {};
+  if (!xaxis || x < xaxis.range[0] || x > xaxis.range[1]) return null;
+  return { left: xaxis._offset + xaxis.l2p(x), top, height };
 }
 
 /** Draw a small chart, one that a function of small.js returned, into `element`. */

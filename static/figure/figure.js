@@ -14,6 +14,7 @@ const DOMAINS = {
 };
 const NAMES = { xaxis: "x", yaxis: "loss", yaxis2: "accuracy", yaxis3: "gap" }; // Plotly's and ours
 const LABEL_PX = { wide: 74, narrow: 63 }; // room for "◆ 10.2 % ↓"
+const LOW_PX = 190; // a plot in which the titles of its axes would run into each other
 const TICKS_PX = 44; // room for an axis on the right
 const LEADER = 0.02; // of the x axis: a validation curve that ends further from the right is led to its label
 
@@ -115,7 +116,7 @@ export function layout({ history, curves, gap, windows, sizes, noise, hidden }, 
       ...(overlaid ? { overlaying: "y", side: "right", showgrid: false, tickmode: "auto" } : {}),
     },
     yaxis3: {
-      ...axis, title: named("Δ points"), domain: GAP, range: windows.gap, tickformat: ".1~f", nticks: 3, zeroline: true, zerolinecolor: colours.faint,
+      ...axis, title: named(sizes.height < LOW_PX ? "Δ" : "Δ points"), domain: GAP, range: windows.gap, tickformat: ".1~f", nticks: 3, zeroline: true, zerolinecolor: colours.faint,
     },
   };
 }

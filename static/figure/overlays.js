@@ -10,7 +10,7 @@ const MOST_NARROW = 4; // runs that the legend of a phone has room for
 const MOST_POINTS = 300; // a trace: they stand in the background
 const DASHES = ["dot", "dashdot", "longdash", "longdashdot"]; // with the numbers they tell runs apart without colour
 
-const shorten = (title, most) => (title.length > most ? `${title.slice(0, most - 1)}…` : title);
+const shorten = (title, most) => (format.plain(title).length > most ? format.isolated(`${format.plain(title).slice(0, most - 1)}…`) : title);
 
 /** Return the runs' titles with their numbers as the legend has room for them, none where it has not. */
 export function legendTitles(overlays, narrow) {

@@ -1,7 +1,7 @@
 /** The figure of the run that is shown: drawn when something is new, and somebody sees it. */
 
 import { onThemeChange } from "../base/theme.js";
-import { draw, fit, picture } from "../figure/charts.js";
+import { draw, picture } from "../figure/charts.js";
 import { connectExport } from "../figure/export.js";
 import { hasPoints } from "./answers.js";
 import { fileOf } from "./past.js";
@@ -9,7 +9,6 @@ import { comparisonOf, onComparison, onCurves, onShown, runsBehind, serverNow, s
 import { showProblem } from "./status.js";
 import { onView, view } from "./view.js";
 
-const PAPER_PX = 680; // what fits between the margins of A4 and of US Letter
 const NOT_DRAWN = ["axis", "smoothing"]; // choices that others hear: the verdict's, and one that the server must answer
 
 const chart = document.getElementById("chart");
@@ -39,6 +38,4 @@ export function connectFigure() {
   onView((choice) => (NOT_DRAWN.includes(choice) ? null : drawShown()));
   onThemeChange(drawShown);
   connectExport({ run: () => shownRun().run, file: fileOf, picture: () => picture(chart) });
-  window.addEventListener("beforeprint", () => fit(PAPER_PX));
-  window.addEventListener("afterprint", () => fit());
 }

@@ -3,6 +3,7 @@
 import { make, write } from "../base/dom.js";
 import { recall, remember } from "../base/memory.js";
 import { signOf } from "../base/models.js";
+import { writeTerms } from "../base/terms.js";
 import { onComparison, shownRun } from "./state.js";
 
 const MOST = 2;
@@ -29,7 +30,7 @@ function showNotes(run, notes, shared) {
   }));
   if (items.length !== list.children.length || items.some((item, index) => item !== list.children[index])) list.replaceChildren(...items);
   items.forEach((item, index) => {
-    write(item.querySelector(".text"), chosen[index].text);
+    writeTerms(item.querySelector(".text"), chosen[index].text);
     item.title = chosen[index].text;
   });
   write(document.getElementById("shared"), chosen.length ? "" : shared);

@@ -37,8 +37,8 @@ export function changesOf({ differing, models }, settingTitles) {
   return changes(model1.config, model2.config, differing, settingTitles);
 }
 
-/** Return what a run is called: its name, or what its models differ in. Pure. */
-export const titleOfRun = (run, settingTitles) => run.name || changesOf(run, settingTitles);
+/** Return what a run is called, as it stands within a sentence: its name, or what its models differ in. Pure. */
+export const titleOfRun = (run, settingTitles) => (run.name ? format.isolated(run.name) : changesOf(run, settingTitles));
 
 const isInterrupted = ({ models }) => Object.values(models).some(({ state }) => state === "interrupted");
 /** Whether a run was broken off, so that it can go on under its own settings. Pure. */

@@ -2,6 +2,7 @@
 
 import { write } from "../base/dom.js";
 import * as format from "../base/format.js";
+import { writeTerms } from "../base/terms.js";
 import { whenAnswered } from "../base/wording.js";
 import { onComparison } from "./state.js";
 
@@ -12,7 +13,7 @@ const field = (name) => document.querySelector(`#significance [data-found="${nam
 function showSignificance({ significance: found }) {
   document.getElementById("significance").hidden = !found;
   if (!found) return;
-  write(field("method"), `${found.method === "exact" ? "Exact McNemar" : "McNemar"}, ${whenAnswered(found.at)}:`);
+  writeTerms(field("method"), `${found.method === "exact" ? "Exact McNemar" : "McNemar"}, ${whenAnswered(found.at)}:`);
   for (const name of COUNTS) write(field(name), format.count(found[name]));
 }
 

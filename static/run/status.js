@@ -44,6 +44,7 @@ function showDevice() {
   const { device, cores } = serverNow();
   const processor = cores ? `CPU, ${cores} ${cores === 1 ? "core" : "cores"}` : "CPU";
   show("device", device === "cpu" ? processor : (device ?? ""));
+  document.getElementById("device").title = document.getElementById("device").textContent; // a long one is cut
 }
 
 export function connectStatus() {

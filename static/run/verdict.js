@@ -2,6 +2,7 @@
 
 import { write } from "../base/dom.js";
 import * as format from "../base/format.js";
+import { writeTerms } from "../base/terms.js";
 import { onComparison, serverNow } from "./state.js";
 
 const field = (name) => document.querySelector(`#verdict [data-verdict="${name}"]`);
@@ -59,10 +60,10 @@ function showVerdict(comparison) {
   const { verdict } = comparison;
   const button = document.getElementById("repeat");
   document.getElementById("verdict").dataset.leader = verdict.leader ?? "";
-  write(field("first"), verdict.first);
-  write(field("second"), verdict.second);
+  writeTerms(field("first"), verdict.first);
+  writeTerms(field("second"), verdict.second);
   write(field("interval"), whereabouts(comparison));
-  write(field("accuracies"), accuracies(verdict.accuracy));
+  writeTerms(field("accuracies"), accuracies(verdict.accuracy));
   write(field("loss"), verdict.loss.text ?? "");
   button.hidden = verdict.action === null;
   button.dataset.pairs = verdict.action?.pairs ?? "";

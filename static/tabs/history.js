@@ -128,7 +128,7 @@ async function resume(run) {
 }
 
 async function rename(run, title) {
-  const name = await ask("rename", title);
+  const name = await ask("rename", format.plain(title));
   if (name !== null) await attempt(() => api.changeRun(run.id, "rename", { name }));
 }
 

@@ -162,7 +162,7 @@ def test_enter_starts_space_pauses_and_escape_closes(page: Page) -> None:
 def test_every_control_is_reached_by_tab_in_the_order_of_the_page(finished: Page) -> None:
     finished.locator("h1").click()
     reached = []
-    for _ in range(30):
+    for _ in range(45):
         finished.keyboard.press("Tab")
         reached.append(
             finished.evaluate(
@@ -173,7 +173,8 @@ def test_every_control_is_reached_by_tab_in_the_order_of_the_page(finished: Page
             "(({activeElement: e}) => [e, e.nextElementSibling].some((x) => x && getComputedStyle(x).outlineStyle !== 'none'))(document)"
         )
         assert outline, f"focus on {reached[-1]} cannot be seen"
-    wanted = ["start", "theme", "share", "fold", "view-axis", "view-layout", "view-x", "Export", "tab-comparison"]
+    wanted = ["start", "theme", "share", "fold", "view-axis", "view-layout", "view-x", "Values", "present", "Export"]
+    wanted += ["cursor", "tab-comparison"]
     assert [name for name in reached if name in wanted] == wanted
 
 
@@ -259,7 +260,7 @@ def test_on_paper_the_figure_fits_and_the_controls_are_gone(finished: Page) -> N
     finished.wait_for_function("() => document.querySelector('#chart .main-svg').clientWidth <= 680")
     for control in ("#start", "#fold", ".toolbar", "[role='tablist']"):
         expect(finished.locator(control)).to_be_hidden()
-    expect(finished.locator("#figures")).to_be_visible()
+    expect(finished.locator("#paper-settings")).to_be_visible()
     finished.evaluate("window.dispatchEvent(new Event('afterprint'))")
     finished.emulate_media(media="screen")
     finished.wait_for_function("() => document.querySelector('#chart .main-svg').clientWidth > 1000")

@@ -155,7 +155,7 @@ def test_two_notes_are_shown_at_most_and_none_comes_back_once_dismissed(finished
     choose(finished, "axis", "seconds")
     notes = finished.locator("#notes li .text")
     expect(notes).to_have_text(["flat for 3 epochs", "overfits: 3.1 points"])
-    finished.locator("#notes li").first.get_by_role("button").click()
+    finished.locator("#notes li").first.get_by_role("button", name="Dismiss").click()
     expect(notes).to_have_text(["overfits: 3.1 points", "batch sizes differ"])
     finished.reload()
     expect(notes).to_have_text(["overfits: 3.1 points", "batch sizes differ"])
