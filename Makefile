@@ -27,13 +27,14 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Takes the machine for itself: about twenty minutes.
-bench: $(VENV)/.dev $(VENV)/.dataset
+# Takes the machine for itself: about twenty-five minutes.
+bench: $(VENV)/.dev $(VENV)/.dataset $(VENV)/.browser
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/polling.py
 	$(BIN)/python benchmarks/load.py
 	$(BIN)/python benchmarks/saving.py
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/page.py
 	$(BIN)/python benchmarks/claims.py
 	$(BIN)/python benchmarks/lessons.py
 

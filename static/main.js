@@ -1,4 +1,4 @@
-/** Puts the page together: each part listens to what the page knows, in the order in which it is named here. */
+/** Puts the page together: each part listens to what the page knows, in the order in which it is named here, behind those of first.js. */
 
 import { connectTerms } from "./base/terms.js";
 import { connectThemeSwitch } from "./base/theme.js";
@@ -7,7 +7,8 @@ import { connectControls } from "./run/controls.js";
 import { connectCursor } from "./run/cursor.js";
 import { connectFigure } from "./run/figure.js";
 import { connectFork } from "./run/fork.js";
-import { connectForms, useShown } from "./run/forms.js";
+import "./run/first.js";
+import { useShown } from "./run/forms.js";
 import { connectGuess } from "./run/guess.js";
 import { connectKeys } from "./run/keys.js";
 import { connectLesson } from "./run/lesson.js";
@@ -17,17 +18,14 @@ import { connectLooks } from "./run/looks.js";
 import { connectNotes } from "./run/notes.js";
 import { connectNotify } from "./run/notify.js";
 import { connectPaper } from "./run/paper.js";
-import { connectPast } from "./run/past.js";
 import { connectPlace } from "./run/place.js";
 import { startPolling } from "./run/polling.js";
 import { connectPresentation } from "./run/present.js";
 import { connectQueue } from "./run/queue.js";
 import { connectSignificance } from "./run/significance.js";
-import { connectStatus } from "./run/status.js";
 import { connectSteering } from "./run/steer.js";
 import { connectTitle } from "./run/title.js";
 import { connectVerdict } from "./run/verdict.js";
-import { connectView } from "./run/view.js";
 import { connectClasses } from "./tabs/classes.js";
 import { connectTable } from "./tabs/comparison.js";
 import { connectHistory } from "./tabs/history.js";
@@ -44,11 +42,7 @@ function repeatShown(pairs) {
 
 connectTerms();
 connectTabs();
-connectView();
-connectStatus();
-connectPast();
 connectPlace();
-connectForms();
 connectLive();
 connectLooks();
 connectControls();

@@ -19,7 +19,7 @@ from web.monitor import Monitor
 from web.requests import MAX_NAME
 
 PLOTLY = "plotly.min.js"
-ENTRIES = ("base/theme.js", "main.js")  # what the page's script elements name, in the order in which they are needed
+ENTRIES = ("base/theme.js", "run/first.js", "main.js")  # of the page's script elements, in their order
 KEPT_A_DAY = f"public, max-age={ONE_DAY}"
 
 
@@ -52,7 +52,7 @@ def blueprint(monitor: Monitor) -> Blueprint:
             most_epochs=MAX_EPOCHS,
             longest_name=MAX_NAME,
             lessons=[lesson.model_dump(mode="json") for lesson in monitor.lessons],
-            has_run=monitor.run is not None,
+            has_run=monitor.run is not None,  # what is there from the start shifts nothing when the figures come
         ).encode()
         sent = last = last if last.body == html else File(html, "text/html")
         return answer(sent, ASK_AGAIN)

@@ -6,9 +6,9 @@ import { colours } from "../base/theme.js";
 import { curvesOf, gapOf } from "./curves.js";
 import { layout, meanings, measure, rangeOf } from "./figure.js";
 import { fit as fitAxes } from "./fit.js";
+import { hasCome, plotly } from "./library.js";
 import { traces } from "./traces.js";
 
-const SOURCE = document.getElementById("chart-library").href; // the page has its content in its address
 const NARROW_PX = 600;
 const PAPER_HEIGHT_PX = 360;
 const POINTS = 100; // of accuracy in 1
@@ -17,56 +17,51 @@ const CONFIG = {
   displaylogo: false,
   showSendToCloud: false,
   plotlyServerURL: "",
-  responsive: true,
 };
-// Plotly writes two inline style sheets, which our Content-Security-Policy forbids, unless it finds elements
-// of these ids: the page links plotly.css in place of the first; the second serves maps, of which we draw none.
-const STYLE_OF_MAPS = "9f215cf04c5486422605d13261cb87401f4e7763b6296af81e98efbc0130da53";
+const SMALL = { ...CONFIG, displayModeBar: false };
 
-/** Plotly is 5 MB: it loads while the page is already in use. */
-const plotly = new Promise((resolve, reject) => {
-  const standIn = document.createElement("meta");
-  standIn.id = STYLE_OF_MAPS;
-  document.head.append(standIn);
-  const script = document.createElement("script");
-  script.src = SOURCE;
-  script.onload = () => resolve(window.Plotly);
-  script.onerror = () => reject(new Error("the chart library did not load"));
-  document.head.append(script);
-});
+const drawnSizes = new WeakMap(); // of each element when it was last drawn
+const sizeOf = ({ clientWidth, clientHeight }) => `${clientWidth}×${clientHeight}`;
 
-/** Unfolding the forms changes the room for a figure, which Plotly's own `responsive` does not see. */
+/** Unfolding the forms changes the room for a figure, which Plotly does not see by itself. */
 const resizes = new ResizeObserver(async (entries) => {
   for (const { target } of entries) {
-    if (target.clientHeight === 0) continue;
-    await (await plotly).Plots.resize(target);
+    if (target.clientHeight === 0 || sizeOf(target) === drawnSizes.get(target)) continue;
     if (target === shown?.element) await redraw(); // its labels are placed by pixels
+    else await (await plotly).Plots.resize(target);
   }
 });
 
-const drawn = channel();
+const drawings = channel();
 /** Hears that the figure has been drawn anew. */
-export const onDrawn = drawn.on;
+export const onDrawn = drawings.on;
 
 let drawing = Promise.resolve();
-let shown = null; // what the figure shows: {element, history, view}
+let queued = null; // the figure's drawing that has not begun yet: what it will show is what is there by then
+let shown = null; // what the figure is to show: {element, history, view}
+let drawn = null; // what it shows
 let paper = null; // the size of the figure on paper, while it is printed
 let figureConfig = null;
 let listens = false; // to what the user does to the figure
 let zooms = {}; // what the user has chosen by hand: Plotly's axis → {range, meaning}
 
-/** Draw what `compose(palette, page)` returns as {lines, layout}, once Plotly is there and the drawing before has ended; `size` is other than the element's. */
-function drawNext(element, compose, config, size = null) {
+/**
+ * Draw what `compose(palette, page, Plotly)` returns as {lines, layout, config}, once Plotly is there and the drawing
+ * before has ended, and call `then`; nobody has to wait for Plotly. `size` returns one other than the element's.
+ */
+function drawNext(element, compose, { size = () => null, then = () => {} } = {}) {
   drawing = drawing.catch(() => {}).then(async () => {
-    const palette = colours("model1", "model2", "model1-text", "model2-text", "ink", "soft", "faint", "line", "grid", "surface");
-    const { width, height } = size ?? { width: element.clientWidth, height: element.clientHeight };
-    const page = { font: getComputedStyle(document.body).fontFamily, narrow: width < NARROW_PX, width, height };
     const Plotly = await plotly;
-    const { lines, layout } = compose(palette, page);
-    await Plotly.react(element, lines, layout, config);
+    const palette = colours("model1", "model2", "model1-text", "model2-text", "ink", "soft", "faint", "line", "grid", "surface");
+    drawnSizes.set(element, sizeOf(element));
+    const { width, height } = size() ?? { width: element.clientWidth, height: element.clientHeight };
+    const page = { font: getComputedStyle(document.body).fontFamily, narrow: width < NARROW_PX, width, height };
+    const { lines, layout, config } = compose(palette, page, Plotly);
+    await Plotly.react(element, lines, layout, element.data ? undefined : config); // else it compares the whole of it
     resizes.observe(element);
+    then(element);
   });
-  return drawing;
+  return hasCome() ? drawing : Promise.resolve();
 }
 
 /** Return the zooms, by our names of the axes, that still mean what they meant, and forget the others. */
@@ -92,15 +87,23 @@ function compose({ element, history, view }, page) {
 }
 
 /** Draw again what is shown: the windows, the size or what is hidden has changed. */
-async function redraw() {
-  if (!shown) return;
-  const now = shown;
-  figureConfig ??= configureFigure(await plotly);
-  await drawNext(now.element, (palette, page) => {
-    const figure = compose(now, page);
-    return { lines: traces(figure, now.view, palette), layout: layout(figure, now.view, palette, { ...page, paper }) };
-  }, figureConfig, paper);
-  listenTo(now.element);
+function redraw() {
+  if (!shown) return null;
+  queued ??= drawNext(shown.element, composeShown, { size: () => paper, then: noteDrawn });
+  return queued;
+}
+
+function noteDrawn(element) {
+  element.dataset.drawn = drawn.history.run;
+  listenTo(element);
+}
+
+function composeShown(palette, page, Plotly) {
+  queued = null;
+  drawn = shown;
+  figureConfig ??= configureFigure(Plotly);
+  const figure = compose(drawn, page);
+  return { lines: traces(figure, drawn.view, palette), layout: layout(figure, drawn.view, palette, { ...page, paper }), config: figureConfig };
 }
 
 function unzoom() {
@@ -126,17 +129,16 @@ function noteZoom(event) {
 function listenTo(element) {
   if (listens) return;
   listens = true;
-  element.on("plotly_afterplot", () => drawn.tell());
+  element.on("plotly_afterplot", () => drawings.tell());
   element.on("plotly_relayout", noteZoom);
   element.on("plotly_doubleclick", unzoom);
   element.on("plotly_restyle", redraw); // a line that the legend hides takes its label along
 }
 
-/** Draw the history into `element` as the view asks. */
-export async function draw(element, history, view) {
+/** Draw the history into `element` as the view asks; once it is there, `element.dataset.drawn` names its run. */
+export function draw(element, history, view) {
   shown = { element, history, view };
-  await redraw();
-  element.dataset.drawn = history.run;
+  return redraw();
 }
 
 /** Return where a place along x lies in the figure, as {left, top, height} in pixels; null where it is out of sight. */
@@ -147,7 +149,7 @@ export function placeOf(x) {
 }
 
 /** Draw a small chart, one that a function of small.js returned, into `element`. */
-export const drawSmall = (element, chart) => drawNext(element, chart, { ...CONFIG, displayModeBar: false });
+export const drawSmall = (element, chart) => drawNext(element, (palette, page) => ({ ...chart(palette, page), config: SMALL }));
 
 /** Return the figure as it stands, legend included, as the address of a PNG twice as fine as the screen. */
 export async function picture(element) {

@@ -10,14 +10,31 @@ import { withCrossings } from "./gap.js";
 import { overlayTraces } from "./overlays.js";
 
 const MOST_POINTS = 1000; // a trace
+const MOST_RAW = 500; // of the noise behind it, whose highs and lows stay
 const MARKER_PX = [[12, 7], [40, 5], [Infinity, 3.5]]; // up to so many evaluations, markers are so large
 const FAINT = 0.08; // of the losses of single batches
 
 // No <b> in labels: Plotly would style it inline, against our policy.
 const label = (what, write, where) => (index) => `${what} ${write(index)}${where ? ` · ${where(index)}` : ""}`;
 
-function line({ x, y, window, text, ...look }) {
-  const indices = thin(y, MOST_POINTS);
+let written = { of: null, labels: new Map() };
+
+/** Return `write`, which is asked once for each step and value: of a thousand points that are drawn again only the newest are new. */
+function writtenOnce(of, what, { step }, values, write) {
+  if (written.of !== of) written = { of, labels: new Map() };
+  if (!written.labels.has(what)) written.labels.set(what, new Map());
+  const labels = written.labels.get(what);
+  return (index) => {
+    const known = labels.get(step[index]);
+    if (known?.value === values[index]) return known.text;
+    const text = write(index);
+    labels.set(step[index], { value: values[index], text });
+    return text;
+  };
+}
+
+function line({ x, y, window, text, most = MOST_POINTS, ...look }) {
+  const indices = thin(y, most);
   const nothingYet = indices.length ? null : [null]; // keeps the line's place in the legend
   return {
     type: "scatter",
@@ -49,17 +66,21 @@ function broken(x, losses, window, look) {
   };
 }
 
-function modelTraces(name, { training, validation }, windows, view, colours) {
+function modelTraces(name, { training, validation }, windows, view, colours, run) {
   const { title, symbol, open, width, wide, dash } = LOOKS[name];
   const colour = colours[name];
   const span = view.smoothing;
   const here = (index) => place(training, index, view.x);
   const there = (index) => place(validation, index, view.x);
   const batch = (index) => `${format.loss(training.loss[index])}${span > 0 ? ` (batch ${format.loss(training.batch[index])})` : ""}`;
+  const once = (quantity, write, where) => {
+    const what = `${title} ${quantity}`;
+    return writtenOnce(`${run} ${view.x} ${span}`, what, training, training[quantity], label(what, write, where));
+  };
   const [, size] = MARKER_PX.find(([most]) => validation.x.length <= most);
   const common = { mode: "lines", legendgroup: `${name} training`, name: `${title} training`, x: training.x };
   const solid = { ...common, line: { color: colour, width } };
-  const raw = { ...common, line: { color: colour, width: 0.8 }, opacity: FAINT, visible: span > 0 };
+  const raw = { ...common, line: { color: colour, width: 0.8 }, opacity: FAINT, visible: span > 0, most: MOST_RAW };
   const dashed = {
     mode: "lines+markers", legendgroup: `${name} validation`, name: `${title} validation`, x: validation.x,
     line: { color: colour, width: wide, dash }, marker: { symbol: open, size, color: colour, line: { width: 1.4 } },
@@ -71,8 +92,8 @@ function modelTraces(name, { training, validation }, windows, view, colours) {
   const found = {
     "raw loss": line({ ...raw, ...loss, y: training.batch }),
     "raw accuracy": line({ ...raw, ...accuracy, y: training.running }),
-    loss: line({ ...solid, ...loss, y: training.loss, showlegend: true, text: label(`${title} loss`, batch, here) }),
-    accuracy: line({ ...solid, ...accuracy, y: training.accuracy, text: label(`${title} accuracy`, (i) => format.percent(training.accuracy[i])) }),
+    loss: line({ ...solid, ...loss, y: training.loss, showlegend: true, text: once("loss", batch, here) }),
+    accuracy: line({ ...solid, ...accuracy, y: training.accuracy, text: once("accuracy", (i) => format.percent(training.accuracy[i])) }),
     "validation loss": line({ ...dashed, ...loss, y: validation.loss, showlegend: true, text: label(`${title} validation loss`, (i) => format.loss(validation.loss[i]), there) }),
     "validation accuracy": line({ ...dashed, ...accuracy, y: validation.accuracy, text: label(`${title} validation accuracy`, (i) => format.percent(validation.accuracy[i])) }),
     "loss tip": tip(training.x, training.loss, windows.loss, { ...marker, yaxis: "y" }),
@@ -104,15 +125,24 @@ function gapTraces(found, window, xWindow, colours) {
   };
 }
 
+/** Leave what has no points out of Plotly's work, and what comes up in a group that the legend hides, hidden. */
+function sparingly(all, hidden) {
+  const hiddenGroups = new Set(all.filter(({ uid }) => hidden.has(uid)).map(({ legendgroup }) => legendgroup));
+  return all.map((trace) => {
+    if (trace.x.length === 0 || trace.visible === false) return { ...trace, visible: false };
+    return trace.legendgroup && hiddenGroups.has(trace.legendgroup) ? { ...trace, visible: "legendonly" } : trace;
+  });
+}
+
 /**
  * Return all traces, always the same ones in the same order, so that what is hidden stays hidden: first what is faint,
  * then training, then validation of both models, so that neither lies wholly over the other.
  */
-export function traces({ curves, gap, windows, overlays, narrow }, view, colours) {
-  const each = Object.entries(curves).map(([name, curve]) => [name, modelTraces(name, curve, windows, view, colours)]);
+export function traces({ history, curves, gap, windows, overlays, narrow, hidden }, view, colours) {
+  const each = Object.entries(curves).map(([name, curve]) => [name, modelTraces(name, curve, windows, view, colours, history.run)]);
   const kinds = Object.keys(each[0][1]);
   const all = kinds.flatMap((kind) => each.map(([name, found]) => [`${name} ${kind}`, found[kind]]));
   const own = [...all, ...Object.entries(gapTraces(gap, windows.gap, windows.x, colours))]
     .map(([what, trace]) => ({ ...trace, uid: what.replaceAll(" ", "-") })); // Plotly makes class names of them
-  return [...overlayTraces(overlays, windows, colours, narrow), ...own];
+  return sparingly([...overlayTraces(overlays, windows, colours, narrow), ...own], hidden);
 }

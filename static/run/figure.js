@@ -1,9 +1,10 @@
 /** The figure of the run that is shown: drawn when something is new, and somebody sees it. */
 
+import { watchSight } from "../base/sight.js";
 import { onThemeChange } from "../base/theme.js";
-import { draw, picture } from "../figure/charts.js";
+import { draw, picture as pictureOf } from "../figure/charts.js";
 import { connectExport } from "../figure/export.js";
-import { hasPoints } from "./answers.js";
+import { anyActive, hasPoints } from "./answers.js";
 import { fileOf } from "./past.js";
 import { comparisonOf, onComparison, onCurves, onShown, runsBehind, serverNow, shownRun } from "./state.js";
 import { showProblem } from "./status.js";
@@ -12,11 +13,19 @@ import { onView, view } from "./view.js";
 const NOT_DRAWN = ["axis", "smoothing"]; // choices that others hear: the verdict's, and one that the server must answer
 
 const chart = document.getElementById("chart");
-let isOwed = false; // nobody saw the page
+const isSeen = watchSight(chart, () => isOwed && drawShown());
+let isOwed = false; // nobody saw the figure
 let drawnNoise = null;
 
 /** Return how large a gap between the models chance may make, as a fraction of accuracy; null while nobody knows. */
 const noiseNow = () => comparisonOf(shownRun())?.verdict.accuracy.noise ?? null;
+
+/** Draw what is new; of a run that trains, and that the figure shows already, only where somebody sees it. */
+function drawNews() {
+  const run = shownRun();
+  isOwed = !isSeen() && anyActive(run) && chart.dataset.drawn === run.run;
+  return isOwed ? null : drawShown();
+}
 
 async function drawShown() {
   const run = shownRun();
@@ -31,11 +40,17 @@ async function drawShown() {
   }
 }
 
+async function picture() {
+  if (isOwed) await drawShown();
+  return pictureOf(chart);
+}
+
 export function connectFigure() {
-  onShown((isNews) => (isNews || (isOwed && !document.hidden) ? drawShown() : null));
+  onShown((isNews) => (isNews || isOwed ? drawNews() : null));
   onCurves(drawShown);
-  onComparison(() => (noiseNow() === drawnNoise ? null : drawShown()));
+  onComparison(() => (noiseNow() === drawnNoise ? null : drawNews()));
   onView((choice) => (NOT_DRAWN.includes(choice) ? null : drawShown()));
   onThemeChange(drawShown);
-  connectExport({ run: () => shownRun().run, file: fileOf, picture: () => picture(chart) });
+  connectExport({ run: () => shownRun().run, file: fileOf, picture });
+  window.addEventListener("beforeprint", () => (isOwed ? drawShown() : null));
 }

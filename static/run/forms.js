@@ -13,7 +13,7 @@ import * as draft from "../settings/draft.js";
 import { connectFolds, fold } from "../settings/fold.js";
 import { fillSettings, focusField, focusFirstFault, readSettings, showFaults, titleOf, typedSettings } from "../settings/form.js";
 import { connectLayerButtons } from "../settings/layers.js";
-import { connectPresets, forgetPreset } from "../settings/presets.js";
+import { connectPresets, forgetPreset, offerPresets } from "../settings/presets.js";
 import { connectAddress, connectShareButton, showInAddress } from "../settings/share.js";
 import { keepFaults, refreshSize } from "../settings/size.js";
 import { showControls } from "./controls.js";
@@ -189,7 +189,10 @@ function readAddress() {
     },
     onProblem: (text) => showProblem("link", text),
   });
-  if (isLinked) draft.noteTyped();
+  if (isLinked) {
+    draft.noteTyped();
+    fold(false);
+  }
   showSettings();
 }
 
@@ -206,7 +209,10 @@ export function connectForms() {
   connectCopying(noteFilled);
   connectFolds();
   connectShareButton();
-  onServer(refreshSizes);
+  onServer(() => {
+    if (serverNow().presets) offerPresets();
+    refreshSizes();
+  });
   onLatest(({ isNewRun }) => {
     if (isNewRun && latestRun().run) makeWay();
     if (!isTraining() && !draft.isHeld() && !draft.isTyped()) putBack();

@@ -18,6 +18,11 @@ function showAbout() {
   lesson.dataset.offers = id ?? "";
 }
 
+/** Let one be chosen, once the server has told what each is. */
+export function offerPresets() {
+  menu.disabled = false;
+}
+
 /** Bind the menu; `presets()` are the server's, `onChoice` receives the one chosen. */
 export function connectPresets(presets, onChoice) {
   menu.addEventListener("change", () => {
