@@ -224,7 +224,7 @@ class ModelTrainer(threading.Thread):
         expected = isinstance(error, TrainingFailed)
         log.error("run %s: %s failed: %s", self.life.run_id, self.name, error, exc_info=None if expected else error)
         with self.life.lock:
-            if self.life.is_stopping:
+            if self.life.is_stopping and not expected:  # a loss that was lost before the stop is told all the same
                 self.life.end()
             elif self.life.is_active:
                 self.life.move_to("failed", flush=True, testing=False, error=explain_failure(error), eta_seconds=None)

@@ -80,3 +80,8 @@ def reached(each: Entrant, target: float, images_per_epoch: int) -> dict[str, fl
     return {axis: values[index] if values else None for axis, values in where.items()} | {
         "interval": measures.evaluation_interval(each.evaluations, index)
     }
+
+
+def speeds_compare(one: Entrant, two: Entrant) -> bool:
+    """Return whether both train: whoever trains alone, at the end, has more of the machine."""
+    return {each.model["state"] for each in (one, two)} == {"running"}

@@ -25,6 +25,17 @@ def paired_noise(one: Entrant, index1: int, two: Entrant, index2: int, count: in
     return noise(*count_apart(right[0], right[1]), count)
 
 
+def chance(
+    one: Entrant, index1: int, value1: float, two: Entrant, index2: int, value2: float, count: int
+) -> tuple[float, bool]:
+    """Return how large a gap between two accuracies chance may make, and whether that is of their own answers.
+
+    Else, where those were not kept, it is the widest that there can be.
+    """
+    paired = paired_noise(one, index1, two, index2, count)
+    return (widest_noise(value1, value2, count), False) if paired is None else (paired, True)
+
+
 def ahead_at_best(one: Entrant, two: Entrant, count: int) -> str | None:
     """Return whose best validation accuracy is higher by more than the noise of the images."""
     accuracies = [[value if known(value) else -1.0 for value in each.evaluations["accuracy"]] for each in (one, two)]
@@ -32,8 +43,7 @@ def ahead_at_best(one: Entrant, two: Entrant, count: int) -> str | None:
         return None
     best1, best2 = (max(values) for values in accuracies)
     index1, index2 = (values.index(max(values)) for values in accuracies)
-    noise = paired_noise(one, index1, two, index2, count)
-    if abs(best1 - best2) < (widest_noise(best1, best2, count) if noise is None else noise):
+    if abs(best1 - best2) < chance(one, index1, best1, two, index2, best2, count)[0]:
         return None
     return one.name if best1 > best2 else two.name
 
@@ -52,18 +62,19 @@ def lead(one: Entrant, two: Entrant, axis: str, quantity: str, images: Mapping[s
     gap = abs(value1 - value2)
     ahead = one if (value1 > value2) == (quantity == "accuracy") else two
     leader = ahead.name if gap >= LEAST_GAP else None
-    noise, within_noise = None, None
+    paired, within_noise = None, None
     if quantity == "accuracy":
-        noise = paired_noise(one, bisect_right(xs1, at) - 1, two, bisect_right(xs2, at) - 1, images["validation"])
-        widest = widest_noise(value1, value2, images["validation"])
-        within_noise = leader is None or gap < (widest if noise is None else noise)
+        before1, before2 = (bisect_right(xs, at) - 1 for xs in (xs1, xs2))
+        band, is_paired = chance(one, before1, value1, two, before2, value2, images["validation"])
+        within_noise = leader is None or gap < band
+        paired = band if is_paired else None
     return {
         "leader": leader,
         "gap": gap,
         "at": at,
         one.name: value1,
         two.name: value2,
-        "noise": noise,
+        "noise": paired,
         "within_noise": within_noise,
         "text": f"Loss {value1:.3f} against {value2:.3f}" if quantity == "loss" else None,
     }

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from analysis.entrant import Entrant
+from analysis.entrant import Entrant, speeds_compare
 from analysis.measures import PLATEAU_EPOCHS, Blocks, drawdown, epochs_without_improvement, overfitting
 from analysis.statement import McNemar
 from history.records import Model, known, label
@@ -46,7 +46,7 @@ def note_guessing(name: str, model: Model) -> Note | None:
     accuracies = [accuracy for accuracy in model["evaluations"]["accuracy"] if known(accuracy)]
     if not accuracies or accuracies[-1] >= GUESSING:
         return None
-    text = f"{label(name)} only guesses ({accuracies[-1]:.0%} right of ten classes): its learning rate does not suit it"
+    text = f"{label(name)} only guesses ({accuracies[-1]:.0%} right of ten classes): try other settings for it"
     return Note(f"guessing-{name}", name, text)
 
 
@@ -97,6 +97,7 @@ def note_dropout(models: Mapping[str, Model]) -> Note | None:
         name
         for name, model in models.items()
         if (model["config"] or {}).get("dropout")
+        and (model["config"] or {}).get("augment", "none") == "none"  # which makes training images harder, too
         and known(model["accuracy"])
         and known(model["val_accuracy"])
         and model["accuracy"] < model["val_accuracy"] - 0.01
@@ -104,7 +105,8 @@ def note_dropout(models: Mapping[str, Model]) -> Note | None:
     if not concerned:
         return None
     model = concerned[0] if len(concerned) == 1 else None
-    return Note("dropout", model, "Training accuracy below validation accuracy is dropout's doing, no error")
+    text = "Training accuracy below validation accuracy is no error: dropout, which lowers it, is off in validation"
+    return Note("dropout", model, text)
 
 
 def note_slower(flops: Mapping[str, float | None], speeds: Mapping[str, float | None]) -> Note | None:
@@ -160,7 +162,7 @@ def notes(
         note_dropout({each.name: each.model for each in both}),
         note_slower(
             {each.name: each.computed_flops_per_image for each in both},
-            {each.name: each.model["images_per_second"] for each in both},
+            {each.name: each.model["images_per_second"] for each in both} if speeds_compare(one, two) else {},
         ),
         note_batch_sizes(one.config, two.config),
         *(note_smoothed_loss(each.name, each.smoothed_until) for each in both),

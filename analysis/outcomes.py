@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from analysis.entrant import Entrant
-from analysis.leads import paired_noise
+from analysis.leads import chance
 from analysis.significance import widest_noise
-from analysis.statement import Case, Lead, make_statement
+from analysis.statement import Case, make_statement
 from data import TRAINING_SAMPLE
 from history.records import known
 
@@ -47,19 +47,21 @@ def outcomes(one: Entrant, two: Entrant, case: Case, validation_images: int) -> 
     figures: dict[str, Outcome | None] = {}
     if how_it_ended(case) == "finished":
         alone = replace(case, repeats=None)
-        figures[TESTED] = make_statement_on_tests(alone)
-        figures[VALIDATED] = make_statement_on_lead(alone, case.lead) if case.lead else None
+        figures[TESTED] = outcome_on_tests(alone)
+        figures[VALIDATED] = outcome_on_lead(alone)
         figures[OVERFITTED] = compare_overfitting(one, two, validation_images)
     told = {figure: {"higher": each.higher, "text": each.text} for figure, each in figures.items() if each}
     return {"ended": how_it_ended(case), "figures": told}
 
 
-def make_statement_on_tests(case: Case) -> Outcome | None:
+def outcome_on_tests(case: Case) -> Outcome | None:
     return Outcome(case.tested.leader, make_statement(case).first) if case.tested else None
 
 
-def make_statement_on_lead(case: Case, lead: Lead) -> Outcome:
-    higher = None if lead.is_within_noise else lead.leader
+def outcome_on_lead(case: Case) -> Outcome | None:
+    if case.lead is None:
+        return None
+    higher = None if case.lead.is_within_noise else case.lead.leader
     return Outcome(higher, make_statement(replace(case, tested=None)).first)
 
 
@@ -75,9 +77,7 @@ def compare_overfitting(one: Entrant, two: Entrant, validation_images: int) -> O
     if not all(len(end) == len(columns) and all(map(known, end)) for end in ends):
         return None
     (validated1, trained1), (validated2, trained2) = ends
-    on_validation = paired_noise(one, last[0], two, last[1], validation_images)
-    if on_validation is None:
-        on_validation = widest_noise(validated1, validated2, validation_images)
+    on_validation, _ = chance(one, last[0], validated1, two, last[1], validated2, validation_images)
     noise = math.hypot(on_validation, widest_noise(trained1, trained2, TRAINING_SAMPLE))
     gap1, gap2 = trained1 - validated1, trained2 - validated2
     difference = abs(gap1 - gap2)

@@ -11,6 +11,7 @@ from history.records import Status, label
 from history.states import INTERRUPTED, LEAST_COMPLETE, UNENDED_STATES
 
 ENOUGH = 5  # pairs that a claim about the settings needs (Bouthillier 2021)
+ENOUGH_DECIDED = 6  # pairs with a winner, from which a two-sided sign test can reach 5 %
 SAME = 1e-9  # differences no further apart are equal: accuracies are counts over 10,000
 Curve = Mapping[str, Sequence[float]]  # "epoch" and "accuracy" of one model's evaluations
 
@@ -108,7 +109,8 @@ def sentence(found: Mapping[str, Any], *, ended: bool, stopped: bool, missing: i
         rule = "missing from the history, and leaving pairs out can choose the winner"
         return "No claim", f"{gone} {rule}; in {pairs}, {what}."
     if not ended:
-        return f"{pairs} so far", f"{what}. A claim takes at least {ENOUGH} pairs, and the end of the series."
+        least = f"{ENOUGH_DECIDED} decided pairs" if found["failed1"] or found["failed2"] else f"{ENOUGH} pairs"
+        return f"{pairs} so far", f"{what}. A claim takes at least {least}, and the end of the series."
     if count < ENOUGH:
         return f"Only {pairs}", f"at least {ENOUGH} are needed to speak of the settings; here, {what}."
     return "Too close to call", f"over {pairs} of seeds, {what}, and that could be chance."

@@ -159,10 +159,14 @@ def say_differences(case: Case) -> str:
         rates = ", then to ".join(f"{rate:g}" for rate in others)
         facts.append(f"{label(model)}'s learning rate was changed on the way, from {first:g} to {rates}.")
     facts += [f"{label(model)} went on {how}." for model, how in (case.held or {}).items()]
-    if case.is_unequally_long:
-        lengths = [f"{_lower(model)} after {epochs:.2f}" for model, epochs in case.epochs.items()]
-        facts.append(f"They were tested at different times: {' epochs, '.join(lengths)}.")
-    return " ".join(facts)
+    return " ".join([*facts, *_say_lengths(case)])
+
+
+def _say_lengths(case: Case) -> list[str]:
+    if not case.is_unequally_long:
+        return []
+    lengths = [f"{_lower(model)} after {epochs:.2f}" for model, epochs in case.epochs.items()]
+    return [f"They were tested at different times: {' epochs, '.join(lengths)}."]
 
 
 # What is said where, from the first case that holds
@@ -173,9 +177,10 @@ def _say_both_failed(case: Case) -> Statement:
 def _say_one_failed(case: Case) -> Statement:
     [failed] = case.failed
     [other] = [model for model in case.states if model != failed]
-    alone = "goes on alone" if case.is_live else "alone has a result"
+    state = case.states[other]
+    alone = "goes on alone" if case.is_live else "alone has a result" if state == "finished" else f"was {state}"
     first = f"{label(failed)} failed at epoch {case.epochs[failed]:.2f}; {_lower(other)} {alone}."
-    return Statement(first, leader=other)
+    return Statement(first, leader=other if case.is_live or state == "finished" else None)
 
 
 def _say_what_is_awaited(case: Case) -> Statement:
@@ -197,9 +202,10 @@ def _say_claim(case: Case) -> Statement:
     settings = [name.replace("_", " ") for name in case.differing if name != "seed"]  # the models of a pair share one
     if len(settings) == 1:
         cause = f"The difference is due to {settings[0]}, the one setting that differs in the repeats."
+        parts = [cause, _say_pair(case), *_say_lengths(case)]
     else:
-        cause = f"{say_differences(case)} Which of that does it, the repeats cannot tell."
-    return Statement(case.repeats["text"], f"{cause} {_say_pair(case)}".strip(), leader=case.claim)
+        parts = [say_differences(case), "Which of that does it, the repeats cannot tell.", _say_pair(case)]
+    return Statement(case.repeats["text"], " ".join(parts), leader=case.claim)
 
 
 def _say_pair(case: Case) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis import measures
-from analysis.entrant import Entrant
+from analysis.entrant import Entrant, speeds_compare
 from analysis.figures import FIGURES, Figure
 from analysis.leads import ahead_at_best
 from analysis.statement import McNemar, Statement
@@ -35,7 +35,7 @@ def rows(
     if one.config.get("batch_size") != two.config.get("batch_size"):
         incomparable.add("batches_per_second")
     states = {each.model["state"] for each in (one, two)}
-    if states != {"running"}:  # whoever trains alone, at the end, has more of the machine
+    if not speeds_compare(one, two):
         incomparable |= {"batches_per_second", "images_per_second", "achieved_flops"}
     if "failed" in states:
         incomparable.add("instability")
@@ -95,7 +95,7 @@ def _better(
 ) -> str | None:
     key, (one, value1), (two, value2) = figure.key, first, second
     if key in PROGRESS:
-        return _first_to_reach(PROGRESS[key], one, two)
+        return _first_to_reach(PROGRESS[key], one, two, figure.relative_margin)
     if value1 is None or value2 is None:
         return None
     if key == "training_time" and {one.model["state"], two.model["state"]} != {"finished"}:
@@ -105,14 +105,15 @@ def _better(
     return one.name if (value1 < value2) == lower_is_better else two.name
 
 
-def _first_to_reach(column: str, one: Entrant, two: Entrant) -> str | None:
+def _first_to_reach(column: str, one: Entrant, two: Entrant, margin: float) -> str | None:
     """Return who certainly had the target accuracy first; None where the evaluations leave it open.
 
     A model reached it after the evaluation before, and by the one that shows it; where these spans of both models
-    touch, either may have been first.
+    touch, or come closer than a share `margin` of the later one's begin, either may have been first: by the clock the
+    same epoch of two equal models ends at two times.
     """
     (after1, by1), (after2, by2) = (_span_to_target(column, each) for each in (one, two))
-    return one.name if by1 < after2 else two.name if by2 < after1 else None
+    return one.name if by1 < after2 * (1 - margin) else two.name if by2 < after1 * (1 - margin) else None
 
 
 def _span_to_target(column: str, each: Entrant) -> tuple[float, float]:

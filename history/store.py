@@ -44,6 +44,7 @@ class Left(NamedTuple):
     states: dict[str, str]  # by model, as the checkpoints
     checkpoints: dict[str, bytes | None]
     series: str | None  # that it is a pair of
+    is_branch: bool  # it went on from another run, whose steps it took over
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,8 @@ class RunStore(RunReader):
     def left_by(self, run: str) -> Left:
         """Return what a run has left behind to go on from. Raises UnknownRun."""
         states = self.states(run)
-        return Left(states, {model: self.checkpoint(run, model) for model in states}, self.series_of(run))
+        checkpoints = {model: self.checkpoint(run, model) for model in states}
+        return Left(states, checkpoints, self.series_of(run), self.about(run)["parent"] is not None)
 
     def branch(
         self,

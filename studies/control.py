@@ -68,7 +68,7 @@ class Control:
                 return self._branch(workshop, run, "continued", origins)
             if finished == set(configs):
                 raise Conflict(f"Run {run} is finished: give more_epochs to train it further")
-            rest = rest_of(left, workshop, configs, configs.keys() - finished)
+            rest = rest_of(left, workshop, run, configs, configs.keys() - finished)
             metrics = self._store.reopen(run, rest.steps, rest.rates, base=self._next_base())
             if more_epochs:
                 for name, config in configs.items():
@@ -96,7 +96,8 @@ class Control:
             comparison.end()
             comparison.join()
             _check_left(comparison, source, config)  # it may have finished just then
-            origins = forked_origins(self._store, workshop, run, source, config, changed)
+            finished = comparison.trainers[MODEL_NAMES[0]].state == "finished"
+            origins = forked_origins(self._store, workshop, run, source, config, changed, has_finished=finished)
             return self._branch(workshop, run, "forked", origins)
 
     def steer(self, model: str, learning_rate: float) -> None:

@@ -84,8 +84,8 @@ class Repeats:
 
         Raises NotReady, Conflict, NotSaved, or NothingToRepeat where the models differ in nothing but the seed.
         """
-        check_settings(configs)
-        self._control.ready_for_a_start()
+        workshop = self._control.ready_for_a_start()
+        check_settings(configs, {name: workshop.precision(config) for name, config in configs.items()})
         with self._control.lock:
             self._control.check_free("stop it before you start repeats")
             series = new_run_id()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from config import MODEL_NAMES, ModelConfig
 from history.events import say_fork
-from history.records import INCOMPLETE
+from history.records import INCOMPLETE, label
 from history.store import Left, Origin, RunStore
 from studies.branches import hold_rate, say_change, say_more
 from studies.refusals import Conflict
@@ -34,9 +34,17 @@ def stored_configs(store: RunStore, run: str) -> dict[str, ModelConfig]:
     return configs
 
 
-def rest_of(left: Left, workshop: Workshop, configs: Mapping[str, ModelConfig], models: Collection[str]) -> Rest:
-    """Return with what some models of a run go on under their own id: where their checkpoints were taken, else anew."""
+def rest_of(
+    left: Left, workshop: Workshop, run: str, configs: Mapping[str, ModelConfig], models: Collection[str]
+) -> Rest:
+    """Return with what some models of a run go on under their own id: where their checkpoints were taken, else anew.
+
+    Raises Conflict where a branch has lost a checkpoint: trained anew it would not be what went on from another run.
+    """
     found = {name: left.checkpoints[name] for name in models}
+    if left.is_branch:
+        for name, checkpoint in found.items():
+            _sound(checkpoint, run, name)
     checkpoints = {name: checkpoint for name, checkpoint in found.items() if checkpoint is not None}
     headers = {name: workshop.header(checkpoint) for name, checkpoint in checkpoints.items()}
     return Rest(
@@ -77,22 +85,39 @@ def continued_origins(
 
 
 def forked_origins(
-    store: RunStore, workshop: Workshop, run: str, source: ModelConfig, config: ModelConfig, changed: str
+    store: RunStore,
+    workshop: Workshop,
+    run: str,
+    source: ModelConfig,
+    config: ModelConfig,
+    changed: str,
+    *,
+    has_finished: bool,
 ) -> dict[str, Origin]:
     """Return from where a fork goes on: model 1 as it was, and its copy with one setting changed.
 
-    Raises Conflict where model 1 has no checkpoint.
+    A copy for more epochs of a model whose schedule has run its course keeps the last rate; in others the schedule is
+    stretched. Raises Conflict where model 1 has no checkpoint.
     """
     checkpoint = _sound(store.checkpoint(run, MODEL_NAMES[0]), run, MODEL_NAMES[0])
-    step = workshop.header(checkpoint).step
-    detail = say_fork(say_change(source, config, changed))
-    model1 = Origin(MODEL_NAMES[0], step, checkpoint, source, None)
-    model2 = Origin(MODEL_NAMES[0], step, workshop.copy(checkpoint, changed), config, detail)
+    header = workshop.header(checkpoint)
+    copied, change = workshop.copy(checkpoint, changed), say_change(source, config, changed)
+    if changed == "epochs" and config.schedule != "constant":
+        if has_finished:
+            assert header.last_learning_rate is not None, "it has taken steps"
+            config = hold_rate(config, header.last_learning_rate)
+            copied = workshop.copy(checkpoint, "learning_rate")
+            change = f"{change}, learning rate stays {config.learning_rate:.3g}"
+        else:
+            before, after = workshop.rate_jump(source, config, header.step, rate_after(header, source))
+            change = f"{change}, learning rate {before:.3g} → {after:.3g}"
+    model1 = Origin(MODEL_NAMES[0], header.step, checkpoint, source, None)
+    model2 = Origin(MODEL_NAMES[0], header.step, copied, config, say_fork(change))
     return dict(zip(MODEL_NAMES, (model1, model2), strict=True))
 
 
 def _sound(checkpoint: bytes | None, run: str, model: str) -> bytes:
     """Return a checkpoint. Raises Conflict where there is none."""
     if checkpoint is None:
-        raise Conflict(f"{model.replace('model', 'Model ')} of run {run} has no checkpoint to go on from")
+        raise Conflict(f"{label(model)} of run {run} has no checkpoint to go on from")
     return checkpoint

@@ -16,13 +16,21 @@ class NothingToRepeat(Exception):
         super().__init__(next(iter(fields.values())))
 
 
-def check_settings(configs: Mapping[str, ModelConfig]) -> None:
-    """Raise NothingToRepeat unless the models differ in more than the seed, which both models of a pair share."""
+def check_settings(configs: Mapping[str, ModelConfig], precisions: Mapping[str, str]) -> None:
+    """Raise NothingToRepeat unless the models differ in more than the seed, which both models of a pair share.
+
+    precisions: what each model's comes to on this machine.
+    """
     differing = set(differing_fields(*configs.values()))
+    if len(set(precisions.values())) == 1:
+        differing -= {"precision"}
     if differing - {"seed"}:
         return
     why = "both models of a pair get the same seed, and would train alike"
     fields = {"runs": f"Repeats need two models that differ in more than the seed: {why}"}
+    if len({config.precision for config in configs.values()}) > len(set(precisions.values())):
+        [precision] = set(precisions.values())
+        fields[f"{MODEL_NAMES[1]}.precision"] = f"precision is {precision} for both models on this machine: {why}"
     if differing:
         fields[f"{MODEL_NAMES[1]}.seed"] = f"seed must not be all that differs where pairs are repeated: {why}"
     raise NothingToRepeat(fields)

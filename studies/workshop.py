@@ -69,6 +69,12 @@ class Workshop:
 
         return describe_model(config)
 
+    def precision(self, config: ModelConfig) -> str:
+        """Return "float32" or "bfloat16": what a model trains in on this machine."""
+        from training.machine import best_device, resolve_precision
+
+        return resolve_precision(config.precision, best_device())
+
     def describe_pairing(self, configs: Mapping[str, ModelConfig], *, forked: bool) -> dict[str, Any]:
         """Return what two models have in common by construction."""
         from training.cost import describe_pairing

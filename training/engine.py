@@ -81,6 +81,7 @@ class Engine:
         self.model.draw_from(self._generators["dropout"])
         self._order = torch.empty(0)
         self._gradient_norms: Tensor | None = None  # (layers,) of the latest epoch's last whole batch
+        self._restored_norms: Tensor | None = None  # (layers,) of the step before a restore; no gradient is left of it
         self._pending: list[Tensor] = []  # (2,) loss and correct answers of each step not yet read
 
     def in_its_stream(self) -> contextlib.AbstractContextManager[Any]:
@@ -119,6 +120,7 @@ class Engine:
         loss = F.cross_entropy(scores, labels, label_smoothing=smoothing)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        self._restored_norms = None
         if position == self.batches.whole_steps - 1:
             self._gradient_norms = self._measure_gradients()
         self.optimizer.step()
@@ -191,6 +193,8 @@ class Engine:
     def _measure_gradients(self) -> Tensor:
         """Return the norm of the last step's gradient for each layer's weights (layers,), 0 before the first step."""
         weights = self.model.weights_by_layer().values()
+        if self._restored_norms is not None:
+            return self._restored_norms
         gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in weights]
         return torch.stack(torch._foreach_norm(gradients))
 
@@ -202,6 +206,7 @@ class Engine:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "gradient_norms": self._gradient_norms,
+            "latest_norms": self._measure_gradients(),
             "generators": {name: generator.get_state() for name, generator in self._generators.items()},
         }
 
@@ -219,6 +224,7 @@ class Engine:
         self.step = state["step"]
         self.learning_rate = state.get("learning_rate", self.config.learning_rate)
         self._gradient_norms = state.get("gradient_norms")
+        self._restored_norms = state.get("latest_norms")
         epoch, position = divmod(self.step, self.steps_per_epoch)
         if position:
             self._begin_epoch(epoch)

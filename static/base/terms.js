@@ -12,7 +12,7 @@ const WORDS = [
   [/\bp(?= [=<>])/, "p"],
   [/\bnoise(?= of)/, "noise"],
   [/\bMcNemar\b/, "mcnemar"],
-  [/\b95 % interval\b/, "interval"],
+  [/\b[\d.]+ % interval\b/, "interval"],
   [/\binstability\b/, "instability"],
 ];
 

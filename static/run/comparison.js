@@ -1,7 +1,7 @@
 /** Asks who is ahead: what verdict, notes and the comparison tab show. */
 
 import * as api from "../base/api.js";
-import { comparisonOf, latestRun, onServer, onShown, pastRun, shownRun, takeComparison } from "./state.js";
+import { comparisonOf, onServer, onShown, pastRun, shownRun, takeComparison } from "./state.js";
 import { showProblem } from "./status.js";
 import { onView, view } from "./view.js";
 
@@ -25,12 +25,12 @@ async function refresh() {
   if (isStillAsked()) await takeComparison(answer);
 }
 
-/** Return what is said of the latest run, whichever is shown; "" where the server does not answer. */
-export async function verdictOfLatest() {
-  const known = comparisonOf(latestRun());
+/** Return what is said of a run, whichever is shown; "" where the server does not answer. */
+export async function verdictOf(run) {
+  const known = comparisonOf({ run });
   if (known && !isOwed) return known.verdict.text;
   try {
-    return (await api.fetchComparison(view().axis)).verdict.text;
+    return (await api.fetchComparison(view().axis, run)).verdict.text;
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     return "";

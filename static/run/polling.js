@@ -3,12 +3,12 @@
 import * as api from "../base/api.js";
 import { poll } from "../base/poller.js";
 import { hasPoints, isTesting } from "./answers.js";
-import { verdictOfLatest } from "./comparison.js";
+import { verdictOf } from "./comparison.js";
 import { isSecret } from "./guess.js";
 import { notifyEnd } from "./notify.js";
 import { areRunsOwed, refreshRuns, showLeftBehind } from "./past.js";
 import { followFirstAddress } from "./place.js";
-import { isTraining, latestRun, pastRun, serverNow, take, takeServer, tellShown, tellWhich } from "./state.js";
+import { goesOnByItself, isTraining, latestRun, pastRun, serverNow, take, takeServer, tellShown, tellWhich } from "./state.js";
 import { showLost } from "./status.js";
 import { view } from "./view.js";
 
@@ -30,13 +30,13 @@ async function refresh() {
   await showLeftBehind(news);
   if (news.isNewRun || news.hasEnded) await tellWhich();
   await tellShown(news.isNews && pastRun() === null);
-  if (news.hasEnded) await tellEnd();
+  if (news.ended) await tellEnd(news.ended);
   if (news.isNewRun || news.hasEnded || areRunsOwed()) await refreshRuns();
 }
 
-/** Notify of the end of the latest run, whatever is on display. */
-async function tellEnd() {
-  notifyEnd(isSecret(latestRun().run) ? "" : await verdictOfLatest());
+/** Notify of the end of a run, whatever is on display. */
+async function tellEnd(run) {
+  notifyEnd(isSecret(run) ? "" : await verdictOf(run));
 }
 
 function interval() {
@@ -49,4 +49,4 @@ function onFailure(error, delay) {
   showLost(error, delay);
 }
 
-export const startPolling = () => poll(refresh, { interval, hiddenInterval: () => (isTraining() ? HIDDEN_MS : null), onFailure });
+export const startPolling = () => poll(refresh, { interval, hiddenInterval: () => (isTraining() || goesOnByItself() ? HIDDEN_MS : null), onFailure });

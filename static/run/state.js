@@ -13,6 +13,9 @@ let comparison = null;
 let starting = false;
 let queue = { state: "idle", problem: null, revision: 0, items: [] };
 
+/** Whether another run follows without being asked for: the next pair of a series, the next in line. */
+export const goesOnByItself = () => repeat !== null || queue.state === "running";
+
 /** The server's answer to /api/config. */
 export const serverNow = () => server;
 /** The settings' titles by key, and the names of the ten classes; none before the server has answered. */
@@ -73,18 +76,31 @@ export function takeServer(answer) {
   return changes.server.tell(isNowReady);
 }
 
-/** Work an answer of /api/metrics in, smoothed over `smoothing` images, and return what is new; a new run takes the place of a past one. */
+/** Return the run that has come to its end between two answers, null where none has: of a series the last one, when all of it has. Pure. */
+export function endedBetween(before, now) {
+  const isFork = Object.values(now.models).some(({ events }) => events?.kind.includes("forked"));
+  if (now.boot !== before.boot || (isFork && now.run !== before.run)) return null;
+  if (before.repeat || now.repeat) return anyActive(now) || now.repeat ? null : now.run;
+  return anyActive(before) && (now.run !== before.run || !anyActive(now)) ? before.run : null;
+}
+
+/**
+ * Work an answer of /api/metrics in, smoothed over `smoothing` images, and return what is new. A run that was started takes
+ * the place of a past one; the next in line and the next pair, which start by themselves, leave it open.
+ */
 export function take(answer, smoothing) {
-  const before = latest;
-  latest = { ...merge(before, answer), smoothing };
+  const before = { ...latest, repeat };
+  latest = { ...merge(latest, answer), smoothing };
   repeat = answer.repeat;
   const isNewRun = answer.run !== before.run;
-  if (isNewRun && answer.run) past = null;
+  if (isNewRun && answer.run && !(anyActive(before) || goesOnByItself())) past = null;
+  const ended = endedBetween(before, { ...latest, repeat });
   const news = {
     isNews: answer.reset || Object.keys(answer.models).length > 0,
     isNewRun,
     isOtherServer: answer.boot !== before.boot, // the first one, or one that was started again
     hasEnded: !isNewRun && anyActive(before) && !anyActive(latest),
+    ended,
     runBefore: before.run,
     problem: answer.problem ?? "",
     lineRevision: answer.queue ?? 0,

@@ -141,4 +141,5 @@ def test_little_is_shifted_in_a_run(page: Page) -> None:
     set_quick_models(page, epochs=3)
     start(page)
     expect(page.locator("#state")).to_have_text("Finished")
-    assert sum(value for value, _ in page.evaluate("shifted")) <= 0.05, page.evaluate("shifted")
+    shifted = page.evaluate("shifted")
+    assert sum(value for value, _ in shifted) <= 0.05, "\n".join(map(str, shifted))

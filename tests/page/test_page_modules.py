@@ -104,6 +104,33 @@ def test_a_link_to_no_setting_is_told(modules: Page) -> None:
     assert read == {"settings": {}, "strangers": ["model3.seed", "model1.sede", "x", "model1.seed.y"]}
 
 
+ON, OVER = "{model1: {state: 'running'}}", "{model1: {state: 'finished'}}"
+FORK = "{model1: {state: 'running'}, model2: {state: 'running', events: {kind: ['forked', 'running']}}}"
+PAIR = "{pair: 2, of: 3}"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        (f"run: 'a', models: {ON}", f"run: 'a', models: {ON}", None),
+        (f"run: 'a', models: {ON}", f"run: 'a', models: {OVER}", "a"),
+        (f"run: 'a', models: {OVER}", f"run: 'a', models: {OVER}", None),
+        (f"run: 'a', models: {OVER}", f"run: 'b', models: {ON}", None),  # somebody has started it
+        (f"run: 'a', models: {ON}", f"run: 'b', models: {ON}", "a"),  # the next in line
+        (f"run: 'a', models: {ON}", f"run: 'b', models: {FORK}", None),
+        (f"run: 'a', models: {ON}, boot: 1", f"run: 'b', models: {ON}, boot: 2", None),  # another server
+        (f"run: 'a', models: {ON}, repeat: {PAIR}", f"run: 'a', models: {OVER}, repeat: {PAIR}", None),
+        (f"run: 'a', models: {ON}, repeat: {PAIR}", f"run: 'b', models: {ON}, repeat: {PAIR}", None),
+        (f"run: 'b', models: {OVER}, repeat: {PAIR}", "run: 'b', models: {}, repeat: null", "b"),
+        (f"run: 'b', models: {ON}, repeat: {PAIR}", f"run: 'b', models: {OVER}, repeat: null", "b"),
+    ],
+)
+def test_the_end_of_a_run_is_told_once_and_that_of_a_series_with_its_last_pair(
+    modules: Page, before: str, now: str, expected: str | None
+) -> None:
+    assert run_in(modules, "run/state", f"m.endedBetween({{{before}}}, {{{now}}})") == expected
+
+
 @pytest.mark.parametrize(
     ("states", "gap", "title"),
     [

@@ -1,6 +1,7 @@
 """Runs that go on from others: the old one stays as it was, the new one says whence it comes and is what it says."""
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from flask.testing import FlaskClient
 from helpers import LIVELY, as_json, quick
 from histories import checkpoint_file, history_file
 from served import (
+    ENDLESS,
     QUICK,
     assert_as_uninterrupted,
     continue_run,
@@ -240,6 +242,58 @@ def test_finished_pair_goes_on_as_a_new_run_and_leaves_the_series_alone(client: 
 
 
 # Parents and children
+
+
+def test_copy_of_a_finished_model_keeps_the_last_rate_of_its_schedule_and_says_so(
+    client: FlaskClient, monitor: Monitor
+) -> None:
+    config = quick(batch_size=256, epochs=2, schedule="cosine", optimizer="sgd", learning_rate=0.1)
+    start(client, as_json(dict.fromkeys(MODEL_NAMES, config)))
+    wait_until(client, "finished")
+    assert client.post("/api/fork", json={"settings": {"epochs": 3}}).status_code == 202
+    wait_until(client, "finished")
+    last = scheduled_learning_rate(config, 7, 8)
+    model = metrics_of(client)["models"]["model2"]
+    assert (model["config"]["schedule"], model["config"]["learning_rate"], model["learning_rate"]) == (
+        "constant",
+        last,
+        last,
+    )
+    said = f"epochs 2 → 3, learning rate stays {last:.3g}"
+    assert details(client, "forked", "model2") == [f"from model 1: {said}"]
+    assert f"with one change ({said})" in strict(client.get("/api/comparison"))["attribution"]["text"]
+
+
+def test_copy_whose_schedule_is_stretched_says_how_its_rate_jumps(client: FlaskClient, monitor: Monitor) -> None:
+    config = quick(batch_size=16, epochs=400, schedule="cosine")
+    start(client, as_json(dict.fromkeys(MODEL_NAMES, config)))
+    wait_for_steps(client, "model1", 100)
+    assert client.post("/api/fork", json={"settings": {"epochs": 500}}).status_code == 202
+    monitor.control.comparison.end()
+    assert monitor.control.comparison.join(60)
+    [said] = details(client, "forked", "model2")
+    assert re.fullmatch(r"from model 1: epochs 400 → 500, learning rate 0\.\S+ → 0\.\S+", said)
+
+
+def test_branch_that_has_lost_a_checkpoint_is_not_trained_anew_under_its_name(
+    client: FlaskClient, monitor: Monitor
+) -> None:
+    start(client, ENDLESS)
+    wait_for_steps(client, "model1", 20)
+    assert client.post("/api/fork", json={"settings": {"dropout": 0.1}}).status_code == 202
+    run = metrics_of(client)["run"]
+    client.post("/api/stop", json={})
+    assert monitor.control.comparison.join(60)
+    monitor.store.save()
+    before = all_of(monitor, run)
+    path = checkpoint_file(monitor.store.directory, run, "model2")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    error = error_of(client.post(f"/api/runs/{run}/resume", json={}), 409, "conflict")
+    assert error["message"] == f"Model 2 of run {run} has no checkpoint to go on from"
+    assert strict(client.get(f"/api/runs/{run}"))["models"]["model2"]["step"] > 0
+    assert all_of(monitor, run)[0] == before[0]
 
 
 def test_child_does_not_miss_its_deleted_parent(runs_dir: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import DIVERGING, quick, train
+from helpers import DIVERGING, quick, train, trainer_alone
 
 import train as train_module
 from config import ModelConfig
@@ -14,6 +14,26 @@ from training.engine import Engine
 from training.images import FashionMNIST
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left_behind")
+
+
+def test_loss_that_is_lost_when_a_stop_comes_is_told(
+    small_fashion_mnist: FashionMNIST, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.gauges.Gauges.look_is_due", lambda gauges: False)  # the loss is read once it is over
+    trainer, log = trainer_alone(small_fashion_mnist, DIVERGING.model_copy(update={"epochs": 50, "batch_size": 16}))
+    take_step = Engine.train_step
+
+    def stop_after_eight(engine: Engine) -> None:
+        take_step(engine)
+        if engine.step == 8:
+            trainer.stop()
+
+    monkeypatch.setattr(Engine, "train_step", stop_after_eight)
+    trainer.start()
+    trainer.join(60)
+    status = log.status("model1")
+    assert status.state == "failed"
+    assert status.error is not None and status.error.startswith("The loss became NaN at step 5 ")
 
 
 def test_diverging_model_fails_with_step_and_hint_and_the_other_finishes(small_fashion_mnist: FashionMNIST) -> None:

@@ -55,6 +55,15 @@ def test_gradient_norms_where_no_batch_is_whole_are_those_of_the_only_one(small_
     assert all(norm > 0 for norm in gradient_norms(engine))
 
 
+def test_norms_of_a_restored_model_are_those_of_the_step_before(small_fashion_mnist: FashionMNIST) -> None:
+    engine, restored = (engine_after(steps, small_fashion_mnist) for steps in (3, 0))
+    restored.restore(engine.state())
+    assert gradient_norms(restored) == gradient_norms(engine)
+    for each in (engine, restored):
+        each.train_step()
+    assert gradient_norms(restored) == gradient_norms(engine)
+
+
 def test_norms_are_those_of_the_last_gradients_and_the_weights(small_fashion_mnist: FashionMNIST) -> None:
     engine = engine_after(3, small_fashion_mnist)
     seen = inspect(engine)

@@ -19,6 +19,7 @@ ENDLESS = {
     name: endless(seed=5, dropout=dropout).model_dump(mode="json")
     for name, dropout in zip(MODEL_NAMES, (0.5, 0.3), strict=True)
 }
+PRECISIONS = {"model1": "auto", "model2": "float32"}
 LOSING = DIVERGING.model_dump(mode="json")
 
 
@@ -128,6 +129,14 @@ def test_settings_that_differ_only_in_the_seed_are_refused(client: FlaskClient) 
     assert error["fields"] == {"runs": error["message"]}
     assert "differ in more than the seed" in error["message"]
     assert repeats_of(client)["series"] is None
+
+
+def test_precisions_that_come_to_the_same_make_no_series(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.machine.resolve_precision", lambda wanted, device: "float32")
+    body = {"runs": 3} | {name: BODY["model1"] | {"precision": precision} for name, precision in PRECISIONS.items()}
+    error = error_of(client.post("/api/repeats", json=body), 400, "bad_request")
+    assert error["fields"]["model2.precision"].startswith("precision is float32 for both models on this machine: ")
+    monkeypatch.undo()
 
 
 def test_deleted_pair_is_named_and_takes_the_claim_away(client: FlaskClient, monitor: Monitor) -> None:
