@@ -23,7 +23,7 @@ from web.monitor import Monitor
 from web.polls import Polls, PollServer
 
 DEFAULT_PORT = 8080
-MOST_WAITING = 2**40  # bytes of an answer
+MOST_WAITING = 2**28  # bytes of answers that a client has yet to take; exports of the longest runs have less
 HAS_POLL = hasattr(select, "poll")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SUBJECTS = (page, control, metrics, comparison, mistakes, inside, tryit, pictures, repeats, queue, runs, lessons)
@@ -92,7 +92,7 @@ def serve(monitor: Monitor, host: str, port: int) -> int:
             max_request_body_size=MAX_BODY,
             connection_limit=1000 if HAS_POLL else 400,  # waitress' 100 could be taken by idle clients
             channel_timeout=60,
-            outbuf_high_watermark=MOST_WAITING,  # what a slow client has yet to take waits in a file, not with a thread
+            outbuf_high_watermark=MOST_WAITING,  # they wait in a file, and hold no thread
             ident=None,
         )
     except (OSError, ValueError) as error:  # the port is in use, or there is no such host

@@ -200,7 +200,7 @@ def instability(losses: Sequence[float]) -> float | None:
 def spikes_per_thousand(losses: Sequence[float], images_per_loss: int) -> float | None:
     """Return how many losses in a thousand stand more than 4σ above the moving average before them.
 
-    Average and σ² are debiased moving averages (see `smooth`) of the losses and of their squared
+    Average and σ² are debiased moving averages (see history.smoothing.Smoother) of the losses and of their squared
     distances from the average before each. Ours, in the manner of a control chart with
     exponential weights (Roberts 1959). None before the spread is known, 20 losses in.
     """

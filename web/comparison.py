@@ -72,7 +72,7 @@ def cost(workshop: Workshop, model: Mapping[str, Any]) -> dict[str, Any]:
 def significance_once_ended(
     store: RunStore, workshop: Workshop | None, run: str | None, models: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any] | None:
-    """Return whether the difference on the test images is real; None until both models have answered them.
+    """Return McNemar's test on the test images; None until both models have answered them.
 
     That is when they have finished or were stopped: who goes on is yet to be tested.
     """

@@ -1,4 +1,4 @@
-"""Mistakes: which images the models answer wrongly, by class, and whether the difference is more than chance."""
+"""Mistakes: which images the models answer wrongly, and by class."""
 
 from typing import Any
 

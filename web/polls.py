@@ -26,6 +26,7 @@ SMOOTHING = f"smoothing=({'|'.join(map(str, (0, *WINDOWS)))})"
 PLAIN_QUERY = re.compile(f"(?:{CURSOR})?(?:(?:^|&){SMOOTHING})?", re.ASCII)  # as our page and README write it
 PAUSE = 0.025  # seconds between two batches, so what a poll may have to wait
 GZIP_FROM = 20_000  # bytes: more than the news of 2 s; to pack these would cost the trainers more than the network
+LAST_ANSWERS = 1.0  # seconds that answers under way have at the end; what trains is saved after them
 ONE_WRITE = 16_384  # bytes: the head and the body of a shorter answer leave together
 
 
@@ -115,4 +116,4 @@ class PollServer:
                 if self._dispatcher.answer_polls():
                     time.sleep(PAUSE)
         except (SystemExit, KeyboardInterrupt):
-            self._dispatcher.shutdown()
+            self._dispatcher.shutdown(timeout=LAST_ANSWERS)

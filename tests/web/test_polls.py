@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from helpers import PATIENCE, wait_for
 
+from server import MOST_WAITING
 from web.polls import GZIP_FROM, PATH, Polls, PollServer, pack
 
 WORKERS = 2
@@ -22,12 +23,12 @@ LARGE = 2_000_000  # bytes: of ten such answers waitress waits until the client 
 class Site:
     """An app under Polls, whose answers a test decides on, served as the program does."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.news: dict[str, Any] = {"boot": "b"}
         self.release = threading.Event()
         self.waiting = threading.Semaphore(0)
         app = Polls(self._app, self._answer)
-        self.server = PollServer(app, threads=WORKERS, host="127.0.0.1", port=0)
+        self.server = PollServer(app, threads=WORKERS, host="127.0.0.1", port=0, **settings)
         self.port = int(self.server.waitress.effective_port)
         self._thread = threading.Thread(target=self.server.run, daemon=True)
         self._thread.start()
@@ -39,6 +40,9 @@ class Site:
         if environ["PATH_INFO"] == "/wait":
             self.waiting.release()
             assert self.release.wait(PATIENCE)
+        if environ["PATH_INFO"] == "/export":
+            start_response("200 OK", [("Content-Length", str(20 * LARGE))])
+            return (b"x" * LARGE for _ in range(20))
         body = json.dumps({"app": environ["PATH_INFO"], "query": environ["QUERY_STRING"]}).encode()
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
@@ -55,7 +59,10 @@ class Site:
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    site = Site()
+    yield from serving(Site())
+
+
+def serving(site: Site) -> Iterator[Site]:
     yield site
     site.release.set()
     site.server.waitress.trigger.pull_trigger(lambda: [each.close() for each in list(site.server.sockets.values())])
@@ -70,6 +77,20 @@ def test_plain_poll_is_answered_with_its_cursor(site: Site) -> None:
         "cursor": ["b", "20260101-000000-ab", 7],
     }
     assert site.get(f"{PATH}?boot=b&run=&since=0")["cursor"] == ["b", "", 0]
+
+
+def test_exports_that_nobody_reads_hold_no_thread() -> None:
+    for site in serving(Site(outbuf_high_watermark=MOST_WAITING)):
+        clients = [site.connect() for _ in range(WORKERS + 1)]
+        for client in clients:
+            client.sendall(b"GET /export HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert site.get("/other")["app"] == "/other"
+        for client in clients:
+            with client.makefile("rb") as answer:
+                head = list(iter(answer.readline, b"\r\n"))
+                assert f"Content-Length: {20 * LARGE}\r\n".encode() in head
+                assert len(answer.read(20 * LARGE)) == 20 * LARGE
+            client.close()
 
 
 def test_plain_poll_may_say_how_its_curves_are_smoothed(site: Site) -> None:
