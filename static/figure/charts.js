@@ -10,7 +10,7 @@ import { hasCome, plotly } from "./library.js";
 import { traces } from "./traces.js";
 
 const NARROW_PX = 600;
-const PAPER_HEIGHT_PX = 360;
+const PAPER_HEIGHT_PX = 320;
 const POINTS = 100; // of accuracy in 1
 // Plotly 4 shows a button that uploads the figure to Plotly's cloud unless told not to.
 const CONFIG = {
