@@ -2,7 +2,7 @@
 
 import { write } from "../base/dom.js";
 import * as format from "../base/format.js";
-import { isActive, isTesting, states } from "./answers.js";
+import { isActive, isTesting, overallState, states } from "./answers.js";
 import { secondsToLook } from "./looks.js";
 import { latestRun, onCurves, onLatest, onShown, onWhich, pairInTraining, pastRun, serverNow, shownRun } from "./state.js";
 
@@ -26,12 +26,6 @@ export const FIGURES = {
   elapsed: (model) => format.duration(model.elapsed_seconds),
   remaining: (model) => format.duration(isActive(model.state) ? model.eta_seconds : null),
 };
-
-/** Return the state of two models as one word. Pure. */
-export function overallState(each) {
-  for (const state of ["running", "paused", "failed", "interrupted", "stopped", "finished"]) if (each.includes(state)) return state;
-  return "idle";
-}
 
 /** Say what the loss is: where the training curve ends, smoothed as it is. */
 function nameLoss(panel, model, smoothing) {

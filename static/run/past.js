@@ -6,6 +6,7 @@ import { askNow } from "../base/poller.js";
 import { changes } from "../settings/difference.js";
 import * as draft from "../settings/draft.js";
 import { fold } from "../settings/fold.js";
+import { isInterrupted, isUnfinished } from "./answers.js";
 import {
   closePastRun,
   isTraining,
@@ -39,10 +40,6 @@ export function changesOf({ differing, models }, settingTitles) {
 
 /** Return what a run is called, as it stands within a sentence: its name, or what its models differ in. Pure. */
 export const titleOfRun = (run, settingTitles) => (run.name ? format.isolated(run.name) : changesOf(run, settingTitles));
-
-const isInterrupted = ({ models }) => Object.values(models).some(({ state }) => state === "interrupted");
-/** Whether a run was broken off, so that it can go on under its own settings. Pure. */
-const isUnfinished = ({ models }) => Object.values(models).some(({ state }) => state === "interrupted" || state === "stopped");
 
 /** Return what a past run is, in a line; `open` is {title, history}. Pure. */
 export function describePast({ title, history, started }) {

@@ -7,6 +7,8 @@ import pytest
 from browser import run_in
 from playwright.sync_api import Page
 
+from history.states import SEVERITY
+
 
 def test_thinning_keeps_ends_and_every_spike(modules: Page) -> None:
     wave = "Array.from({length: 5000}, (_, i) => i === 1234 ? 99 : i === 4321 ? -99 : Math.sin(i))"
@@ -52,6 +54,10 @@ def test_an_idle_answer_leaves_the_models_as_they_are(modules: Page) -> None:
         "paired": {"text": "alike"},
         "models": {"model1": {"state": "paused"}},
     }
+
+
+def test_states_count_in_the_same_order_as_on_the_server(modules: Page) -> None:
+    assert run_in(modules, "run/answers", "m.SEVERITY") == list(SEVERITY)
 
 
 def test_retries_wait_twice_as_long_each_time_but_never_over_half_a_minute_and_a_bit(modules: Page) -> None:
