@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from config import MODEL_NAMES, ModelConfig
 from history.events import say_fork
-from history.records import INCOMPLETE
+from history.records import INCOMPLETE, label
 from history.store import Left, Origin, RunStore
 from studies.branches import hold_rate, say_change, say_more
 from studies.refusals import Conflict
@@ -94,5 +94,5 @@ def forked_origins(
 def _sound(checkpoint: bytes | None, run: str, model: str) -> bytes:
     """Return a checkpoint. Raises Conflict where there is none."""
     if checkpoint is None:
-        raise Conflict(f"{model.replace('model', 'Model ')} of run {run} has no checkpoint to go on from")
+        raise Conflict(f"{label(model)} of run {run} has no checkpoint to go on from")
     return checkpoint

@@ -247,7 +247,7 @@ def test_axe_finds_nothing_and_a_phone_needs_no_sideways_scroll(finished: Page, 
         ("tabs/confusion", "m.target(3, 4, 'ArrowDown', 10)", [4, 4]),
         ("tabs/confusion", "m.target(3, 4, 'End', 10)", [3, 9]),
         ("tabs/confusion", "m.target(3, 4, 'Enter', 10)", None),
-        ("tabs/classes", "[m.signed(0), m.signed(-3), m.signed(5)]", ["0", "−3", "+5"]),
+        ("tabs/classes", "[m.excess(0, 0), m.excess(-3, 0), m.excess(5, 1)]", ["0", "−3", "+5.0"]),
         ("tabs/classes", "m.areApart({low: 0.8, high: 0.9}, {low: 0.9, high: 0.95})", False),
         ("tabs/follow", "m.isCurrent({at: null}, {models: {model1: {evaluations: {}}}})", True),
         (
