@@ -26,7 +26,7 @@ import {
 import { showProblem } from "./status.js";
 import { onView, view } from "./view.js";
 
-const line = document.getElementById("past");
+const pastLine = document.getElementById("past");
 let areOwed = false; // the list, which the server did not answer
 let isSmoothing = false; // past runs are being asked for, smoothed anew
 let wantedBehind = []; // the runs that were last to be laid behind the curves
@@ -60,11 +60,11 @@ export function fileOf(id) {
 function showWhich() {
   const [open, run] = [pastRun(), shownRun()];
   document.body.classList.toggle("has-run", run.run !== null);
-  line.hidden = open === null;
+  pastLine.hidden = open === null;
   if (!open) return;
-  line.querySelector("span").textContent = describePast(open);
-  line.querySelector("#go-on").hidden = isTraining() || !isUnfinished(run);
-  line.querySelector("#back").textContent = isTraining() ? "Back to the run that trains" : latestRun().run ? "Back to the latest run" : "Close";
+  pastLine.querySelector("span").textContent = describePast(open);
+  pastLine.querySelector("#go-on").hidden = isTraining() || !isUnfinished(run);
+  pastLine.querySelector("#back").textContent = isTraining() ? "Back to the run that trains" : latestRun().run ? "Back to the latest run" : "Close";
 }
 
 /** Whether the list of past runs is yet to be answered. */

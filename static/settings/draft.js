@@ -14,7 +14,7 @@ export function noteTyped() {
   if (kept && !held) say("What you had set before is kept.");
 }
 
-/** Note that what stands in the forms trains, or is in line. */
+/** Note that what stands in the forms trains, or is in the queue. */
 export function noteStarted() {
   typed = false;
 }
