@@ -27,6 +27,8 @@ def test_thinning_keeps_ends_and_every_spike(modules: Page) -> None:
         ("m.append({a: [1]}, {a: [2, 3]})", {"a": [1, 2, 3]}),
         ("m.append({}, {a: [2]})", {"a": [2]}),
         ("m.pick([5, 6, 7], [0, 2])", [5, 7]),
+        ("[-1, 1, 1.5, 1.6, 2, 9].map((x) => m.nearest([1, 2, 4], x))", [0, 0, 0, 1, 1, 2]),
+        ("[m.nearest([], 1), m.countBelow([1, 2, 2], 2), m.countBelow([1, 2, 2], 2, true)]", [-1, 1, 3]),
         ("m.bound({a: [1, 2, 3, 4, 5, 6, 7, 8, 9]}, 'a', 8).a.length <= 4", True),
     ],
 )
