@@ -14,7 +14,7 @@ function awaited(model) {
 
 const isSmoothed = (model) => "smooth_loss" in model;
 
-export const FIGURES = {
+export const LIVE_FIGURES = {
   epoch: (model) => `${format.epoch(model.epoch)} / ${format.count(model.config?.epochs)}`,
   step: (model) => `${format.count(model.step)} / ${format.count(model.total_steps)}`,
   loss: (model) => format.loss(isSmoothed(model) ? model.smooth_loss : model.loss),
@@ -40,7 +40,7 @@ function showModel(name, model, smoothing) {
   const panel = card.querySelector(".live");
   panel.hidden = model.state === "idle";
   nameLoss(panel, model, smoothing);
-  for (const figure of panel.querySelectorAll("[data-figure]")) write(figure, FIGURES[figure.dataset.figure](model));
+  for (const figure of panel.querySelectorAll("[data-figure]")) write(figure, LIVE_FIGURES[figure.dataset.figure](model));
   panel.querySelector("progress").value = model.total_steps ? model.step / model.total_steps : 0;
   const badge = card.querySelector(".badge");
   badge.hidden = panel.hidden;

@@ -189,7 +189,7 @@ def test_a_fork_is_one_mark_on_every_axis(modules: Page) -> None:
         ("['finished', 'failed', 'stopped'].map((state) => m.sentenceOf(state, false))", ["Ready"] * 3),
         ("['failed', 'running'].map((state) => m.sentenceOf(state, true))", ["Failed", "Training"]),
         ("['running', 'unable'].map((state) => m.sentenceOf(state, false))", ["Training another run", "Cannot train"]),
-        ("m.FIGURES.step({step: 2580, total_steps: 2580})", "2,580 / 2,580"),
+        ("m.LIVE_FIGURES.step({step: 2580, total_steps: 2580})", "2,580 / 2,580"),
     ],
 )
 def test_what_is_said_of_a_run_as_a_whole(modules: Page, expression: str, expected: object) -> None:
