@@ -4,7 +4,7 @@ import { make, write } from "../base/dom.js";
 import * as format from "../base/format.js";
 import { MODELS } from "../base/models.js";
 import { lighten } from "../base/theme.js";
-import { fit } from "../figure/charts.js";
+import { fitPaper } from "../figure/charts.js";
 import { differing } from "../settings/difference.js";
 import { typedSettings } from "../settings/form.js";
 import { titleOfRun } from "./past.js";
@@ -39,10 +39,10 @@ export function connectPaper() {
   window.addEventListener("beforeprint", () => {
     writeDown();
     lighten(true);
-    fit(WIDTH_PX);
+    fitPaper(WIDTH_PX);
   });
   window.addEventListener("afterprint", () => {
     lighten(false);
-    fit();
+    fitPaper();
   });
 }
