@@ -13,7 +13,7 @@ import { pastRuns, serverNow, shownRun, titles } from "./state.js";
 const WIDTH_PX = 680; // what fits between the margins of A4 and of US Letter
 
 /** Return the settings as rows [title, value of model 1, of model 2, whether they differ]. Pure. */
-export function settingRows(settings, schema) {
+function settingRows(settings, schema) {
   const [one, two] = MODELS.map((model) => settings[model]);
   const different = differing(one, two);
   return Object.entries(schema).map(([key, { title, unit }]) => {

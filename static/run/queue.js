@@ -67,7 +67,7 @@ function showQueue() {
   showState();
 }
 
-export const refreshQueue = () => attempt(api.fetchQueue);
+const refreshQueue = () => attempt(api.fetchQueue);
 
 export function connectQueue() {
   onQueue(showQueue);

@@ -9,7 +9,7 @@ import { comparisonOf, isTraining, latestRun, onComparison, onShown, pastRun, sh
 const NAME = "FashionMNIST CNN Training Monitor";
 
 /** Return the share of both runs that is done, 0 to 1. Pure. */
-export function progress(history) {
+function progress(history) {
   const models = Object.values(history.models);
   const done = models.map(({ step, total_steps: total }) => (total ? step / total : 0));
   return done.length ? done.reduce((sum, share) => sum + share, 0) / done.length : 0;

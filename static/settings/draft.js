@@ -25,7 +25,7 @@ function say(sentence) {
 }
 
 /** Keep settings for the end of the run that trains, and say so in a sentence. */
-export function keep(settings, sentence) {
+function keep(settings, sentence) {
   kept = settings;
   typed = held = false;
   say(sentence);

@@ -196,6 +196,72 @@ def test_what_is_said_of_a_run_as_a_whole(modules: Page, expression: str, expect
     assert run_in(modules, "run/live", expression) == expected
 
 
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        (["idle", "idle"], {"start": True, "toggle": None, "stop": False}),
+        (["running", "paused"], {"start": False, "toggle": "pause", "stop": True}),
+        (["paused", "failed"], {"start": False, "toggle": "resume", "stop": True}),
+        (["finished", "stopped"], {"start": True, "toggle": None, "stop": False}),
+    ],
+)
+def test_buttons_offer_what_the_states_admit(modules: Page, states: list[str], expected: object) -> None:
+    assert run_in(modules, "run/controls", f"m.possible({states})") == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "said"),
+    [
+        (("finished", 3), ("finished", 3), ""),
+        (("interrupted", 1.5), ("stopped", 1.5), " · interrupted at epoch 1.50 of 3. Go on?"),
+        (("stopped", 1), ("finished", 3), " · stopped at epoch 1.00 of 3 and 3.00 of 3"),
+    ],
+)
+def test_a_past_run_is_described_in_a_line(
+    modules: Page, one: tuple[str, float], two: tuple[str, float], said: str
+) -> None:
+    models = {
+        name: {"state": state, "epoch": epoch, "config": {"epochs": 3}}
+        for name, (state, epoch) in (("model1", one), ("model2", two))
+    }
+    past = json.dumps({"title": "adam → sgd", "history": {"models": models}, "started": None})
+    assert run_in(modules, "run/past", f"m.describePast({past})") == f"A past run: adam → sgd · –{said}"
+
+
+@pytest.mark.parametrize(
+    ("module", "expression", "expected"),
+    [
+        ("run/place", "m.runIn('/run/20260101-000000-aaaa')", "20260101-000000-aaaa"),
+        ("run/place", "['/', '/run/', '/run/a/b', '/runs/a'].map(m.runIn)", [None] * 4),
+        (
+            "run/verdict",
+            "m.whereabouts({axis: 'epochs', verdict: {accuracy: {at: 2}}, interval: {model1: 0.25, model2: 0.5}})",
+            "at 2.00, checked every 0.50 epochs",
+        ),
+        ("run/verdict", "m.whereabouts({axis: 'epochs', verdict: {accuracy: {at: null}}})", ""),
+        ("run/looks", "m.nextLook([{state: 'paused', step: 5, next_evaluation_step: 10, batches_per_second: 2}])", ""),
+        (
+            "run/looks",
+            "m.nextLook([20, 30].map((at) => ({state: 'running', step: 10, next_evaluation_step: at, batches_per_second: 5})))",
+            "next look in 4 s",
+        ),
+        ("run/looks", "m.nextLook([{state: 'running', testing: true}])", "looking at the test images"),
+        ("tabs/photo", "[...m.toGrey(Uint8ClampedArray.of(255, 255, 255, 255, 0, 0, 0, 0))]", [1, 0]),
+        ("tabs/photo", "[...m.toGrey(Uint8ClampedArray.of(0, 0, 0, 255, 0, 0, 0, 0))]", [0, 1]),
+        ("tabs/history", "m.outcome({state: 'finished', test_accuracy: 0.912})", "91.2 % on the test images"),
+        (
+            "tabs/history",
+            "m.outcome({state: 'stopped', val_accuracy: 0.9, epoch: 1})",
+            "stopped at epoch 1.00 · 90.0 % validation",
+        ),
+        ("run/lessons", "['a', 'b', 'c'].map((id) => m.after([{id: 'a'}, {id: 'b'}], id).id)", ["b", "a", "a"]),
+        ("run/notes", "m.choose([{id: 'a'}, {id: 'b'}], ['a'])", [{"id": "b"}]),
+    ],
+)
+def test_rules_return_what_they_say(modules: Page, module: str, expression: str, expected: object) -> None:
+    assert run_in(modules, module, expression) == expected
+
+
 @pytest.mark.parametrize(("layout", "title"), [("stacked", "accuracy"), ("overlaid", "")])
 def test_the_axis_on_the_right_has_no_title_to_run_into_the_labels(modules: Page, layout: str, title: str) -> None:
     view = f"{{layout: '{layout}', x: 'epochs'}}"
