@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,7 +15,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, Response, expect
+from served import free_port
 
 from config import MODEL_NAMES
 
@@ -43,12 +44,6 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> N
     while not condition():
         assert time.monotonic() < end, f"no {what} within {seconds:g} s"
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(url: str) -> bool:
@@ -169,6 +164,11 @@ def show_settings(page: Page) -> None:
         page.click("#fold")
 
 
+def open_tab(page: Page, name: str) -> None:
+    page.click(f"#tab-{name}")
+    page.locator(f"#panel-{name}").scroll_into_view_if_needed()
+
+
 def set_quick_models(page: Page, epochs: int = 100) -> None:
     """Set both models so small that the CPU gives them several hundred steps a second."""
     show_settings(page)
@@ -203,6 +203,12 @@ def brings_nothing_new(response: Response) -> bool:
 
 def is_wider_than_screen(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+
+def check_with_axe(page: Page, state: str = "", part: str | None = None) -> None:
+    """Fail where axe finds something on the page, or on the part of it that a selector names."""
+    found = Axe().run(page, part).response["violations"]
+    assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found] == [], state
 
 
 def run_in(page: Page, module: str, expression: str) -> Any:

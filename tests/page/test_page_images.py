@@ -5,25 +5,12 @@ import re
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from browser import (
-    ask,
-    run_in,
-    set_quick_models,
-    start,
-    stop_training,
-    tell,
-)
+from browser import ask, check_with_axe, open_tab, run_in, set_quick_models, start, stop_training, tell
 from PIL import Image, ImageDraw
 from playwright.sync_api import Page, expect
 
 CLASSES = "['Coat', 'Dress', 'T-shirt/top']"
 SLOW = {"kernels": [64, 128], "batch_size": 32}
-
-
-def open_tab(page: Page, name: str) -> None:
-    page.click(f"#tab-{name}")
-    page.locator(f"#panel-{name}").scroll_into_view_if_needed()
 
 
 def cards(page: Page) -> list[dict[str, int]]:
@@ -221,8 +208,7 @@ def test_axe_finds_nothing_and_a_phone_needs_no_sideways_scroll(finished: Page, 
         if name == "tryit":
             finished.locator("#picks button").first.click()
             expect(finished.locator("#tryit-about")).to_contain_text("Model 2 says")
-        found = Axe().run(finished, f"#panel-{name}").response["violations"]
-        assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found] == [], name
+        check_with_axe(finished, name, f"#panel-{name}")
         finished.set_viewport_size({"width": 390, "height": 844})
         finished.wait_for_function("() => document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import CPU, quick
+from helpers import CPU, losses_of, quick
 
 from config import DEFAULTS, ModelConfig
 from training.engine import Engine, build_optimizer
@@ -18,15 +18,7 @@ PARAMETERS = [torch.nn.Parameter(torch.ones(1))]
 
 
 def part_of(dataset: FashionMNIST, count: int) -> FashionMNIST:
-    return FashionMNIST(
-        Split(dataset.train.images[:count], dataset.train.labels[:count]), dataset.validation, dataset.test
-    )
-
-
-def losses_of(engine: Engine, steps: int) -> list[float]:
-    for _ in range(steps):
-        engine.train_step()
-    return [result.loss for result in engine.read()]
+    return FashionMNIST(dataset.train.first(count), dataset.validation, dataset.test)
 
 
 # Learning rate
