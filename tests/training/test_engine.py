@@ -10,7 +10,7 @@ from helpers import CPU, losses_of, quick
 
 from config import DEFAULTS, ModelConfig
 from training.engine import Engine, build_optimizer
-from training.images import FashionMNIST, Split, normalise
+from training.images import FashionMNIST, Split, normalise, shuffled_order
 from training.machine import best_device, resolve_precision
 from training.schedule import scheduled_learning_rate
 
@@ -197,7 +197,7 @@ def test_label_smoothing_enters_the_gradient_and_no_loss_that_is_shown(small_fas
     by_hand = copy.deepcopy(smooth.model)
     assert losses_of(plain, 1) == losses_of(smooth, 1)
     assert losses_of(plain, 1) != losses_of(smooth, 1)
-    batch = smooth._order[:64]
+    batch = shuffled_order(len(small_fashion_mnist.train), smooth.config.random_seed("order of epoch 0"))[:64]
     logits = by_hand(normalise(small_fashion_mnist.train.images[batch]))
     F.cross_entropy(logits, small_fashion_mnist.train.labels[batch], label_smoothing=0.5).backward()
     optimizer = build_optimizer(smooth.config, list(by_hand.parameters()))
