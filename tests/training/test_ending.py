@@ -40,7 +40,7 @@ from training.images import FashionMNIST, Split
 from training.lifecycle import Lifecycle
 from web.monitor import Monitor
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SLOW = {"kernels": [64, 128, 256, 512], "batch_size": 8192}
 
 
