@@ -27,7 +27,8 @@ from config import (
 )
 from data import DatasetError
 from exports.files import METRIC_FORMATS, write_metrics
-from exports.plots import PICTURE_FORMATS, ModelRecord, Records, plot_curves
+from exports.plots import PICTURE_FORMATS, plot_curves
+from exports.records import ModelRecord, Records
 from history.log import MetricsLog
 from history.records import Insight, Predictions, Status
 from studies.presets import PRESETS

@@ -1,4 +1,4 @@
-"""ModelTrainer: one model's run in a thread of its own. Comparison: several of them, started together.
+"""Trainings: one model's in a thread of its own (ModelTrainer), and several that start together (Comparison).
 
 `python train.py --help` trains without a server (see terminal.py).
 """

@@ -4,6 +4,10 @@ import math
 from statistics import NormalDist
 from typing import Any
 
+ALPHA = 0.05  # a p-value below it is more than chance
+EXACT_BELOW = 25  # images on which only one model is right; the χ² approximation is poor for fewer
+CAVEAT = "This compares these two trained networks; repeat with other seeds to compare the settings."
+
 
 def wilson_interval(accuracy: float, count: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return between which fractions the accuracy lies, measured as k right answers of `count`.
@@ -42,11 +46,6 @@ def count_apart(right1: bytes, right2: bytes) -> tuple[int, int]:
     """Return how many images only the first, only the second model has right; right1, right2: a bit an image."""
     one, two = int.from_bytes(right1), int.from_bytes(right2)
     return (one & ~two).bit_count(), (two & ~one).bit_count()
-
-
-ALPHA = 0.05  # a p-value below it is more than chance
-EXACT_BELOW = 25  # images on which only one model is right; the χ² approximation is poor for fewer
-CAVEAT = "This compares these two trained networks; repeat with other seeds to compare the settings."
 
 
 def mcnemar(only1: int, only2: int) -> tuple[float, str]:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from exports.plots import ModelRecord, Records
+from exports.records import ModelRecord, Records
 from history.records import Point, finite
 
 METRIC_FORMATS = (".json", ".csv")

@@ -1,29 +1,15 @@
 """Plots: the curves as a picture."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from exports.records import Records
 from history.curves import BoundedCurve
-from history.records import Evaluation, Point, Status
 from history.smoothing import SMOOTHING_IMAGES
 
 COLOURS = {"model1": "#0072B2", "model2": "#D55E00"}
 MARKERS = {"model1": "o", "model2": "D"}
 PICTURE_FORMATS = (".png", ".svg", ".pdf")
-
-
-@dataclass(frozen=True)
-class ModelRecord:
-    """All that was measured of one model, at full resolution."""
-
-    status: Status
-    points: list[Point]
-    evaluations: list[Evaluation]
-
-
-Records = Mapping[str, ModelRecord]
 
 
 def plot_curves(records: Records, path: Path) -> None:

@@ -15,7 +15,8 @@ from history.database import Database
 from history.errors import UnknownItem
 from history.tables import QUEUE
 
-TAKE_OUT_ENTERED = "DELETE FROM queue WHERE run IN (SELECT id FROM runs)"
+ENTERED = "FROM queue WHERE run IN (SELECT id FROM runs)"
+TAKE_OUT_ENTERED = f"DELETE {ENTERED}"
 
 
 class Item(NamedTuple):
@@ -69,7 +70,9 @@ class QueueHistory:
         self._change("UPDATE queue SET run = NULL WHERE id = ?", item)
 
     def take_out_entered(self) -> None:
-        """Forget those whose run is in the history."""
+        """Forget those whose run is in the history; write nothing where there are none, as at nearly every turn."""
+        if not self._database.select(f"SELECT id {ENTERED}"):
+            return
         with self._database.change() as connection:
             connection.execute(TAKE_OUT_ENTERED)
 

@@ -10,13 +10,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+INCOMPLETE = "One of the models of run {run} could not be read from the damaged history"
+SPLITS = ("validation", "test")
+MOST_FILTERS = 64  # of the first layer are kept: more do not fit a screen
+
+Array = NDArray[Any]
+Model = Mapping[str, Any]  # one model in the form of /api/metrics
+Columns = Mapping[str, Sequence[Any]]  # its evaluations: one list a field
+
 
 def new_run_id() -> str:
     """Return a name for a run that sorts by the time of its start."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
-
-
-MOST_FILTERS = 64  # of the first layer are kept: more do not fit a screen
 
 
 class Layer(NamedTuple):
@@ -59,10 +64,6 @@ def take_filters(weights: NDArray[Any]) -> Filters:
     scale = float(np.abs(weights).max()) or 1.0
     shown = np.rint(weights[:MOST_FILTERS] / scale * 127).astype(np.int8)
     return Filters(len(weights), weights.shape[1], scale, shown.tobytes())
-
-
-Model = Mapping[str, Any]  # one model in the form of /api/metrics
-Columns = Mapping[str, Sequence[Any]]  # its evaluations: one list a field
 
 
 def label(model: str) -> str:
@@ -190,11 +191,6 @@ def rounded(value: Any) -> Any:
 
 def finite_or_none(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-INCOMPLETE = "One of the models of run {run} could not be read from the damaged history"
-SPLITS = ("validation", "test")
-Array = NDArray[Any]
 
 
 class Predictions(NamedTuple):

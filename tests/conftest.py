@@ -18,7 +18,7 @@ import data
 from history.store import RunStore
 from server import create_app
 from train import ModelTrainer
-from training.images import FashionMNIST, Split, load_fashion_mnist
+from training.images import FashionMNIST, load_fashion_mnist
 from web.monitor import Monitor
 
 # The same examples every time, and no verdict on speed: the machine may be busy.
@@ -56,14 +56,10 @@ def fashion_mnist(data_dir: Path) -> FashionMNIST:
 def small_fashion_mnist(fashion_mnist: FashionMNIST) -> FashionMNIST:
     """1,024 training, 256 validation and 256 test images of the real ones, for quick runs."""
     return FashionMNIST(
-        train=_first(fashion_mnist.train, 1024),
-        validation=_first(fashion_mnist.validation, 256),
-        test=_first(fashion_mnist.test, 256),
+        train=fashion_mnist.train.first(1024),
+        validation=fashion_mnist.validation.first(256),
+        test=fashion_mnist.test.first(256),
     )
-
-
-def _first(split: Split, count: int) -> Split:
-    return Split(split.images[:count], split.labels[:count])
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from config import ModelConfig
 from history.log import MetricsLog
 from history.records import Point, Status
 from train import Comparison, ModelTrainer
+from training.engine import Engine
 from training.images import FashionMNIST
 
 CPU = torch.device("cpu")
@@ -65,6 +66,13 @@ class FullLog(MetricsLog):
 
     def losses(self, model: str = "model1") -> list[float]:
         return [point.loss for point in self.all_points[model]]
+
+
+def losses_of(engine: Engine, steps: int) -> list[float]:
+    """Train so many steps and return the loss of each that was not read yet."""
+    for _ in range(steps):
+        engine.train_step()
+    return [result.loss for result in engine.read()]
 
 
 def train(dataset: FashionMNIST, **configs: ModelConfig) -> FullLog:

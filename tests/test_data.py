@@ -253,23 +253,30 @@ def test_next_try_after_a_cut_off_download_succeeds(
 
 
 def test_machine_without_apt_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(address: tuple[str, int], timeout: float) -> None:
+        raise OSError("network is down")
+
+    monkeypatch.setattr(data.socket, "create_connection", refuse)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(OSError, match="this machine has no apt"):
-        data._unpack_debian_package(tmp_path, quiet)
+    with pytest.raises(DatasetError, match=r"network is down.*this machine has no apt"):
+        data.fetch_files(tmp_path, quiet)
 
 
 def test_mirror_is_asked_for_the_four_files_by_name_and_checksum(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, str, str]] = []
-    monkeypatch.setattr(
-        torchvision.datasets.utils, "download_url", lambda url, root, filename, md5: asked.append((filename, root, md5))
-    )
+
+    def deliver(url: str, root: str, filename: str, md5: str) -> None:
+        asked.append((filename, root, md5))
+        shutil.copy(data_dir / filename, root)
+
+    monkeypatch.setattr(torchvision.datasets.utils, "download_url", deliver)
     monkeypatch.setattr(data.socket, "create_connection", lambda address, timeout: data.socket.socket())
     reported: list[str] = []
-    data._download_from_mirror(tmp_path, reported.append)
+    data.fetch_files(tmp_path, reported.append)
     assert sorted(name for name, _, _ in asked) == sorted(NAMES)
-    assert all(root == str(tmp_path) and len(md5) == 32 for _, root, md5 in asked)
+    assert all(Path(root).parent == tmp_path and len(md5) == 32 for _, root, md5 in asked)
     assert len(reported) == 4
     assert all(line.startswith("Downloading http") for line in reported)
 

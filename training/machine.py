@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+log = logging.getLogger(__name__)
+
 
 def best_device() -> torch.device:
     """Return the CUDA device where there is one, else the CPU."""
@@ -26,9 +28,6 @@ def resolve_precision(wanted: str, device: torch.device) -> str:
     else:
         native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return "bfloat16" if native else "float32"
-
-
-log = logging.getLogger(__name__)
 
 
 def available_cores() -> int:

@@ -12,7 +12,7 @@ from history.store import RunStore
 from web.monitor import Monitor
 from web.requests import NothingThere, choice, query_number, run_asked_for
 
-FIGURES = ("gradient_norm", "weight_norm", "dead_share")
+LAYER_FIGURES = ("gradient_norm", "weight_norm", "dead_share")
 
 
 def blueprint(monitor: Monitor) -> Blueprint:
@@ -48,7 +48,7 @@ def filters_at(store: RunStore, run: str | None, model: str, step: int) -> dict[
 def as_columns(insights: Sequence[Insight]) -> dict[str, Any]:
     """Return all insights of a run as `/api/inside` answers: one list a layer and figure."""
     if not insights:
-        return {"layers": [], "step": [], "epoch": []} | {figure: {} for figure in FIGURES} | {"filters": None}
+        return {"layers": [], "step": [], "epoch": []} | {figure: {} for figure in LAYER_FIGURES} | {"filters": None}
     names, filters = list(insights[-1].layers), insights[-1].filters
 
     def series(figure: str) -> dict[str, list[float | None]]:

@@ -10,6 +10,9 @@ export const loss = known((value) => (value >= 100 ? value.toPrecision(3) : valu
 export const rate = known((value) => (value < 10 ? value.toFixed(1) : count(value)));
 export const epoch = known((value) => value.toFixed(2));
 
+/** A number with its sign, the minus a true one: 0.5 → "+0.50" with two digits. */
+export const signed = (number, digits) => `${number < 0 ? "−" : "+"}${Math.abs(number).toFixed(digits)}`;
+
 /** 7.4 → "7.4 s", 38 → "38 s", 125 → "2 min 05 s", 3780 → "1 h 03 min". */
 export const duration = known((seconds) => {
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;

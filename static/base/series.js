@@ -11,8 +11,26 @@ export function append(series, addition) {
 export const pick = (values, indices) => indices.map((index) => values[index]);
 
 /** Return `series` at `indices` only. */
-export function pickAll(series, indices) {
+function pickAll(series, indices) {
   return Object.fromEntries(Object.entries(series).map(([name, values]) => [name, pick(values, indices)]));
+}
+
+/** Return how many of ascending values lie below `x`, or with `through` at it as well. */
+export function countBelow(values, x, through = false) {
+  let [low, high] = [0, values.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (values[middle] < x || (through && values[middle] === x)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Return the index of the one of ascending values that is nearest to `x`, the lower of two; -1 where there are none. */
+export function nearest(values, x) {
+  const after = countBelow(values, x);
+  if (after === values.length) return after - 1;
+  return after > 0 && x - values[after - 1] <= values[after] - x ? after - 1 : after;
 }
 
 /**

@@ -5,7 +5,7 @@ import { MODELS } from "../base/models.js";
 import { colours } from "../base/theme.js";
 import { curvesOf, gapOf } from "./curves.js";
 import { layout, meanings, measure, rangeOf } from "./figure.js";
-import { fit as fitAxes } from "./fit.js";
+import { fit } from "./fit.js";
 import { hasCome, plotly } from "./library.js";
 import { traces } from "./traces.js";
 
@@ -79,7 +79,7 @@ function compose({ element, history, view }, page) {
   const gap = gapOf(Object.values(curves));
   const sizes = measure(history, view, page);
   const noise = POINTS * (view.noise ?? 0);
-  const windows = fitAxes(Object.values(curves), overlays.flatMap((overlay) => Object.values(overlay.curves)), gap, {
+  const windows = fit(Object.values(curves), overlays.flatMap((overlay) => Object.values(overlay.curves)), gap, {
     whole: view.whole, log: view.log, zoom: zoomOf(history, view), noise, heights: sizes.heights,
   });
   const hidden = new Set((element._fullData ?? []).filter(({ visible }) => visible === "legendonly").map(({ uid }) => uid));
@@ -158,7 +158,7 @@ export async function picture(element) {
 }
 
 /** Fit the figure to a width in pixels, such as that of paper; without one, to the page. */
-export async function fit(width) {
+export async function fitPaper(width) {
   paper = width ? { width, height: PAPER_HEIGHT_PX } : null;
   await redraw();
 }

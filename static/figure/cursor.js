@@ -2,6 +2,7 @@
 
 import * as format from "../base/format.js";
 import { MODELS, titleOf } from "../base/models.js";
+import { countBelow, nearest } from "../base/series.js";
 import { AXES } from "./axes.js";
 
 const SERIES = { step: "points", evaluation: "evaluations" }; // the stops of each kind, as the history holds them
@@ -20,17 +21,6 @@ export const stopsOf = (history, kind, view) =>
     return [model, series ? AXES[view.x].of(series, view.imagesPerEpoch) : []];
   }));
 
-/** Return how many of ascending values lie below `x`, or with `through` at it as well. */
-export function countBelow(values, x, through = false) {
-  let [low, high] = [0, values.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (values[middle] < x || (through && values[middle] === x)) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
 /** Return the place `count` stops of both models to the right of `x`, to the left where that is negative; the last there is, where there are fewer. */
 export function nextStop(stops, x, count) {
   const all = Object.values(stops).filter(({ length }) => length);
@@ -47,12 +37,10 @@ export function nextStop(stops, x, count) {
 }
 
 /** Return the index of the recorded place nearest to `x`; -1 where the model has not come so far. */
-export function nearest(xs, x) {
-  if (!xs.length) return -1;
-  const after = countBelow(xs, x);
+function nearestReached(xs, x) {
   const last = xs.length - 1;
-  if (after > last) return x - xs[last] <= xs[last] - (xs[last - 1] ?? xs[last]) ? last : -1;
-  return after > 0 && x - xs[after - 1] <= xs[after] - x ? after - 1 : after;
+  const stride = xs[last] - (xs[last - 1] ?? xs[last]);
+  return x - xs[last] > stride ? -1 : nearest(xs, x);
 }
 
 const number = (value, digits) => (value === null ? "not a number" : value.toFixed(digits));
@@ -81,7 +69,7 @@ function describe(kind, smoothing, isSmoothed) {
 export function readout(history, kind, view, x) {
   const stops = stopsOf(history, kind, view);
   const isSmoothed = kind === "step" && view.smoothing > 0 && MODELS.some((model) => seriesOf(history, model, kind)?.smooth_loss);
-  const rows = MODELS.map((model) => [model, valuesAt(seriesOf(history, model, kind), nearest(stops[model], x), isSmoothed)]);
+  const rows = MODELS.map((model) => [model, valuesAt(seriesOf(history, model, kind), nearestReached(stops[model], x), isSmoothed)]);
   return { about: describe(kind, history.smoothing, isSmoothed), rows: Object.fromEntries(rows), isSmoothed };
 }
 

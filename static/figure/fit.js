@@ -21,7 +21,7 @@ const span = ([low, high]) => high - low;
 const between = (value, [low, high]) => Math.min(Math.max(value, low), high);
 
 /** Return the smallest and the largest of the values, null where there are none. */
-export function extent(values) {
+function extent(values) {
   let [low, high] = [Infinity, -Infinity];
   for (const value of values) {
     if (!known(value)) continue;
@@ -142,7 +142,7 @@ function fitGap({ x, y }, end, { whole, zoomed, noise }) {
 }
 
 /** Return how far along x anything reaches. */
-export const reach = (curves) => Math.max(0, ...curves.flatMap(({ training, validation }) => [training.x.at(-1) ?? 0, validation.x.at(-1) ?? 0]));
+const reach = (curves) => Math.max(0, ...curves.flatMap(({ training, validation }) => [training.x.at(-1) ?? 0, validation.x.at(-1) ?? 0]));
 
 /**
  * Return the window of each axis: {x, loss, accuracy, gap}. `heights` are the panels' in pixels, `zoom` holds what the

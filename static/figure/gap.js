@@ -1,7 +1,7 @@
 /** The gap between two curves along a common axis. Pure. */
 
 /** Return the height at `x` of the curve through (xs, ys), xs ascending; null outside it. */
-export function interpolate(xs, ys, x) {
+function interpolate(xs, ys, x) {
   const after = xs.findIndex((each) => each >= x);
   if (after < 0) return null;
   if (xs[after] === x) return ys[after];

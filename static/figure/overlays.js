@@ -1,7 +1,7 @@
 /** Past runs laid behind the curves: thin lines in the models' colours, each run with its number. Pure. */
 
 import * as format from "../base/format.js";
-import { pick, thin } from "../base/series.js";
+import { nearest, pick, thin } from "../base/series.js";
 import { edges } from "./edges.js";
 import { placeable } from "./fit.js";
 
@@ -23,16 +23,6 @@ function saying(title, curves) {
   const each = Object.values(curves).map(({ training }) => training);
   const at = (x, quantity, write) => each.map((training) => write(training[quantity][nearest(training.x, x)])).join(" and ");
   return (x) => `${title}: loss ${at(x, "loss", format.loss)}, accuracy ${at(x, "accuracy", format.percent)}`;
-}
-
-function nearest(xs, x) {
-  let [low, high] = [0, xs.length - 1];
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (xs[middle] < x) low = middle;
-    else high = middle;
-  }
-  return Math.abs(xs[high] - x) < Math.abs(xs[low] - x) ? high : low;
 }
 
 function line({ training }, name, quantity, yaxis, windows, look, says) {

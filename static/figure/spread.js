@@ -1,11 +1,12 @@
 /** The two charts of a series of repeats: how far its runs spread, and who won each pair. Pure. */
 
+import { signed } from "../base/format.js";
 import { LOOKS, otherThan, titleOf } from "../base/models.js";
 import { frame, lineOf } from "./small.js";
 
 const NARROW_PX = 420;
 const RAISED = 100; // fractions to points
-const signedPoints = (points) => `${points < 0 ? "−" : "+"}${Math.abs(points).toFixed(2)}`;
+const signedPoints = (points) => signed(points, 2);
 
 /** The mean of each model with a band from its lowest to its highest run. `curves` is {model: {epoch, mean, low, high}}. */
 export const means = (curves, run) => (colours, page) => {

@@ -21,9 +21,17 @@ export function merge(history, { boot, run, next, reset, paired, models }) {
   return { boot, run, next, paired: reset ? (paired ?? null) : history.paired, models: joined };
 }
 
+/** What a training can be in, in the order in which it counts, as history/states.py has it. */
+export const SEVERITY = ["running", "paused", "failed", "interrupted", "stopped", "finished", "idle"];
+
 export const states = (history) => Object.values(history.models).map((model) => model.state);
 export const isActive = (state) => state === "running" || state === "paused";
+/** Return the state of several models as one word. */
+export const overallState = (each) => SEVERITY.find((state) => each.includes(state)) ?? "idle";
 export const anyActive = (history) => states(history).some(isActive);
 /** Whether all that is still on has trained its last batch, and looks at the test images. */
 export const isTesting = (history) => anyActive(history) && Object.values(history.models).every((model) => model.testing || !isActive(model.state));
+export const isInterrupted = (history) => states(history).includes("interrupted");
+/** Whether a run was broken off, so that it can go on under its own settings. */
+export const isUnfinished = (history) => isInterrupted(history) || states(history).includes("stopped");
 export const hasPoints = (history) => Object.values(history.models).some((model) => model.points.step?.length > 0);

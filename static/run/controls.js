@@ -4,15 +4,14 @@ import * as api from "../base/api.js";
 import { confirm } from "../base/confirm.js";
 import { nameOf } from "../base/models.js";
 import { askNow } from "../base/poller.js";
-import { states } from "./answers.js";
+import { isActive, states } from "./answers.js";
 import { isStarting, latestRun, onLatest, onWhich, pastRun, serverNow } from "./state.js";
 import { showProblem } from "./status.js";
 
 /** Return what may be asked of trainers in these states. Pure. */
 export function possible(each) {
-  const running = each.includes("running");
-  const paused = each.includes("paused");
-  return { start: !running && !paused, toggle: running || paused ? (running ? "pause" : "resume") : null, stop: running || paused };
+  const isOn = each.some(isActive);
+  return { start: !isOn, toggle: isOn ? (each.includes("running") ? "pause" : "resume") : null, stop: isOn };
 }
 
 function showToggle(button, action) {

@@ -2,8 +2,9 @@
 
 import { make, write } from "../base/dom.js";
 import { MODELS } from "../base/models.js";
+import { countBelow } from "../base/series.js";
 import { onDrawn, placeOf } from "../figure/charts.js";
-import { countBelow, evaluationRows, nextStop, readout, said, stopsOf } from "../figure/cursor.js";
+import { evaluationRows, nextStop, readout, said, stopsOf } from "../figure/cursor.js";
 import { hasPoints } from "./answers.js";
 import { onCurves, onShown, serverNow, shownRun } from "./state.js";
 import { onView, view } from "./view.js";

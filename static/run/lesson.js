@@ -21,7 +21,7 @@ export function keepLesson(run, lesson, guess) {
 }
 
 /** Return {lesson, guess} of a run, null where it is none. */
-export const lessonOfRun = (run) => recall(LESSONS, {})[run] ?? null;
+const lessonOfRun = (run) => recall(LESSONS, {})[run] ?? null;
 
 /**
  * Return what came of a lesson, by `outcomes` of /api/comparison: {text, leader}; null while it is not known. Pure.

@@ -53,7 +53,7 @@ function show({ isAsking }) {
 }
 
 /** Offer all lessons. */
-export function offerLessons() {
+function offerLessons() {
   show({ isAsking: false });
   cards()[0].focus();
 }

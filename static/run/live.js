@@ -2,7 +2,7 @@
 
 import { write } from "../base/dom.js";
 import * as format from "../base/format.js";
-import { isActive, isTesting, states } from "./answers.js";
+import { isActive, isTesting, overallState, states } from "./answers.js";
 import { secondsToLook } from "./looks.js";
 import { latestRun, onCurves, onLatest, onShown, onWhich, pairInTraining, pastRun, serverNow, shownRun } from "./state.js";
 
@@ -14,7 +14,7 @@ function awaited(model) {
 
 const isSmoothed = (model) => "smooth_loss" in model;
 
-export const FIGURES = {
+export const LIVE_FIGURES = {
   epoch: (model) => `${format.epoch(model.epoch)} / ${format.count(model.config?.epochs)}`,
   step: (model) => `${format.count(model.step)} / ${format.count(model.total_steps)}`,
   loss: (model) => format.loss(isSmoothed(model) ? model.smooth_loss : model.loss),
@@ -26,12 +26,6 @@ export const FIGURES = {
   elapsed: (model) => format.duration(model.elapsed_seconds),
   remaining: (model) => format.duration(isActive(model.state) ? model.eta_seconds : null),
 };
-
-/** Return the state of two models as one word. Pure. */
-export function overallState(each) {
-  for (const state of ["running", "paused", "failed", "interrupted", "stopped", "finished"]) if (each.includes(state)) return state;
-  return "idle";
-}
 
 /** Say what the loss is: where the training curve ends, smoothed as it is. */
 function nameLoss(panel, model, smoothing) {
@@ -46,7 +40,7 @@ function showModel(name, model, smoothing) {
   const panel = card.querySelector(".live");
   panel.hidden = model.state === "idle";
   nameLoss(panel, model, smoothing);
-  for (const figure of panel.querySelectorAll("[data-figure]")) write(figure, FIGURES[figure.dataset.figure](model));
+  for (const figure of panel.querySelectorAll("[data-figure]")) write(figure, LIVE_FIGURES[figure.dataset.figure](model));
   panel.querySelector("progress").value = model.total_steps ? model.step / model.total_steps : 0;
   const badge = card.querySelector(".badge");
   badge.hidden = panel.hidden;

@@ -4,7 +4,7 @@ import { make, write } from "../base/dom.js";
 import * as format from "../base/format.js";
 import { MODELS } from "../base/models.js";
 import { lighten } from "../base/theme.js";
-import { fit } from "../figure/charts.js";
+import { fitPaper } from "../figure/charts.js";
 import { differing } from "../settings/difference.js";
 import { typedSettings } from "../settings/form.js";
 import { titleOfRun } from "./past.js";
@@ -13,7 +13,7 @@ import { pastRuns, serverNow, shownRun, titles } from "./state.js";
 const WIDTH_PX = 680; // what fits between the margins of A4 and of US Letter
 
 /** Return the settings as rows [title, value of model 1, of model 2, whether they differ]. Pure. */
-export function settingRows(settings, schema) {
+function settingRows(settings, schema) {
   const [one, two] = MODELS.map((model) => settings[model]);
   const different = differing(one, two);
   return Object.entries(schema).map(([key, { title, unit }]) => {
@@ -39,10 +39,10 @@ export function connectPaper() {
   window.addEventListener("beforeprint", () => {
     writeDown();
     lighten(true);
-    fit(WIDTH_PX);
+    fitPaper(WIDTH_PX);
   });
   window.addEventListener("afterprint", () => {
     lighten(false);
-    fit();
+    fitPaper();
   });
 }

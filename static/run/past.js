@@ -6,6 +6,7 @@ import { askNow } from "../base/poller.js";
 import { changes } from "../settings/difference.js";
 import * as draft from "../settings/draft.js";
 import { fold } from "../settings/fold.js";
+import { isInterrupted, isUnfinished } from "./answers.js";
 import {
   closePastRun,
   isTraining,
@@ -25,7 +26,7 @@ import {
 import { showProblem } from "./status.js";
 import { onView, view } from "./view.js";
 
-const line = document.getElementById("past");
+const pastLine = document.getElementById("past");
 let areOwed = false; // the list, which the server did not answer
 let isSmoothing = false; // past runs are being asked for, smoothed anew
 let wantedBehind = []; // the runs that were last to be laid behind the curves
@@ -39,10 +40,6 @@ export function changesOf({ differing, models }, settingTitles) {
 
 /** Return what a run is called, as it stands within a sentence: its name, or what its models differ in. Pure. */
 export const titleOfRun = (run, settingTitles) => (run.name ? format.isolated(run.name) : changesOf(run, settingTitles));
-
-const isInterrupted = ({ models }) => Object.values(models).some(({ state }) => state === "interrupted");
-/** Whether a run was broken off, so that it can go on under its own settings. Pure. */
-const isUnfinished = ({ models }) => Object.values(models).some(({ state }) => state === "interrupted" || state === "stopped");
 
 /** Return what a past run is, in a line; `open` is {title, history}. Pure. */
 export function describePast({ title, history, started }) {
@@ -63,11 +60,11 @@ export function fileOf(id) {
 function showWhich() {
   const [open, run] = [pastRun(), shownRun()];
   document.body.classList.toggle("has-run", run.run !== null);
-  line.hidden = open === null;
+  pastLine.hidden = open === null;
   if (!open) return;
-  line.querySelector("span").textContent = describePast(open);
-  line.querySelector("#go-on").hidden = isTraining() || !isUnfinished(run);
-  line.querySelector("#back").textContent = isTraining() ? "Back to the run that trains" : latestRun().run ? "Back to the latest run" : "Close";
+  pastLine.querySelector("span").textContent = describePast(open);
+  pastLine.querySelector("#go-on").hidden = isTraining() || !isUnfinished(run);
+  pastLine.querySelector("#back").textContent = isTraining() ? "Back to the run that trains" : latestRun().run ? "Back to the latest run" : "Close";
 }
 
 /** Whether the list of past runs is yet to be answered. */

@@ -1,26 +1,26 @@
-/** The line: comparisons that start one after another, as the server keeps them, to be moved and taken out. */
+/** The queue: comparisons that start one after another, as the server keeps them, to be moved and taken out. */
 
 import * as api from "../base/api.js";
 import { make, write } from "../base/dom.js";
 import { askNow } from "../base/poller.js";
 import { changes, eachChange } from "../settings/difference.js";
-import { isStarting, isTraining, line, onLatest, onLine, onServer, serverNow, takeLine, titles } from "./state.js";
+import { isStarting, isTraining, onLatest, onQueue, onServer, queueNow, serverNow, takeQueue, titles } from "./state.js";
 import { showProblem } from "./status.js";
 
 const byId = (name) => document.getElementById(`queue-${name}`);
 
-/** Return how the line stands as a sentence. Pure. */
+/** Return how the queue stands as a sentence. Pure. */
 export function sentenceOf({ state, items: { length: count } }, isOn) {
   const many = `${count} ${count === 1 ? "comparison" : "comparisons"}`;
   if (state === "waiting") return `${many}, waiting for “Go on”`;
   return isOn ? `${many}, the next starts when this run has ended` : `${many}, the next is about to start`;
 }
 
-/** Ask for the line; what the server does not answer now is asked again at the next poll. */
+/** Ask for the queue; what the server does not answer now is asked again at the next poll. */
 async function attempt(call) {
   try {
-    await takeLine(await call());
-    write(byId("problem"), line().problem ?? "");
+    await takeQueue(await call());
+    write(byId("problem"), queueNow().problem ?? "");
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     if (error.status) showProblem("action", `The line cannot be changed: ${error.message}.`);
@@ -53,28 +53,28 @@ function row(item, place, { length: count }) {
 }
 
 function showState() {
-  const isThere = line().items.length > 0;
+  const isThere = queueNow().items.length > 0;
   document.getElementById("queue").hidden = !isThere;
-  write(byId("state"), isThere ? sentenceOf(line(), isTraining()) : "");
-  byId("go").hidden = line().state !== "waiting";
+  write(byId("state"), isThere ? sentenceOf(queueNow(), isTraining()) : "");
+  byId("go").hidden = queueNow().state !== "waiting";
   const next = document.getElementById("start-next");
   next.hidden = !isTraining() && !isThere;
   next.disabled = serverNow().status !== "ready" || isStarting();
 }
 
-function showLine() {
-  byId("items").replaceChildren(...line().items.map(row));
+function showQueue() {
+  byId("items").replaceChildren(...queueNow().items.map(row));
   showState();
 }
 
-export const refreshLine = () => attempt(api.fetchQueue);
+const refreshQueue = () => attempt(api.fetchQueue);
 
 export function connectQueue() {
-  onLine(showLine);
-  onServer(showLine); // it knows what the settings are called
-  onLatest(({ lineRevision, isOtherServer }) => {
+  onQueue(showQueue);
+  onServer(showQueue); // it knows what the settings are called
+  onLatest(({ queueRevision, isOtherServer }) => {
     showState();
-    if (lineRevision !== line().revision || (isOtherServer && lineRevision)) refreshLine(); // nobody waits for it
+    if (queueRevision !== queueNow().revision || (isOtherServer && queueRevision)) refreshQueue(); // nobody waits for it
   });
   byId("go").addEventListener("click", async () => {
     await attempt(api.goOnQueue);

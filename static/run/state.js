@@ -38,8 +38,8 @@ export const runsBehind = () => overlays;
 /** Return the answer of /api/comparison on a run, null while it is not known. */
 export const comparisonOf = ({ run }) => (comparison?.run === run ? comparison : null);
 
-/** The comparisons in line, as /api/queue answers them. */
-export const line = () => queue;
+/** The comparisons in the queue, as /api/queue answers them. */
+export const queueNow = () => queue;
 
 const changes = {
   server: channel(),
@@ -49,7 +49,7 @@ const changes = {
   runs: channel(),
   curves: channel(),
   comparison: channel(),
-  line: channel(),
+  queue: channel(),
 };
 
 /** Hears `isNowReady`: the server has told of itself, and can train from now on. */
@@ -67,8 +67,8 @@ export const onCurves = changes.curves.on;
 /** Hears the answer of /api/comparison on the shown run. */
 export const onComparison = changes.comparison.on;
 
-/** Hears that the comparisons in line were answered. */
-export const onLine = changes.line.on;
+/** Hears that the comparisons in the queue were answered. */
+export const onQueue = changes.queue.on;
 
 export function takeServer(answer) {
   const isNowReady = answer.status === "ready" && server.status !== "ready";
@@ -103,7 +103,7 @@ export function take(answer, smoothing) {
     ended,
     runBefore: before.run,
     problem: answer.problem ?? "",
-    lineRevision: answer.queue ?? 0,
+    queueRevision: answer.queue ?? 0,
   };
   changes.latest.tell(news);
   return news;
@@ -147,9 +147,9 @@ export function takeComparison(answer) {
   return changes.comparison.tell(answer);
 }
 
-export function takeLine(answer) {
+export function takeQueue(answer) {
   queue = answer;
-  return changes.line.tell();
+  return changes.queue.tell();
 }
 
 /** Note that a start was asked for, or answered. */

@@ -5,7 +5,8 @@ import { onLatest, onServer, serverNow } from "./state.js";
 
 const show = (id, text) => write(document.getElementById(id), text);
 
-const problems = { connection: "", loading: "", saving: "", action: "", link: "", chart: "", smoothing: "", comparison: "", place: "" };
+const KINDS = ["connection", "loading", "saving", "action", "link", "chart", "smoothing", "comparison", "place", "history", "inside", "repeats"];
+const problems = Object.fromEntries(KINDS.map((kind) => [kind, ""])); // said in this order
 
 /** Show a problem of one kind in the banner until it is mended ("") or dismissed. */
 export function showProblem(kind, text) {

@@ -2,14 +2,14 @@
 
 import * as format from "../base/format.js";
 import { numberOf } from "../base/models.js";
-import { isActive, states } from "./answers.js";
+import { overallState, states } from "./answers.js";
 import { isSecret, onGuess } from "./guess.js";
 import { comparisonOf, isTraining, latestRun, onComparison, onShown, pastRun, shownRun } from "./state.js";
 
 const NAME = "FashionMNIST CNN Training Monitor";
 
 /** Return the share of both runs that is done, 0 to 1. Pure. */
-export function progress(history) {
+function progress(history) {
   const models = Object.values(history.models);
   const done = models.map(({ step, total_steps: total }) => (total ? step / total : 0));
   return done.length ? done.reduce((sum, share) => sum + share, 0) / done.length : 0;
@@ -27,7 +27,8 @@ export function titleOf(history, comparison, past = null) {
   const all = states(history);
   if (all.every((state) => state === "idle")) return NAME;
   const share = `${Math.floor(100 * progress(history))} %`;
-  const word = all.some(isActive) ? (all.includes("running") ? share : `${share} paused`) : ["failed", "interrupted", "stopped"].find((state) => all.includes(state)) ?? "finished";
+  const state = overallState(all);
+  const word = { running: share, paused: `${share} paused` }[state] ?? state;
   const which = past && `${past.title}, ${format.moment(past.started)}`;
   return [which, word, leader(all, comparison), "FashionMNIST"].filter(Boolean).join(" · ");
 }

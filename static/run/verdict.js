@@ -8,14 +8,14 @@ import { onComparison, serverNow } from "./state.js";
 const field = (name) => document.querySelector(`#verdict [data-verdict="${name}"]`);
 
 /** Return the place where an accuracy was reached as two texts: on the axis shown, and beside it by the clock or in epochs. Pure. */
-export function reached(target, axis) {
+function reached(target, axis) {
   if (!target) return ["–", ""];
   const beside = axis === "seconds" ? `${format.epoch(target.epochs)} ep` : format.clock(target.seconds);
   return [format.position(axis, target[axis]), beside];
 }
 
 /** Return a test accuracy and its 95 % interval as two texts. Pure. */
-export function outcome(test) {
+function outcome(test) {
   if (!test) return ["–", ""];
   const points = (fraction) => (100 * fraction).toFixed(1);
   return [`${points(test.accuracy)} %`, `${points(test.low)}–${points(test.high)}`];
@@ -49,7 +49,7 @@ export function whereabouts({ axis, verdict, interval }) {
 }
 
 /** Return the validation accuracies of both models there, and the noise of their difference where it is known. Pure. */
-export function accuracies({ at, model1, model2, noise }) {
+function accuracies({ at, model1, model2, noise }) {
   if (at === null) return "";
   const band = noise === null ? "" : `, noise of the difference ±${(100 * noise).toFixed(1)} points`;
   return `Accuracy ${format.percent(model1)} against ${format.percent(model2)}${band}`;

@@ -45,7 +45,7 @@ export function changes(settings1, settings2, keys, titles) {
 }
 
 /** Return the sentence for the settings, by their titles, that differ. Pure. */
-export function sentence(titles) {
+function sentence(titles) {
   if (titles.length === 0) return "Both models are set alike";
   if (titles.length === 1) return `One setting differs: ${titles[0]}`;
   return `${titles.length} settings differ: ${titles.join(", ")}`;

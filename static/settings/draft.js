@@ -14,7 +14,7 @@ export function noteTyped() {
   if (kept && !held) say("What you had set before is kept.");
 }
 
-/** Note that what stands in the forms trains, or is in line. */
+/** Note that what stands in the forms trains, or is in the queue. */
 export function noteStarted() {
   typed = false;
 }
@@ -25,7 +25,7 @@ function say(sentence) {
 }
 
 /** Keep settings for the end of the run that trains, and say so in a sentence. */
-export function keep(settings, sentence) {
+function keep(settings, sentence) {
   kept = settings;
   typed = held = false;
   say(sentence);

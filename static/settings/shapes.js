@@ -7,7 +7,7 @@ import * as format from "../base/format.js";
 const shape = (sizes) => sizes.join("×");
 
 /** Return the shapes that an image passes through, in one line. Pure. */
-export const chain = (layers) => ["1×28×28", ...layers.map((layer) => shape(layer.output_shape))].join(" → ");
+const chain = (layers) => ["1×28×28", ...layers.map((layer) => shape(layer.output_shape))].join(" → ");
 
 function row({ name, output_shape: output, parameters, flops }) {
   return make("tr", {}, make("th", { scope: "row", text: name }),

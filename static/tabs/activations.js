@@ -55,7 +55,7 @@ export function says(probabilities, label, names) {
 }
 
 /** Return a line about a layer's maps. Pure. */
-export function about({ count, shown, side, largest }) {
+function about({ count, shown, side, largest }) {
   const what = side === 1 ? `${count} values` : `${count} maps ${side}×${side}`;
   const some = shown < count ? `, the first ${shown} shown` : "";
   return `${what}${some} · ${largest === 0 ? "all silent" : `largest ${largest.toPrecision(2)}`}`;

@@ -17,8 +17,8 @@ const byId = (id) => document.getElementById(id);
 const points = (fraction) => (100 * fraction).toFixed(1);
 const images = (count) => `${format.count(count)} image${count === 1 ? "" : "s"}`;
 
-/** A signed number with a true minus. Pure. */
-export const signed = (number, text = String(Math.abs(number))) => (number === 0 ? text : `${number > 0 ? "+" : "−"}${text}`);
+/** How much more model 1 has than model 2; no sign where they have the same. Pure. */
+export const excess = (number, digits) => (number === 0 ? number.toFixed(digits) : format.signed(number, digits));
 
 /** Whether two intervals {low, high} have nothing in common. Pure. */
 export const areApart = (one, other) => one.low > other.high || other.low > one.high;
@@ -43,7 +43,7 @@ function fillRow(row, each, floor) {
   });
   const difference = each[0].accuracy - each[1].accuracy;
   const cell = row.querySelector(".difference");
-  write(cell, signed(difference, points(Math.abs(difference))));
+  write(cell, excess(100 * difference, 1));
   cell.classList.toggle("apart", areApart(...each));
 }
 
@@ -82,7 +82,7 @@ function lookOfDifference(label, answer) {
   const [one, two] = MODELS.map((model) => shown.confusion[model][label][answer]);
   const of = MODELS[one >= two ? 0 : 1];
   const title = `${confusion(classes(), label, of, answer)}: ${nameOf(MODELS[0])} ${one}, ${nameOf(MODELS[1])} ${two}`;
-  return { text: signed(one - two), title, share: Math.min(1, Math.sqrt((3 * Math.abs(one - two)) / shown.counts[label])), of, isEmpty: one === two };
+  return { text: excess(one - two, 0), title, share: Math.min(1, Math.sqrt((3 * Math.abs(one - two)) / shown.counts[label])), of, isEmpty: one === two };
 }
 
 function show(answer) {

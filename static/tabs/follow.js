@@ -10,7 +10,7 @@ const MOST_TRIES = 5; // for an answer that is behind the evaluation, or none
 const lastStep = ({ evaluations }) => evaluations?.step?.at(-1) ?? 0;
 
 /** Return how far a run has come: a text that changes with each evaluation and each state. Pure. */
-export function stage({ run, models }) {
+function stage({ run, models }) {
   return [run, ...Object.values(models).map((model) => `${lastStep(model)} ${model.state}`)].join(" ");
 }
 

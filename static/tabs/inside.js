@@ -9,7 +9,7 @@ import { follow } from "./follow.js";
 import { connectGradients, showGradients } from "./gradients.js";
 
 /** Return of which evaluations an answer of /api/inside is: {model: {step}}. Pure. */
-export const newest = (models) => Object.fromEntries(Object.entries(models).map(([model, { step }]) => [model, { step: step.at(-1) ?? 0 }]));
+const newest = (models) => Object.fromEntries(Object.entries(models).map(([model, { step }]) => [model, { step: step.at(-1) ?? 0 }]));
 
 export function connectInside() {
   const tell = (what) => showProblem("inside", `The inside of the models cannot be shown: ${what}`);

@@ -24,7 +24,7 @@ export function toGrey(rgba) {
 }
 
 /** Take the ground away: what stands out from the picture's rim becomes bright on black, 0 to 1; null where nothing does. Pure. */
-export function lift(grey, width, height) {
+function lift(grey, width, height) {
   const rim = [...grey.keys()].filter((at) => at % width === 0 || at % width === width - 1 || at < width || at >= width * (height - 1));
   const ground = median(rim.map((at) => grey[at]));
   const sign = ground > 0.5 ? -1 : 1;
@@ -34,7 +34,7 @@ export function lift(grey, width, height) {
 }
 
 /** Return {left, top, width, height} of what is not ground. Pure. */
-export function bounds(grey, width) {
+function bounds(grey, width) {
   const seen = [...grey.keys()].filter((at) => grey[at] > 0);
   const [columns, rows] = [seen.map((at) => at % width), seen.map((at) => Math.floor(at / width))];
   const least = (values) => values.reduce((one, other) => Math.min(one, other));
@@ -44,7 +44,7 @@ export function bounds(grey, width) {
 }
 
 /** Return 784 whole numbers 0 to 255: the box in the middle, its longer side 28. Pure. */
-export function fit(grey, width, box) {
+function fit(grey, width, box) {
   const scale = Math.max(box.width, box.height) / SIDE;
   const [left, top] = [box.left + (box.width - scale * SIDE) / 2, box.top + (box.height - scale * SIDE) / 2];
   const isInside = (x, y) => x >= box.left && y >= box.top && x < box.left + box.width && y < box.top + box.height;

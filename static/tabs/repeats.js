@@ -56,7 +56,7 @@ export function plan(configs, names) {
 const showPlan = () => write(byId("plan"), plan(typedSettings(), titles()));
 
 /** Return a gap in points with its sign, as text. Pure. */
-export const points = (delta) => (delta === null || delta === undefined ? "–" : `${delta < 0 ? "−" : "+"}${Math.abs(100 * delta).toFixed(2)}`);
+export const points = (delta) => (delta === null || delta === undefined ? "–" : format.signed(100 * delta, 2));
 
 /** Return the gap of a pair as its winner's mark stands before it: how far that one is ahead. Pure. */
 export const lead = (pair) => (winner(pair) ? Math.abs(pair.delta) : pair.delta);

@@ -6,12 +6,10 @@ const COLUMNS = 8;
 const DOT_COLUMNS = 32; // of single values, such as those of the hidden layer
 const DOT_PX = 14;
 
-const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-
-/** Return the numbers -127 to 127 that base64 text holds. Pure. */
-export const signed = (text) => new Int8Array(bytes(text).buffer);
 /** Return the numbers 0 to 255 that base64 text holds. Pure. */
-export const unsigned = bytes;
+const unsigned = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+/** Return the numbers -127 to 127 that base64 text holds. Pure. */
+export const signed = (text) => new Int8Array(unsigned(text).buffer);
 
 const channels = (colour) => colour.match(/[\d.]+/g).slice(0, 3).map(Number);
 

@@ -30,7 +30,7 @@ let timer = null;
 let reload = null;
 
 /** Return what the models say of a picture, or when they will. Pure. */
-export function sentence(what, { label, models }, names, isOn) {
+function sentence(what, { label, models }, names, isOn) {
   const truth = label === null ? "" : `: ${names[label]}`;
   const said = MODELS.map((model) => {
     const answer = models[model];

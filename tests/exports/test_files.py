@@ -9,7 +9,8 @@ import pytest
 
 from config import DEFAULTS, ModelConfig
 from exports.files import write_metrics
-from exports.plots import ModelRecord, plot_curves
+from exports.plots import plot_curves
+from exports.records import ModelRecord
 from history.records import Evaluation, Point, Status
 from terminal import comparison_table
 

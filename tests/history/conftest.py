@@ -34,6 +34,12 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> FullDisk:
 
 
 @pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writer saves only when it is told to."""
+    monkeypatch.setattr("history.writer.SAVE_INTERVAL", 3600)
+
+
+@pytest.fixture
 def store(history_dir: Path, disk: FullDisk) -> Iterator[RunStore]:
     store = RunStore(history_dir)
     yield store

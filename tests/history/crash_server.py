@@ -20,7 +20,7 @@ import train
 from history import checkpoints, database, writer
 from studies.control import Control
 from training import images
-from training.images import FashionMNIST, Split
+from training.images import FashionMNIST
 
 
 class Deadline:
@@ -113,11 +113,7 @@ def doom(die_at: int, after: str) -> None:
 
 def small(dataset: FashionMNIST) -> FashionMNIST:
     """Return 1,024 training, 256 validation and 256 test images, as the tests have them elsewhere."""
-    return FashionMNIST(_first(dataset.train, 1024), _first(dataset.validation, 256), _first(dataset.test, 256))
-
-
-def _first(split: Split, count: int) -> Split:
-    return Split(split.images[:count], split.labels[:count])
+    return FashionMNIST(dataset.train.first(1024), dataset.validation.first(256), dataset.test.first(256))
 
 
 def main(data_dir: Path) -> None:

@@ -19,10 +19,14 @@ from history.store import RunStore
 CONFIGS = {"model1": quick(), "model2": quick(optimizer="sgd", learning_rate=0.01)}
 
 
+def history_path(folder: Path) -> Path:
+    return folder / "history.sqlite"
+
+
 @contextmanager
 def history_file(history_dir: Path) -> Iterator[sqlite3.Connection]:
     """Give a connection of one's own to the history's file, beside the store's; what is changed is committed."""
-    connection = sqlite3.connect(history_dir / "history.sqlite")
+    connection = sqlite3.connect(history_path(history_dir))
     try:
         with connection:
             yield connection

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from histories import CONFIGS, history_file
+from histories import CONFIGS, history_file, history_path
 
 from config import MODEL_NAMES
 from history import migrations, salvage
@@ -18,14 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 RUN = "20260101-000000-aaaa"
 
 
-def history(folder: Path) -> Path:
-    return folder / "history.sqlite"
-
-
 def test_history_of_version_1_is_migrated_with_all_it_holds(tmp_path: Path) -> None:
     """Written by the first version's own tables and statements."""
     config = CONFIGS["model1"].model_dump_json()
-    with sqlite3.connect(history(tmp_path)) as old:
+    with sqlite3.connect(history_path(tmp_path)) as old:
         old.executescript(
             f"PRAGMA journal_mode = WAL; BEGIN; {migrations.MIGRATIONS[0]} PRAGMA user_version = 1; COMMIT;"
         )
@@ -40,7 +36,7 @@ def test_history_of_version_1_is_migrated_with_all_it_holds(tmp_path: Path) -> N
     old.close()
     store = RunStore(tmp_path)
     try:
-        assert state_of(history(tmp_path))[0] == migrations.SCHEMA_VERSION
+        assert state_of(history_path(tmp_path))[0] == migrations.SCHEMA_VERSION
         assert store.warning is None
         (run,) = store.runs()
         assert (run["id"], run["name"], run["models"]["model1"]["state"]) == (RUN, None, "interrupted")
@@ -94,7 +90,7 @@ connection.close()
 def write_old_history(folder: Path, version: int) -> None:
     """Write a run and 2,000 points with the tables of an earlier version."""
     folder.mkdir()
-    with sqlite3.connect(history(folder)) as old:
+    with sqlite3.connect(history_path(folder)) as old:
         scripts = " ".join(migrations.MIGRATIONS[:version])
         old.executescript(f"PRAGMA journal_mode = WAL; BEGIN; {scripts} PRAGMA user_version = {version}; COMMIT;")
         old.execute("INSERT INTO runs (id, started, environment) VALUES (?, '2026-01-01', '{}')", (RUN,))
@@ -123,21 +119,21 @@ def test_history_whose_migration_was_killed_is_the_old_or_the_new_one_and_is_mig
     write_old_history(tmp_path / "old", version) if version else (tmp_path / "old").mkdir()
     whole = Path(shutil.copytree(tmp_path / "old", tmp_path / "whole"))
     RunStore(whole).close()
-    before, after = state_of(history(tmp_path / "old")), state_of(history(whole))
+    before, after = state_of(history_path(tmp_path / "old")), state_of(history_path(whole))
     killed = 0
     for instructions in range(1, 100_000, 71):
         folder = Path(shutil.copytree(tmp_path / "old", tmp_path / "killed"))
-        command = [sys.executable, "-S", "-c", MIGRATE_AND_DIE, str(history(folder)), str(instructions)]
+        command = [sys.executable, "-S", "-c", MIGRATE_AND_DIE, str(history_path(folder)), str(instructions)]
         code = subprocess.run(command, cwd=ROOT, check=False).returncode
         assert code in (0, -signal.SIGKILL)
-        assert state_of(history(folder)) in (before, after)
+        assert state_of(history_path(folder)) in (before, after)
         store = RunStore(folder)
         try:
             assert store.warning is None
             assert [store.run(run["id"]).status("model2").step for run in store.runs()] == [1000] * bool(version)
         finally:
             store.close()
-        assert state_of(history(folder)) == after
+        assert state_of(history_path(folder)) == after
         shutil.rmtree(folder)
         killed += code != 0
         if code == 0:

@@ -12,13 +12,9 @@ from history.branches import Origin
 from history.records import Point
 from history.store import RunStore
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 RUN, CHILD = "20260102-030405-abcd", "20260102-030406-abcd"
-
-
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The writer saves only when it is told to."""
-    monkeypatch.setattr("history.writer.SAVE_INTERVAL", 3600)
 
 
 @pytest.mark.parametrize("goes_on", ["under its own id", "as a new run"])

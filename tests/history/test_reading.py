@@ -42,12 +42,6 @@ READERS: dict[str, Callable[[RunStore], Any]] = {
 
 
 @pytest.fixture
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The writer saves only when it is told to."""
-    monkeypatch.setattr("history.writer.SAVE_INTERVAL", 3600)
-
-
-@pytest.fixture
 def log(store: RunStore) -> MetricsLog:
     """The log of a run that is on, ten steps of which are saved."""
     store.start_series("s", {"seeds": [1], "configs": {}})

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from histories import CONFIGS, history_file, points, recorded, running
+from histories import CONFIGS, history_file, history_path, points, recorded, running
 
 from config import MODEL_NAMES
 from history import migrations, salvage
@@ -39,10 +39,6 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(sound: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(sound, tmp_path / "runs"))
-
-
-def history(folder: Path) -> Path:
-    return folder / "history.sqlite"
 
 
 def shown(folder: Path) -> tuple[str | None, dict[str, list[int]]]:
@@ -82,7 +78,7 @@ def test_sound_history_is_opened_without_a_word(folder: Path) -> None:
 
 def test_damaged_history_of_version_2_is_salvaged_into_the_newest(tmp_path: Path) -> None:
     config = CONFIGS["model1"].model_dump_json()
-    with sqlite3.connect(history(tmp_path)) as old:
+    with sqlite3.connect(history_path(tmp_path)) as old:
         scripts = " ".join(migrations.MIGRATIONS[:2])
         old.executescript(f"PRAGMA journal_mode = WAL; BEGIN; {scripts} PRAGMA user_version = 2; COMMIT;")
         old.execute("INSERT INTO runs VALUES (?, '2026-01-01', '{}', 'mine', 0)", (RUNS[0],))
@@ -111,7 +107,7 @@ def test_which_images_were_right_is_kept_through_damage_too(tmp_path: Path) -> N
     evaluation = Evaluation(3, 1.0, 1.0, 0.5, 0.5, None, bytes([7, 255]))
     log.publish("model1", running("model1", step=3), points(1, 3), [evaluation], [Event("running", 0, 0.0, 0.0)])
     store.close()
-    with sqlite3.connect(history(tmp_path)) as database:
+    with sqlite3.connect(history_path(tmp_path)) as database:
         database.execute("UPDATE points SET loss = 'no number' WHERE step = 2")
     database.close()
     store = RunStore(tmp_path)
@@ -126,7 +122,7 @@ def test_which_images_were_right_is_kept_through_damage_too(tmp_path: Path) -> N
 def test_file_that_is_no_database_is_set_aside_and_a_new_history_begun(tmp_path: Path) -> None:
     tmp_path.mkdir(exist_ok=True)
     content = b"this is no database, and long enough to be looked at as one" * 100
-    history(tmp_path).write_bytes(content)
+    history_path(tmp_path).write_bytes(content)
     warning, steps = shown(tmp_path)
     (kept,) = aside(tmp_path)
     assert kept.read_bytes() == content
@@ -140,10 +136,10 @@ def test_file_that_is_no_database_is_set_aside_and_a_new_history_begun(tmp_path:
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 0.999])
 def test_truncated_history_shows_what_can_be_read(folder: Path, share: float) -> None:
-    size = int(history(folder).stat().st_size * share)
-    with history(folder).open("r+b") as file:
+    size = int(history_path(folder).stat().st_size * share)
+    with history_path(folder).open("r+b") as file:
         file.truncate(size)
-    before = history(folder).read_bytes()
+    before = history_path(folder).read_bytes()
     warning, steps = shown(folder)
     assert warning is not None
     assert "Not readable: " in warning
@@ -160,10 +156,10 @@ def test_truncated_history_shows_what_can_be_read(folder: Path, share: float) ->
 def test_flipped_byte_never_keeps_the_store_from_opening(folder: Path, seed: int) -> None:
     """What no check can tell, one digit of a number, say, is shown; all else is set aside and named."""
     chance = random.Random(seed)
-    content = bytearray(history(folder).read_bytes())
+    content = bytearray(history_path(folder).read_bytes())
     place = chance.randrange(len(content)) if seed % 4 else chance.randrange(3 * 4096)  # often where it hurts
     content[place] ^= 1 << chance.randrange(8)
-    history(folder).write_bytes(content)
+    history_path(folder).write_bytes(content)
     try:
         warning, steps = shown(folder)
     except StoreError as refusal:
@@ -174,7 +170,7 @@ def test_flipped_byte_never_keeps_the_store_from_opening(folder: Path, seed: int
     if warning:
         assert damaged[0].read_bytes() == bytes(content)
     assert sum(map(len, steps.values())) >= 2 * len(RUNS) * STEPS * 0.5 or (warning and "Not readable" in warning)
-    database_ = sqlite3.connect(history(folder))
+    database_ = sqlite3.connect(history_path(folder))
     assert database_.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     database_.close()
 
@@ -193,7 +189,7 @@ def test_flipped_byte_never_keeps_the_store_from_opening(folder: Path, seed: int
     ],
 )
 def test_row_that_was_never_written_so_is_left_out(folder: Path, statement: str, lost: int) -> None:
-    with sqlite3.connect(history(folder)) as old:
+    with sqlite3.connect(history_path(folder)) as old:
         old.execute(statement, (RUNS[2],))
     old.close()
     store = RunStore(folder)
@@ -211,7 +207,7 @@ def test_row_that_was_never_written_so_is_left_out(folder: Path, statement: str,
 
 def test_write_ahead_log_is_set_aside_with_the_damaged_file(folder: Path) -> None:
     """A log left beside the new file would be played into it."""
-    live = sqlite3.connect(history(folder))
+    live = sqlite3.connect(history_path(folder))
     live.execute("PRAGMA wal_autocheckpoint = 0")
     live.execute("PRAGMA journal_mode = WAL")
     live.execute("UPDATE runs SET name = 'x'")
@@ -221,16 +217,16 @@ def test_write_ahead_log_is_set_aside_with_the_damaged_file(folder: Path) -> Non
     live.close()
     for name in ("history.sqlite", "history.sqlite-wal"):
         (folder / f"copy-{name}").replace(folder / name)
-    content = bytearray(history(folder).read_bytes())
+    content = bytearray(history_path(folder).read_bytes())
     content[4096 + 5] ^= 0xFF
     content[2 * 4096 + 5] ^= 0xFF
-    history(folder).write_bytes(content)
+    history_path(folder).write_bytes(content)
     wal = (folder / "history.sqlite-wal").read_bytes()
     warning, _ = shown(folder)
     if warning is None:
         pytest.fail("damage was not noticed")
     assert any(path.name.endswith(".sqlite-wal") and path.read_bytes() == wal for path in folder.glob("*-damaged-*"))
-    check = sqlite3.connect(history(folder))
+    check = sqlite3.connect(history_path(folder))
     assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     check.close()
 
@@ -239,9 +235,9 @@ def test_write_ahead_log_is_set_aside_with_the_damaged_file(folder: Path) -> Non
 def test_salvage_that_was_cut_off_is_finished_at_the_next_start(
     folder: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
 ) -> None:
-    with history(folder).open("r+b") as file:
-        file.truncate(int(history(folder).stat().st_size * 0.6))
-    content = history(folder).read_bytes()
+    with history_path(folder).open("r+b") as file:
+        file.truncate(int(history_path(folder).stat().st_size * 0.6))
+    content = history_path(folder).read_bytes()
     (folder / "history.sqlite-wal").touch()
     moves = 0
     move = salvage.os.replace
@@ -255,7 +251,7 @@ def test_salvage_that_was_cut_off_is_finished_at_the_next_start(
 
     monkeypatch.setattr(salvage.os, "replace", die)
     with pytest.raises(KeyboardInterrupt):
-        salvage.open_history(history(folder))
+        salvage.open_history(history_path(folder))
     monkeypatch.undo()
     _, steps = shown(folder)
     assert sum(map(len, steps.values())) > STEPS
@@ -266,7 +262,7 @@ def test_empty_history_beside_checkpoints_is_wondered_at(folder: Path) -> None:
     store = RunStore(folder)
     store.save_checkpoint(RUNS[0], "model1", b"weights")
     store.close()
-    history(folder).unlink()
+    history_path(folder).unlink()
     warning, steps = shown(folder)
     assert steps == {}
     assert warning is not None

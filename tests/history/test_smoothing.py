@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 from helpers import quick, wait_for
 
 from config import ModelConfig
-from exports.plots import ModelRecord, plot_curves
+from exports.plots import plot_curves
+from exports.records import ModelRecord
 from history.curves import BoundedCurve
 from history.log import SMOOTHED, MetricsLog
 from history.records import Evaluation, Point, Status

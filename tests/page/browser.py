@@ -1,11 +1,11 @@
 """What the browser tests share: the program as a user starts it, and hands to work its page with."""
 
+import csv
 import json
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, Response, expect
+from served import free_port
 
 from config import MODEL_NAMES
 
@@ -35,6 +37,7 @@ COUNT_POINTS = """(wanted) => {
 }"""
 SMALL = {"kernels": [4], "batch_size": 128, "epochs": 1}
 TWO_SMALL = {"model1": SMALL, "model2": SMALL | {"kernels": [8]}}
+LONG = {name: config | {"epochs": 500} for name, config in TWO_SMALL.items()}
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
@@ -43,12 +46,6 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> N
     while not condition():
         assert time.monotonic() < end, f"no {what} within {seconds:g} s"
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(url: str) -> bool:
@@ -155,6 +152,17 @@ def train_to_the_end(page: Page, configs: dict[str, Any]) -> None:
     wait_for(lambda: not {"idle", "running"} & set(states(page)), "end of the run")
 
 
+def latest(page: Page) -> Any:
+    return ask(page, "metrics")["run"]
+
+
+def train_beside(page: Page) -> str:
+    """Start a long run as another window would, and return its id once this page knows of it."""
+    tell(page, "start", LONG)
+    expect(page.locator("#state")).to_contain_text("Training")
+    return str(latest(page))
+
+
 # What one does on the page
 
 
@@ -167,6 +175,33 @@ def show_settings(page: Page) -> None:
     """Unfold the forms where an earlier run has folded them."""
     if page.locator("#fold").get_attribute("aria-expanded") == "false":
         page.click("#fold")
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.click(f"#tab-{name}")
+    page.locator(f"#panel-{name}").scroll_into_view_if_needed()
+
+
+def saved(page: Page, kind: str) -> tuple[str, bytes]:
+    """Export from the menu; return the file's name and content."""
+    page.get_by_text("Export", exact=True).click()
+    with page.expect_download() as download:
+        page.locator(f"[data-export='{kind}']").click()
+    return download.value.suggested_filename, download.value.path().read_bytes()
+
+
+def assert_exports_are_of(page: Page, run: str, steps: dict[str, int]) -> None:
+    name, content = saved(page, "csv")
+    rows = list(csv.DictReader(content.decode().splitlines()))
+    assert {
+        model: sum(row["model"] == model and row["kind"] == "training" for row in rows) for model in MODEL_NAMES
+    } == steps
+    whole = json.loads(saved(page, "json")[1])
+    assert {model: len(whole["models"][model]["points"]["loss"]) for model in MODEL_NAMES} == steps
+    picture, content = saved(page, "png")
+    assert content.startswith(b"\x89PNG")
+    assert name.startswith(f"fashionmnist-{run}")
+    assert picture == name.replace(".csv", ".png")
 
 
 def set_quick_models(page: Page, epochs: int = 100) -> None:
@@ -203,6 +238,12 @@ def brings_nothing_new(response: Response) -> bool:
 
 def is_wider_than_screen(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+
+def check_with_axe(page: Page, state: str = "", part: str | None = None) -> None:
+    """Fail where axe finds something on the page, or on the part of it that a selector names."""
+    found = Axe().run(page, part).response["violations"]
+    assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found] == [], state
 
 
 def run_in(page: Page, module: str, expression: str) -> Any:

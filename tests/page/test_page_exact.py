@@ -4,8 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from browser import ask, choose, is_wider_than_screen, run_in, set_quick_models, start
+from browser import ask, check_with_axe, choose, is_wider_than_screen, run_in, set_quick_models, start
 from drawn import DROPOUT, OPTIMIZER, Shown
 from playwright.sync_api import Page, expect
 
@@ -241,11 +240,6 @@ def test_an_explanation_stays_within_the_window(shown: Shown, width: int) -> Non
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= width
         assert box["y"] >= 0
-
-
-def check_with_axe(page: Page) -> None:
-    found = Axe().run(page).response["violations"]
-    assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found] == []
 
 
 def test_axe_finds_nothing_in_cursor_table_and_presentation(shown: Shown) -> None:

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from browser import (
     COUNT_POINTS,
     SMALL,
@@ -13,6 +12,7 @@ from browser import (
     Server,
     ask,
     badges,
+    check_with_axe,
     fresh_page,
     is_wider_than_screen,
     lines,
@@ -240,11 +240,6 @@ def stub_empty(page: Page) -> None:
         route.fulfill(json={"boot": known["boot"], "run": None, "next": 0, "reset": True, "models": models})
 
     page.route("**/api/metrics*", answer)
-
-
-def check_with_axe(page: Page, state: str) -> None:
-    found = Axe().run(page).response["violations"]
-    assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found] == [], state
 
 
 def test_motion_is_reduced_for_who_asks(page: Page) -> None:

@@ -5,25 +5,12 @@ import re
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from browser import (
-    ask,
-    run_in,
-    set_quick_models,
-    start,
-    stop_training,
-    tell,
-)
+from browser import ask, check_with_axe, open_tab, run_in, set_quick_models, start, stop_training, tell
 from PIL import Image, ImageDraw
 from playwright.sync_api import Page, expect
 
 CLASSES = "['Coat', 'Dress', 'T-shirt/top']"
 SLOW = {"kernels": [64, 128], "batch_size": 32}
-
-
-def open_tab(page: Page, name: str) -> None:
-    page.click(f"#tab-{name}")
-    page.locator(f"#panel-{name}").scroll_into_view_if_needed()
 
 
 def cards(page: Page) -> list[dict[str, int]]:
@@ -221,8 +208,7 @@ def test_axe_finds_nothing_and_a_phone_needs_no_sideways_scroll(finished: Page, 
         if name == "tryit":
             finished.locator("#picks button").first.click()
             expect(finished.locator("#tryit-about")).to_contain_text("Model 2 says")
-        found = Axe().run(finished, f"#panel-{name}").response["violations"]
-        assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found] == [], name
+        check_with_axe(finished, name, f"#panel-{name}")
         finished.set_viewport_size({"width": 390, "height": 844})
         finished.wait_for_function("() => document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
@@ -247,7 +233,7 @@ def test_axe_finds_nothing_and_a_phone_needs_no_sideways_scroll(finished: Page, 
         ("tabs/confusion", "m.target(3, 4, 'ArrowDown', 10)", [4, 4]),
         ("tabs/confusion", "m.target(3, 4, 'End', 10)", [3, 9]),
         ("tabs/confusion", "m.target(3, 4, 'Enter', 10)", None),
-        ("tabs/classes", "[m.signed(0), m.signed(-3), m.signed(5)]", ["0", "−3", "+5"]),
+        ("tabs/classes", "[m.excess(0, 0), m.excess(-3, 0), m.excess(5, 1)]", ["0", "−3", "+5.0"]),
         ("tabs/classes", "m.areApart({low: 0.8, high: 0.9}, {low: 0.9, high: 0.95})", False),
         ("tabs/follow", "m.isCurrent({at: null}, {models: {model1: {evaluations: {}}}})", True),
         (

@@ -4,8 +4,16 @@ import re
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from browser import ask, is_wider_than_screen, run_in, set_quick_models, start, wait_for
+from browser import (
+    ask,
+    check_with_axe,
+    is_wider_than_screen,
+    open_tab,
+    run_in,
+    set_quick_models,
+    start,
+    wait_for,
+)
 from playwright.sync_api import Locator, Page, Request, expect
 
 from config import MODEL_NAMES
@@ -15,14 +23,9 @@ PLACE = "#filters-place"
 SLIDER = "#filters-at"
 
 
-def open_tab(page: Page) -> None:
-    page.click("#tab-inside")
-    page.locator("#panel-inside").scroll_into_view_if_needed()
-
-
 @pytest.fixture
 def inside(finished: Page) -> Page:
-    open_tab(finished)
+    open_tab(finished, "inside")
     expect(finished.locator("[data-activations='model2'] figure").last).to_be_visible()
     finished.wait_for_selector("[data-small='dead_share'] .main-svg")
     return finished
@@ -47,7 +50,7 @@ def evaluations_arrive(page: Page, count: int) -> None:
 def test_filters_follow_the_training_until_one_scrubs_back(page: Page) -> None:
     set_quick_models(page)
     start(page)
-    open_tab(page)
+    open_tab(page, "inside")
     evaluations_arrive(page, 2)
     expect(page.locator(PLACE)).to_have_text(re.compile(r"epoch \d.* \(newest\)"))
     expect(filters(page, "model1").locator("figcaption")).to_contain_text(re.compile(r"epoch [1-9].* 4 filters 3×3"))
@@ -125,14 +128,13 @@ def test_nothing_is_asked_until_the_tab_is_in_sight_and_a_past_run_is_asked_for_
     row.get_by_role("button", name="Open").click()
     expect(finished.locator("#past")).to_be_visible()
     with finished.expect_response(re.compile(f"api/inside.*run={run}")):
-        open_tab(finished)
+        open_tab(finished, "inside")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_and_a_phone_needs_no_sideways_scroll(inside: Page, theme: str) -> None:
     inside.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
-    found = Axe().run(inside).response["violations"]
-    assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found] == []
+    check_with_axe(inside)
     inside.set_viewport_size({"width": 390, "height": 844})
     expect(inside.locator("[data-small='dead_share'] .main-svg").first).to_be_visible()
     wait_for(lambda: not is_wider_than_screen(inside), "page as narrow as the screen", seconds=5)

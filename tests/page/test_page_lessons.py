@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from browser import (
     SMALL,
     Faults,
@@ -16,6 +15,7 @@ from browser import (
     Server,
     ask,
     badges,
+    check_with_axe,
     fresh_page,
     is_wider_than_screen,
     run_in,
@@ -94,11 +94,6 @@ def choose_lesson(page: Page, lesson: dict[str, Any], guess: str) -> None:
 
 def told(page: Page) -> str:
     return page.locator("#lesson-told").text_content() or ""
-
-
-def check_with_axe(page: Page) -> None:
-    found = Axe().run(page).response["violations"]
-    assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found] == []
 
 
 # From the card to the end

@@ -7,6 +7,8 @@ import pytest
 from browser import run_in
 from playwright.sync_api import Page
 
+from history.states import SEVERITY
+
 
 def test_thinning_keeps_ends_and_every_spike(modules: Page) -> None:
     wave = "Array.from({length: 5000}, (_, i) => i === 1234 ? 99 : i === 4321 ? -99 : Math.sin(i))"
@@ -25,6 +27,8 @@ def test_thinning_keeps_ends_and_every_spike(modules: Page) -> None:
         ("m.append({a: [1]}, {a: [2, 3]})", {"a": [1, 2, 3]}),
         ("m.append({}, {a: [2]})", {"a": [2]}),
         ("m.pick([5, 6, 7], [0, 2])", [5, 7]),
+        ("[-1, 1, 1.5, 1.6, 2, 9].map((x) => m.nearest([1, 2, 4], x))", [0, 0, 0, 1, 1, 2]),
+        ("[m.nearest([], 1), m.countBelow([1, 2, 2], 2), m.countBelow([1, 2, 2], 2, true)]", [-1, 1, 3]),
         ("m.bound({a: [1, 2, 3, 4, 5, 6, 7, 8, 9]}, 'a', 8).a.length <= 4", True),
     ],
 )
@@ -52,6 +56,10 @@ def test_an_idle_answer_leaves_the_models_as_they_are(modules: Page) -> None:
         "paired": {"text": "alike"},
         "models": {"model1": {"state": "paused"}},
     }
+
+
+def test_states_count_in_the_same_order_as_on_the_server(modules: Page) -> None:
+    assert run_in(modules, "run/answers", "m.SEVERITY") == list(SEVERITY)
 
 
 def test_retries_wait_twice_as_long_each_time_but_never_over_half_a_minute_and_a_bit(modules: Page) -> None:
@@ -208,11 +216,77 @@ def test_a_fork_is_one_mark_on_every_axis(modules: Page) -> None:
         ("['finished', 'failed', 'stopped'].map((state) => m.sentenceOf(state, false))", ["Ready"] * 3),
         ("['failed', 'running'].map((state) => m.sentenceOf(state, true))", ["Failed", "Training"]),
         ("['running', 'unable'].map((state) => m.sentenceOf(state, false))", ["Training another run", "Cannot train"]),
-        ("m.FIGURES.step({step: 2580, total_steps: 2580})", "2,580 / 2,580"),
+        ("m.LIVE_FIGURES.step({step: 2580, total_steps: 2580})", "2,580 / 2,580"),
     ],
 )
 def test_what_is_said_of_a_run_as_a_whole(modules: Page, expression: str, expected: object) -> None:
     assert run_in(modules, "run/live", expression) == expected
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        (["idle", "idle"], {"start": True, "toggle": None, "stop": False}),
+        (["running", "paused"], {"start": False, "toggle": "pause", "stop": True}),
+        (["paused", "failed"], {"start": False, "toggle": "resume", "stop": True}),
+        (["finished", "stopped"], {"start": True, "toggle": None, "stop": False}),
+    ],
+)
+def test_buttons_offer_what_the_states_admit(modules: Page, states: list[str], expected: object) -> None:
+    assert run_in(modules, "run/controls", f"m.possible({states})") == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "said"),
+    [
+        (("finished", 3), ("finished", 3), ""),
+        (("interrupted", 1.5), ("stopped", 1.5), " · interrupted at epoch 1.50 of 3. Go on?"),
+        (("stopped", 1), ("finished", 3), " · stopped at epoch 1.00 of 3 and 3.00 of 3"),
+    ],
+)
+def test_a_past_run_is_described_in_a_line(
+    modules: Page, one: tuple[str, float], two: tuple[str, float], said: str
+) -> None:
+    models = {
+        name: {"state": state, "epoch": epoch, "config": {"epochs": 3}}
+        for name, (state, epoch) in (("model1", one), ("model2", two))
+    }
+    past = json.dumps({"title": "adam → sgd", "history": {"models": models}, "started": None})
+    assert run_in(modules, "run/past", f"m.describePast({past})") == f"A past run: adam → sgd · –{said}"
+
+
+@pytest.mark.parametrize(
+    ("module", "expression", "expected"),
+    [
+        ("run/place", "m.runIn('/run/20260101-000000-aaaa')", "20260101-000000-aaaa"),
+        ("run/place", "['/', '/run/', '/run/a/b', '/runs/a'].map(m.runIn)", [None] * 4),
+        (
+            "run/verdict",
+            "m.whereabouts({axis: 'epochs', verdict: {accuracy: {at: 2}}, interval: {model1: 0.25, model2: 0.5}})",
+            "at 2.00, checked every 0.50 epochs",
+        ),
+        ("run/verdict", "m.whereabouts({axis: 'epochs', verdict: {accuracy: {at: null}}})", ""),
+        ("run/looks", "m.nextLook([{state: 'paused', step: 5, next_evaluation_step: 10, batches_per_second: 2}])", ""),
+        (
+            "run/looks",
+            "m.nextLook([20, 30].map((at) => ({state: 'running', step: 10, next_evaluation_step: at, batches_per_second: 5})))",
+            "next look in 4 s",
+        ),
+        ("run/looks", "m.nextLook([{state: 'running', testing: true}])", "looking at the test images"),
+        ("tabs/photo", "[...m.toGrey(Uint8ClampedArray.of(255, 255, 255, 255, 0, 0, 0, 0))]", [1, 0]),
+        ("tabs/photo", "[...m.toGrey(Uint8ClampedArray.of(0, 0, 0, 255, 0, 0, 0, 0))]", [0, 1]),
+        ("tabs/history", "m.outcome({state: 'finished', test_accuracy: 0.912})", "91.2 % on the test images"),
+        (
+            "tabs/history",
+            "m.outcome({state: 'stopped', val_accuracy: 0.9, epoch: 1})",
+            "stopped at epoch 1.00 · 90.0 % validation",
+        ),
+        ("run/lessons", "['a', 'b', 'c'].map((id) => m.after([{id: 'a'}, {id: 'b'}], id).id)", ["b", "a", "a"]),
+        ("run/notes", "m.choose([{id: 'a'}, {id: 'b'}], ['a'])", [{"id": "b"}]),
+    ],
+)
+def test_rules_return_what_they_say(modules: Page, module: str, expression: str, expected: object) -> None:
+    assert run_in(modules, module, expression) == expected
 
 
 @pytest.mark.parametrize(("layout", "title"), [("stacked", "accuracy"), ("overlaid", "")])

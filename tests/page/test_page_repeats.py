@@ -3,11 +3,12 @@
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from browser import (
     Faults,
     ask,
+    check_with_axe,
     is_wider_than_screen,
+    open_tab,
     run_in,
     set_quick_models,
     show_settings,
@@ -22,11 +23,6 @@ from config import MODEL_NAMES
 FEWEST = 3
 ONE = {"kernels": [4], "batch_size": 1024, "epochs": 1}
 TINY = {"model1": ONE, "model2": ONE | {"kernels": [8]}}
-
-
-def open_tab(page: Page) -> None:
-    page.click("#tab-repeats")
-    page.locator("#panel-repeats").scroll_into_view_if_needed()
 
 
 def set_tiny_models(page: Page) -> None:
@@ -48,7 +44,7 @@ def repeats(page: Page, known: dict[str, str]) -> Page:
         known["series"] = page.request.post("/api/repeats", data={"runs": FEWEST, **TINY}).json()["series"]
         wait_for(lambda: ask(page, "repeats")["state"] == "finished", "end of the series", seconds=90)
         page.reload()
-    open_tab(page)
+    open_tab(page, "repeats")
     expect(page.locator("#repeats-state")).to_contain_text("pairs")
     page.wait_for_selector("#repeats-gaps .main-svg")
     return page
@@ -98,8 +94,7 @@ def test_a_pair_is_opened_as_any_past_run(repeats: Page) -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_and_a_phone_needs_no_sideways_scroll(repeats: Page, theme: str) -> None:
     repeats.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
-    found = Axe().run(repeats).response["violations"]
-    assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found] == []
+    check_with_axe(repeats)
     repeats.set_viewport_size({"width": 390, "height": 844})
     wait_for(lambda: not is_wider_than_screen(repeats), "page as narrow as the screen", seconds=5)
 
@@ -125,7 +120,7 @@ def test_failed_trainings_are_shown_and_lose_their_pairs(repeats: Page) -> None:
     tell(repeats, "repeats", {"runs": FEWEST, "model1": DIVERGING, "model2": ONE | {"batch_size": 8192}})
     wait_for(lambda: ask(repeats, "repeats")["state"] == "finished", "end of the series", seconds=240)
     repeats.reload()
-    open_tab(repeats)
+    open_tab(repeats, "repeats")
     expect(repeats.locator("#repeats-state")).to_have_text("The series of 3 pairs has ended; in 3 a training failed.")
     for row in repeats.locator("#repeats-pairs tbody tr").all():
         expect(row).to_contain_text("failed")
@@ -141,7 +136,7 @@ def test_failed_trainings_are_shown_and_lose_their_pairs(repeats: Page) -> None:
     wait_for(lambda: not is_wider_than_screen(repeats), "page as narrow as the screen", seconds=5)
     tell(repeats, f"runs/{ask(repeats, 'repeats')['pairs'][0]['run']}/delete", {})
     repeats.reload()
-    open_tab(repeats)
+    open_tab(repeats, "repeats")
     state = "The series of 3 pairs has ended; in 2 a training failed; 1 is no longer in the history."
     expect(repeats.locator("#repeats-state")).to_have_text(state)
     expect(repeats.locator("#repeats-pairs tbody tr").first).to_contain_text("deleted")

@@ -3,11 +3,11 @@
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from browser import (
     Faults,
     ask,
     badges,
+    check_with_axe,
     is_wider_than_screen,
     run_in,
     set_quick_models,
@@ -29,11 +29,6 @@ def steer(page: Page, model: str, rate: str) -> None:
         menu.locator("summary").click()
     menu.get_by_label("New learning rate").fill(rate)
     menu.get_by_label("New learning rate").press("Enter")
-
-
-def check_with_axe(page: Page) -> None:
-    found = Axe().run(page).response["violations"]
-    assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found] == []
 
 
 def test_a_learning_rate_is_changed_on_the_way_and_marked(page: Page, faults: Faults) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from helpers import as_json, quick, wait_for
+from histories import history_file
 from served import ENDLESS, QUICK, error_of, metrics_of, open_monitor, start, states, strict, wait_for_steps, wait_until
 
 import train as train_module
@@ -201,10 +202,8 @@ def test_a_comparison_whose_turn_had_come_is_neither_lost_nor_run_twice(tmp_path
         store.queue.claim(first, RUN)
         assert [item.id for item in store.queue.items()] == [second]
         if entered:
-            with store._database.transaction() as connection:
-                connection.execute(
-                    "INSERT INTO runs (id, started, environment) VALUES (?, '2026', '{}')", ("20260101-000000-aaaa",)
-                )
+            with history_file(tmp_path) as history:
+                history.execute("INSERT INTO runs (id, started, environment) VALUES (?, '2026', '{}')", (RUN,))
     finally:
         store.close()
     again = RunStore(tmp_path)

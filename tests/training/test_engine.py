@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import CPU, quick
+from helpers import CPU, losses_of, quick
 
 from config import DEFAULTS, ModelConfig
 from training.engine import Engine, build_optimizer
-from training.images import FashionMNIST, Split, normalise
+from training.images import FashionMNIST, Split, normalise, shuffled_order
 from training.machine import best_device, resolve_precision
 from training.schedule import scheduled_learning_rate
 
@@ -18,15 +18,7 @@ PARAMETERS = [torch.nn.Parameter(torch.ones(1))]
 
 
 def part_of(dataset: FashionMNIST, count: int) -> FashionMNIST:
-    return FashionMNIST(
-        Split(dataset.train.images[:count], dataset.train.labels[:count]), dataset.validation, dataset.test
-    )
-
-
-def losses_of(engine: Engine, steps: int) -> list[float]:
-    for _ in range(steps):
-        engine.train_step()
-    return [result.loss for result in engine.read()]
+    return FashionMNIST(dataset.train.first(count), dataset.validation, dataset.test)
 
 
 # Learning rate
@@ -205,7 +197,7 @@ def test_label_smoothing_enters_the_gradient_and_no_loss_that_is_shown(small_fas
     by_hand = copy.deepcopy(smooth.model)
     assert losses_of(plain, 1) == losses_of(smooth, 1)
     assert losses_of(plain, 1) != losses_of(smooth, 1)
-    batch = smooth._order[:64]
+    batch = shuffled_order(len(small_fashion_mnist.train), smooth.config.random_seed("order of epoch 0"))[:64]
     logits = by_hand(normalise(small_fashion_mnist.train.images[batch]))
     F.cross_entropy(logits, small_fashion_mnist.train.labels[batch], label_smoothing=0.5).backward()
     optimizer = build_optimizer(smooth.config, list(by_hand.parameters()))

@@ -117,7 +117,7 @@ def test_activations_end_in_the_logits_of_the_forward_pass(
 ) -> None:
     engine = engine_after(1, small_fashion_mnist, batch_norm=batch_norm, kernels=(4, 8, 8, 8), precision=precision)
     images = normalise(small_fashion_mnist.test.images[:20])
-    with torch.no_grad(), engine._autocast():
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
         engine.model.eval()
         assert torch.equal(engine.model.activations(images)["output"], engine.model(images))
 

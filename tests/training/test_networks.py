@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers import CPU, PATIENCE, FullLog, quick, train
+from helpers import CPU, PATIENCE, FullLog, losses_of, quick, train
 from tiny_network import TinyNetwork
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -43,12 +43,6 @@ class Kept:
 
 def tiny_engine(dataset: FashionMNIST, config: ModelConfig = CONFIG) -> Engine:
     return Engine(config, dataset, CPU, TinyNetwork)
-
-
-def losses_of(engine: Engine, steps: int) -> list[float]:
-    for _ in range(steps):
-        engine.train_step()
-    return [result.loss for result in engine.read()]
 
 
 def test_it_learns(small_fashion_mnist: FashionMNIST) -> None:

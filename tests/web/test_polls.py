@@ -30,8 +30,8 @@ class Site:
         app = Polls(self._app, self._answer)
         self.server = PollServer(app, threads=WORKERS, host="127.0.0.1", port=0, **settings)
         self.port = int(self.server.waitress.effective_port)
-        self._thread = threading.Thread(target=self.server.run, daemon=True)
-        self._thread.start()
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        self.thread.start()
 
     def _answer(self, boot: str | None, run: str | None, since: int | None, **wish: int) -> dict[str, Any]:
         return self.news | {"cursor": [boot, run, since]} | wish | ({"much": "x" * LARGE} if run == "much" else {})
@@ -66,8 +66,8 @@ def serving(site: Site) -> Iterator[Site]:
     yield site
     site.release.set()
     site.server.waitress.trigger.pull_trigger(lambda: [each.close() for each in list(site.server.sockets.values())])
-    site._thread.join(PATIENCE)
-    assert not site._thread.is_alive()
+    site.thread.join(PATIENCE)
+    assert not site.thread.is_alive()
 
 
 def test_plain_poll_is_answered_with_its_cursor(site: Site) -> None:

@@ -167,8 +167,6 @@ def test_deleted_pair_of_a_stopped_series_is_not_waited_for(client: FlaskClient,
     assert [pair["state"] for pair in found["pairs"]] == ["deleted", "finished", "finished"]
     assert found["result"]["text"].startswith("No claim: 1 pair")
     monitor.close()  # the next start purges what was deleted
-    with monitor.store._owner:
-        pass  # it has been given back
     store = RunStore(monitor.store.directory)
     try:
         assert store.series(series)["deleted"] == {1}
@@ -189,8 +187,6 @@ def test_series_survives_a_restart(client: FlaskClient, monitor: Monitor) -> Non
     series = strict(client.post("/api/repeats", json={"runs": 3} | ENDLESS))["series"]
     wait_until(client, "running")
     monitor.close()
-    with monitor.store._owner:
-        pass  # it has been given back
     store = RunStore(monitor.store.directory)
     try:
         found = store.series()

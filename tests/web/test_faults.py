@@ -32,7 +32,7 @@ from training import checkpoint as checkpoint_module
 from training.images import FashionMNIST
 from web.monitor import Monitor
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def mount(folder: Path, *options: str) -> None:
