@@ -34,7 +34,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 SIZES = {1280: 800, 390: 844}
 SMALL = {"kernels": [8, 16], "batch_size": 128, "epochs": 3}
 RACE = {"model1": SMALL | {"epochs": 30}, "model2": SMALL | {"epochs": 30, "optimizer": "sgd", "learning_rate": 0.01}}
-DUEL = {"model1": {}, "model2": {"optimizer": "sgd", "learning_rate": 0.01}}  # the README's: 5 epochs at full size
+DUEL = {"model1": {}, "model2": {"optimizer": "sgd", "learning_rate": 0.01}}  # the tour's: 5 epochs at full size
 SPRINT = {"model1": SMALL, "model2": SMALL | {"optimizer": "sgd", "learning_rate": 0.01}}
 TABS = ("mistakes", "classes", "inside", "tryit", "repeats", "history")
 TOUR = ("mistakes", "classes", "inside", "tryit", "repeats")
@@ -131,6 +131,7 @@ def take_lesson(browser: Browser) -> None:
     page.locator("[data-lesson-guess='close']").click()
     page.locator("#lesson[data-ended='true']").wait_for(timeout=120_000)
     save_everywhere(page, "lesson-end")
+    shutil.copy(FOLDER / "lesson-end-light-1280.png", ROOT / "docs" / "screenshot.png")
     page.close()
 
 
@@ -232,11 +233,7 @@ def main() -> int:
             take(browser, "finished")
             train(BREAK)
             take(browser, "failed")
-            train(DUEL, until_epoch=1.5)
-            page = open_page(browser, 1280, "light")
-            save(page, ROOT / "docs" / "screenshot.png")
-            page.close()
-            wait_for(lambda: "running" not in {model["state"] for model in models()})
+            train(DUEL)
             ask("repeats", {"runs": 5} | SPRINT)
             wait_for(lambda: ask("repeats")["state"] == "finished")
             take_tabs(browser)

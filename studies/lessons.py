@@ -185,7 +185,7 @@ def _say_length(items: object) -> str:
 
 
 def _say_setting(value: object) -> str:
-    """Return a setting's value as format.js writes it."""
+    """Return a setting's value as a sentence has it."""
     if isinstance(value, list):
         return " ".join(map(str, value))
     if isinstance(value, bool):

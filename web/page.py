@@ -10,7 +10,7 @@ from analysis.entrant import IMAGES
 from analysis.measures import TARGETS
 from config import DEFAULTS, MODEL_NAMES, SCHEMA
 from data import CLASS_NAMES
-from history.smoothing import WINDOWS
+from history.smoothing import SMOOTHING_IMAGES, WINDOWS
 from studies.branches import FORKABLE, MAX_EPOCHS
 from studies.presets import PRESETS
 from web.answers import ONE_DAY
@@ -48,6 +48,7 @@ def blueprint(monitor: Monitor) -> Blueprint:
             model_names=MODEL_NAMES,
             images=IMAGES,
             smoothing=(0, *WINDOWS),
+            default_smoothing=SMOOTHING_IMAGES,
             targets=[round(100 * target) for target in TARGETS],
             most_epochs=MAX_EPOCHS,
             longest_name=MAX_NAME,

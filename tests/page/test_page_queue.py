@@ -10,11 +10,13 @@ from browser import (
     Server,
     ask,
     badges,
+    latest,
     set_quick_models,
     show_settings,
     start,
     stop_training,
     tell,
+    train_to_the_end,
     wait_for,
 )
 from playwright.sync_api import Page, expect
@@ -74,6 +76,24 @@ def test_what_is_set_while_a_run_trains_starts_when_that_has_ended(page: Page) -
     assert ask(page, "runs")["runs"][2]["id"] == first
     expect(page.locator("[name='model2.dropout']")).to_have_value("0.25")
     expect(page.locator("#start-next")).to_be_hidden()
+
+
+def test_a_past_run_that_is_open_stays_so_when_the_next_in_line_starts(page: Page) -> None:
+    train_to_the_end(page, with_dropout(0.1, epochs=1))
+    past = latest(page)
+    tell(page, "start", with_dropout(0.2, epochs=2))
+    first = latest(page)
+    tell(page, "queue", with_dropout(0.3, epochs=500))
+    page.click("#tab-history")
+    page.locator(f"tr[data-run='{past}']").get_by_role("button", name="Open").click()
+    expect(page.locator("#past")).to_be_visible()
+    assert latest(page) == first
+    wait_for(lambda: latest(page) not in (first, None), "the next in line", 120)
+    for _ in range(2):
+        with page.expect_response(re.compile("api/metrics")):
+            pass
+    expect(page.locator("#past")).to_be_visible()
+    expect(page.locator(f"#chart[data-drawn='{past}']")).to_have_count(1)
 
 
 def test_a_line_is_reordered_and_shortened_by_keyboard(page: Page) -> None:
