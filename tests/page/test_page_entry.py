@@ -93,7 +93,7 @@ def test_eight_layers_and_their_buttons_stay_inside_their_card(page: Page, width
     rows = page.locator(".card [data-key='optimizer'] .label").evaluate_all(
         "(all) => all.map((one) => one.getBoundingClientRect().top)"
     )
-    assert width <= 860 or rows[0] == rows[1]
+    assert width <= 860 or abs(rows[0] - rows[1]) < 1
     mark = page.locator("[data-mark='optimizer']")
     if width > 860:
         middle = mark.evaluate("(one) => { const box = one.getBoundingClientRect(); return box.top + box.height / 2; }")

@@ -36,13 +36,13 @@ def test_the_verdict_holds_at_an_equal_place_on_each_axis(finished: Page, axis: 
     expect(finished.locator("#verdict")).to_have_attribute("data-leader", answer["verdict"]["leader"] or "")
     reached = next(target for target in answer["targets"] if target["accuracy"] == 0.8)["model2"]
     place = run_in(finished, "base/format", f"m.position('{axis}', {json.dumps(reached and reached[axis])})")
-    expect(finished.locator("[data-row='model2'] td").first.locator("span").first).to_have_text(place)
+    expect(finished.locator(".targets [data-row='model2'] td").first.locator("span").first).to_have_text(place)
 
 
 def test_the_end_shows_test_accuracies_with_their_intervals(finished: Page) -> None:
     tests = ask(finished, "comparison?axis=epochs")["test"]
     for model in MODEL_NAMES:
-        cell = finished.locator(f"[data-row='{model}'] td").last
+        cell = finished.locator(f".targets [data-row='{model}'] td").last
         expect(cell).to_contain_text(f"{100 * tests[model]['accuracy']:.1f} %")
         expect(cell).to_contain_text(f"{100 * tests[model]['low']:.1f}–{100 * tests[model]['high']:.1f}")
 
