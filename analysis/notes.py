@@ -11,6 +11,7 @@ from history.records import Model, known, label
 
 OVERFITTING = 0.03  # three points: about four standard errors between 1,000 and 5,000 images
 FLUCTUATION = 0.02  # two points below the best so far
+SETTLED = 10.0  # seconds of training
 GUESSING = 0.15  # ten classes: guessing gives 0.10
 JUMP = 1.5  # times the loss just before
 JUMP_IMAGES = 2_000
@@ -109,6 +110,11 @@ def note_dropout(models: Mapping[str, Model]) -> Note | None:
     return Note("dropout", model, text)
 
 
+def is_settled(one: Entrant, two: Entrant) -> bool:
+    """Return whether both train, and have for so long that their speeds are not those of their first steps."""
+    return speeds_compare(one, two) and min(each.model["elapsed_seconds"] for each in (one, two)) >= SETTLED
+
+
 def note_slower(flops: Mapping[str, float | None], speeds: Mapping[str, float | None]) -> Note | None:
     """The larger model is the slower one: FLOPs done for an image, and images/s, of each model."""
     if len(speeds) != 2 or not all(flops.get(name) and speeds[name] for name in speeds):
@@ -162,7 +168,7 @@ def notes(
         note_dropout({each.name: each.model for each in both}),
         note_slower(
             {each.name: each.computed_flops_per_image for each in both},
-            {each.name: each.model["images_per_second"] for each in both} if speeds_compare(one, two) else {},
+            {each.name: each.model["images_per_second"] for each in both} if is_settled(one, two) else {},
         ),
         note_batch_sizes(one.config, two.config),
         *(note_smoothed_loss(each.name, each.smoothed_until) for each in both),

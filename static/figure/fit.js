@@ -10,6 +10,8 @@ const BEATEN = 4; // times the best one's loss, or error: a curve so much worse 
 const ENOUGH = 3; // evaluations of a model; with fewer, its training curve counts in full
 const BESIDE = 0.5; // of the validation's span, on either side, is what training curves may add
 const POINT_PX = 10.5; // the height of a point of accuracy, so that a lead of 0.1 points is seen
+const PLENTY = 2; // times the distance between the ends is window enough: it shows them apart, and how they came there
+const RECENT = 3; // times as large as lately is more of the gap than matters now
 const SAMPLE = 400; // points of a training curve are enough to tell its quantiles
 const PAD = { loss: 0.08, accuracy: 0.05, gap: 0.12 };
 const LEAST = { loss: 0.02, accuracy: 0.01, gap: 1 }; // spans
@@ -84,7 +86,7 @@ function fitRecent(models, least, limit) {
   const [low, high] = near
     ? [Math.min(core[0], Math.max(near[0], core[0] - beside)), Math.max(core[1], Math.min(near[1], core[1] + beside, worst))]
     : core;
-  return few ? [low, high] : trim([low, high], core, ends, limit);
+  return few ? [low, high] : trim([low, high], core, ends, Math.max(limit, PLENTY * span(ends)));
 }
 
 /** Return a window no larger than `limit`: what is dropped first is what training added, then what lies furthest from the ends, which stay. */
@@ -137,7 +139,8 @@ function fitQuantity(name, curves, overlays, { whole, log, zoomed, height }) {
 function fitGap({ x, y }, end, { whole, zoomed, noise }) {
   const [from, to] = zoomed ?? [whole ? 0 : PASSED * end, Infinity];
   const seen = y.filter((_, index) => x[index] >= from && x[index] <= to);
-  const values = whole || zoomed || seen.length === 0 ? seen : withoutOutliers(seen);
+  const most = RECENT * Math.max(...seen.slice(-Math.ceil(seen.length / 3)).map(Math.abs), noise, LEAST.gap);
+  const values = whole || zoomed || seen.length === 0 ? seen : withoutOutliers(seen).filter((value) => Math.abs(value) <= most);
   return widen(extent([...values, 0, noise, -noise].map((value) => (Number.isFinite(value) ? value : 0))), "gap");
 }
 

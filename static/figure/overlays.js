@@ -6,7 +6,7 @@ import { edges } from "./edges.js";
 import { placeable } from "./fit.js";
 
 const LETTERS = { narrow: 15, wide: 40 }; // of a title in the legend
-const MOST_NARROW = 4; // runs that the legend of a phone has room for
+const MOST_NAMED = 4; // runs that the legend has room for; of more, the history has the numbers
 const MOST_POINTS = 300; // a trace: they stand in the background
 const DASHES = ["dot", "dashdot", "longdash", "longdashdot"]; // with the numbers they tell runs apart without colour
 
@@ -14,7 +14,7 @@ const shorten = (title, most) => (format.plain(title).length > most ? format.iso
 
 /** Return the runs' titles with their numbers as the legend has room for them, none where it has not. */
 export function legendTitles(overlays, narrow) {
-  if (narrow && overlays.length > MOST_NARROW) return [];
+  if (overlays.length > MOST_NAMED) return [];
   return overlays.map(({ title }, index) => `${index + 1} ${shorten(title, narrow ? LETTERS.narrow : LETTERS.wide)}`);
 }
 

@@ -7,6 +7,8 @@ import { askNow } from "../base/poller.js";
 import { fillSettings, focusField, readSettings, showFaults } from "../settings/form.js";
 import { latestRun, serverNow } from "./state.js";
 
+const GOES_ON = "Model 1 goes on unchanged, model 2 becomes its copy with the one change below, and this comparison stays in the history.";
+const FINISHED = "Model 1 has finished and stays as it is; model 2 becomes its copy and trains for more epochs. This comparison stays in the history.";
 const FORM = "fork"; // the dialog's fields are named like those of a model of this name
 const dialog = () => document.getElementById("fork");
 const menu = () => document.getElementById("fork-key");
@@ -29,9 +31,12 @@ function open({ config, state, learning_rate: rate }, forkable) {
   const now = { ...config, learning_rate: rate ?? config.learning_rate }; // it may have been steered
   const keys = Object.keys(readSettings(FORM));
   fillSettings(FORM, Object.fromEntries(keys.map((key) => [key, now[key]])));
-  for (const option of menu().options) option.hidden = option.disabled = !forkable.includes(option.value);
-  const wanted = state === "finished" ? "epochs" : "learning_rate";
-  menu().value = forkable.includes(wanted) ? wanted : forkable[0];
+  const isOver = state === "finished";
+  const offered = isOver ? ["epochs"] : forkable;
+  for (const option of menu().options) option.hidden = option.disabled = !offered.includes(option.value);
+  const wanted = isOver ? "epochs" : "learning_rate";
+  menu().value = offered.includes(wanted) ? wanted : offered[0];
+  write(document.getElementById("fork-what"), isOver ? FINISHED : GOES_ON);
   showField();
   dialog().showModal();
 }

@@ -14,7 +14,12 @@ function awaited(model) {
 
 const isSmoothed = (model) => "smooth_loss" in model;
 
-export const LIVE_FIGURES = {
+export const SETTLED_S = 2;
+
+/** Return the seconds that a model has yet to train; its first steps do not tell. */
+const remaining = (model) => (isActive(model.state) && model.elapsed_seconds >= SETTLED_S ? model.eta_seconds : null);
+
+const LIVE_FIGURES = {
   epoch: (model) => `${format.epoch(model.epoch)} / ${format.count(model.config?.epochs)}`,
   step: (model) => `${format.count(model.step)} / ${format.count(model.total_steps)}`,
   loss: (model) => format.loss(isSmoothed(model) ? model.smooth_loss : model.loss),
@@ -24,7 +29,7 @@ export const LIVE_FIGURES = {
   batches_per_second: (model) => format.rate(model.batches_per_second),
   images_per_second: (model) => format.rate(model.images_per_second),
   elapsed: (model) => format.duration(model.elapsed_seconds),
-  remaining: (model) => format.duration(isActive(model.state) ? model.eta_seconds : null),
+  remaining: (model) => format.duration(remaining(model)),
 };
 
 /** Say what the loss is: where the training curve ends, smoothed as it is. */
@@ -81,12 +86,12 @@ function showOverall() {
   const [history, repeat] = [latestRun(), pairInTraining()];
   const word = isTesting(history) ? "testing" : overallState(states(history));
   const state = { loading: "loading", failed: "unable" }[serverNow().status] ?? word;
-  const left = Object.values(history.models).filter((model) => isActive(model.state)).map((model) => model.eta_seconds);
+  const left = Object.values(history.models).map(remaining);
   const known = left.filter((seconds) => seconds !== null);
   const pair = repeat && state === "running" ? `pair ${repeat.pair} of ${repeat.of}` : "";
   const isShown = pastRun() === null;
   write(document.getElementById("state"), [sentenceOf(state, isShown), pair].filter(Boolean).join(isShown ? " " : ", "));
-  write(document.getElementById("remaining"), known.length ? `${format.duration(Math.max(...known))} left` : "");
+  write(document.getElementById("remaining"), known.length && word !== "testing" ? `${format.duration(Math.max(...known))} left` : "");
 }
 
 export function connectLive() {

@@ -26,6 +26,7 @@ async function refresh() {
   if (serverNow().status === "loading" || serverNow().boot !== latestRun().boot) await askServer();
   const { smoothing } = view();
   const news = take(await api.fetchMetrics(latestRun(), smoothing), smoothing);
+  if (serverNow().boot !== latestRun().boot) await askServer(); // it was started again
   await followFirstAddress();
   await showLeftBehind(news);
   if (news.isNewRun || news.hasEnded) await tellWhich();

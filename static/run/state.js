@@ -78,7 +78,7 @@ export function takeServer(answer) {
 
 /** Return the run that has come to its end between two answers, null where none has: of a series the last one, when all of it has. Pure. */
 export function endedBetween(before, now) {
-  const isFork = Object.values(now.models).some(({ events }) => events?.kind.includes("forked"));
+  const isFork = Object.values(now.models).some(({ events }) => events?.kind?.includes("forked"));
   if (now.boot !== before.boot || (isFork && now.run !== before.run)) return null;
   if (before.repeat || now.repeat) return anyActive(now) || now.repeat ? null : now.run;
   return anyActive(before) && (now.run !== before.run || !anyActive(now)) ? before.run : null;
@@ -91,7 +91,7 @@ export function endedBetween(before, now) {
 export function take(answer, smoothing) {
   const before = { ...latest, repeat };
   latest = { ...merge(latest, answer), smoothing };
-  repeat = answer.repeat;
+  repeat = answer.repeat ?? null;
   const isNewRun = answer.run !== before.run;
   if (isNewRun && answer.run && !(anyActive(before) || goesOnByItself())) past = null;
   const ended = endedBetween(before, { ...latest, repeat });

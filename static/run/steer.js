@@ -5,7 +5,7 @@ import { write } from "../base/dom.js";
 import { askNow } from "../base/poller.js";
 import { parseTyped } from "../settings/form.js";
 import { isActive } from "./answers.js";
-import { latestRun, onLatest, onWhich, pastRun } from "./state.js";
+import { latestRun, onLatest, onWhich, pairInTraining, pastRun } from "./state.js";
 
 const asked = {}; // model → the rate that was asked for and is not yet in use, and the run that it is for
 const menuOf = (model) => document.querySelector(`[data-steer="${model}"]`);
@@ -52,7 +52,7 @@ function showSteering() {
     const menu = menuOf(model);
     const active = isActive(state);
     const canFork = menu.querySelector("#fork-open") !== null && step > 0;
-    menu.hidden = pastRun() !== null || !(active || canFork);
+    menu.hidden = pastRun() !== null || pairInTraining() !== null || !(active || canFork);
     menu.classList.toggle("fork-only", !active);
     const known = rate !== null && rate !== undefined;
     write(menu.querySelector(".steer-rate"), active && known ? `Rate ${next ?? rate}` : "Fork");
