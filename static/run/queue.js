@@ -4,7 +4,7 @@ import * as api from "../base/api.js";
 import { make, write } from "../base/dom.js";
 import { askNow } from "../base/poller.js";
 import { changes, eachChange } from "../settings/difference.js";
-import { isStarting, isTraining, onLatest, onQueue, onServer, queueNow, serverNow, takeQueue, titles } from "./state.js";
+import { closePastRun, isStarting, isTraining, onLatest, onQueue, onServer, pastRun, queueNow, serverNow, takeQueue, titles } from "./state.js";
 import { showProblem } from "./status.js";
 
 const byId = (name) => document.getElementById(`queue-${name}`);
@@ -78,6 +78,7 @@ export function connectQueue() {
   });
   byId("go").addEventListener("click", async () => {
     await attempt(api.goOnQueue);
+    if (pastRun()) await closePastRun(); // it makes way for what starts
     askNow();
   });
 }

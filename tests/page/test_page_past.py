@@ -9,6 +9,8 @@ from browser import (
     badges,
     latest,
     saved,
+    set_quick_models,
+    start,
     states,
     stop_training,
     tell,
@@ -71,6 +73,14 @@ def test_a_past_run_stands_still_and_alone_while_another_trains(finished: Page, 
     finished.click("#stop")
     finished.locator("#confirm").get_by_role("button", name="Stop").click()
     badges(finished, "stopped")
+
+
+def test_a_run_that_is_started_takes_the_place_of_the_past_one(finished: Page) -> None:
+    open_newest(finished)
+    set_quick_models(finished)
+    start(finished)
+    badges(finished, "running")
+    expect(finished.locator("#past")).to_be_hidden()
 
 
 def test_the_run_that_trains_is_opened_as_it_trains(page: Page) -> None:
