@@ -14,12 +14,12 @@ function awaited(model) {
 
 const isSmoothed = (model) => "smooth_loss" in model;
 
-export const SETTLED_S = 2;
+const SETTLED_S = 2;
 
 /** Return the seconds that a model has yet to train; its first steps do not tell. */
 const remaining = (model) => (isActive(model.state) && model.elapsed_seconds >= SETTLED_S ? model.eta_seconds : null);
 
-const LIVE_FIGURES = {
+export const LIVE_FIGURES = {
   epoch: (model) => `${format.epoch(model.epoch)} / ${format.count(model.config?.epochs)}`,
   step: (model) => `${format.count(model.step)} / ${format.count(model.total_steps)}`,
   loss: (model) => format.loss(isSmoothed(model) ? model.smooth_loss : model.loss),
