@@ -23,7 +23,7 @@ async function askServer() {
 }
 
 async function refresh() {
-  if (serverNow().status === "loading" || serverNow().boot !== latestRun().boot) await askServer();
+  if (serverNow().status === "loading") await askServer();
   const { smoothing } = view();
   const news = take(await api.fetchMetrics(latestRun(), smoothing), smoothing);
   if (serverNow().boot !== latestRun().boot) await askServer(); // it was started again
