@@ -41,33 +41,26 @@ def read_fork(event: Event) -> str | None:
 
 
 def say_more_epochs(
-    more: int,
-    schedule: str = "constant",
-    *,
-    epochs: int | None = None,
-    rates: tuple[float, float] | None = None,
-    held: float | None = None,
+    more: int, schedule: str = "constant", *, epochs: int | None = None, held: float | None = None
 ) -> str:
     """Return the detail of "continued": by how many epochs a model goes on, and what becomes of its schedule.
 
-    epochs: over which the schedule is stretched; rates: the learning rate of the next step by the schedule as it was,
-    and as it is now; held: the rate that is kept where the schedule had come to its end.
+    epochs: over which the schedule runs where nothing has been trained yet; held: the rate at which it was left, which
+    is kept from there on.
     """
     said = f"for {more} more epoch{'s' * (more > 1)}"
     if schedule == "constant":
         return said
     title = schedule.replace("_", "-")
-    if held is not None:
-        return f"{said}: {title} schedule over, learning rate stays {held:.3g}"
-    before, now = (f"{rate:.3g}" for rate in rates or (0.0, 0.0))
-    jump = f", learning rate {before} → {now}" if before != now else ""
-    return f"{said}: {title} schedule now over {epochs} epochs{jump}"
+    if held is None:
+        return f"{said}: {title} schedule now over {epochs} epochs"
+    return f"{said}: {title} schedule over, learning rate stays {held:.3g}"
 
 
 def read_schedule(event: Event) -> str | None:
     """Return how a model went on that had a schedule; None where the event is another, or there was none.
 
-    Without the jump of the rate, which depends on where a model was stopped.
+    Without the jump of the rate that earlier versions made, which depends on where a model was stopped.
     """
     if event.kind != "continued" or "schedule" not in (event.detail or ""):
         return None

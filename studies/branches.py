@@ -72,15 +72,11 @@ def add_epochs(config: ModelConfig, more: int) -> ModelConfig:
 
 
 def hold_rate(config: ModelConfig, learning_rate: float) -> ModelConfig:
-    """Return the settings of a model whose schedule has come to its end at a learning rate, which it keeps."""
+    """Return the settings of a model that leaves its schedule at a learning rate, which it keeps."""
     return config.model_copy(update={"schedule": "constant", "learning_rate": learning_rate})
 
 
-def say_more(config: ModelConfig, longer: ModelConfig, rates: tuple[float, float] | None = None) -> str:
-    """Return in words by what a model goes on, and what becomes of its schedule.
-
-    rates: the learning rate of its next step by the schedule as it was, and as it is now.
-    """
+def say_more(config: ModelConfig, longer: ModelConfig) -> str:
+    """Return in words by what a model goes on, and what becomes of its schedule."""
     held = longer.learning_rate if longer.schedule == "constant" else None
-    more = longer.epochs - config.epochs
-    return say_more_epochs(more, config.schedule, epochs=longer.epochs, rates=rates, held=held)
+    return say_more_epochs(longer.epochs - config.epochs, config.schedule, epochs=longer.epochs, held=held)

@@ -10,7 +10,7 @@ from history.log import Latest, MetricsLog, no_run
 from history.records import new_run_id
 from history.states import IllegalTransition
 from history.store import Origin, RunKeeper, RunStore
-from studies.branches import add_epochs, change_one, say_more
+from studies.branches import change_one
 from studies.origins import continued_origins, forked_origins, rest_of, stored_configs
 from studies.refusals import Conflict, NotReady
 from studies.workshop import Loading, Workshop
@@ -62,19 +62,19 @@ class Control:
             finished = {name for name, state in left.states.items() if state == "finished"}
             if series is None and finished != set(configs) and left.series:
                 raise Conflict(f"Run {run} cannot be resumed by itself, it is a pair of repeats: continue the series")
-            longer = {name: add_epochs(config, more_epochs) for name, config in configs.items()}
             if finished and more_epochs:
-                origins = continued_origins(left, workshop, run, configs, longer, finished)
+                origins = continued_origins(left, workshop, run, configs, more_epochs)
                 return self._branch(workshop, run, "continued", origins)
             if finished == set(configs):
                 raise Conflict(f"Run {run} is finished: give more_epochs to train it further")
-            rest = rest_of(left, workshop, run, configs, configs.keys() - finished)
+            rest = rest_of(left, workshop, run, configs, configs.keys() - finished, more_epochs)
+            for name in rest.details:
+                if name in rest.checkpoints:  # which a crash from here on goes on from
+                    self._store.save_checkpoint(run, name, rest.checkpoints[name])
             metrics = self._store.reopen(run, rest.steps, rest.rates, base=self._next_base())
-            if more_epochs:
-                for name, config in configs.items():
-                    jump = workshop.rate_jump(config, longer[name], rest.steps[name], rest.rates[name])
-                    metrics.note(name, "continued", say_more(config, longer[name], jump))
-            return self._begin(workshop, run, longer, metrics, rest.checkpoints, series, finished)
+            for name, detail in rest.details.items():
+                metrics.note(name, "continued", detail)
+            return self._begin(workshop, run, rest.configs, metrics, rest.checkpoints, series, finished)
 
     def fork(self, settings: dict[str, Any]) -> str:
         """Start a new run whose model 1 goes on as it was, while model 2 is its copy with one setting changed.

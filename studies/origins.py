@@ -7,7 +7,7 @@ from config import MODEL_NAMES, ModelConfig
 from history.events import say_fork
 from history.records import INCOMPLETE, label
 from history.store import Left, Origin, RunStore
-from studies.branches import hold_rate, say_change, say_more
+from studies.branches import add_epochs, hold_rate, say_change, say_more
 from studies.refusals import Conflict
 from studies.workshop import Workshop
 
@@ -20,7 +20,9 @@ class Rest(NamedTuple):
 
     checkpoints: dict[str, bytes]  # of those that have one; the others start over
     steps: dict[str, int]  # after which they were taken
-    rates: dict[str, float]  # learning rates before the schedule
+    rates: dict[str, float]  # learning rates before the schedule, as the checkpoints were left
+    configs: dict[str, ModelConfig]
+    details: dict[str, str]  # what is said of those that go on for more epochs
 
 
 def stored_configs(store: RunStore, run: str) -> dict[str, ModelConfig]:
@@ -35,11 +37,17 @@ def stored_configs(store: RunStore, run: str) -> dict[str, ModelConfig]:
 
 
 def rest_of(
-    left: Left, workshop: Workshop, run: str, configs: Mapping[str, ModelConfig], models: Collection[str]
+    left: Left,
+    workshop: Workshop,
+    run: str,
+    configs: Mapping[str, ModelConfig],
+    models: Collection[str],
+    more_epochs: int = 0,
 ) -> Rest:
     """Return with what some models of a run go on under their own id: where their checkpoints were taken, else anew.
 
-    Raises Conflict where a branch has lost a checkpoint: trained anew it would not be what went on from another run.
+    Raises TooManyEpochs, and Conflict where a branch has lost a checkpoint: trained anew it would not be what went on
+    from another run.
     """
     found = {name: left.checkpoints[name] for name in models}
     if left.is_branch:
@@ -47,11 +55,16 @@ def rest_of(
             _sound(checkpoint, run, name)
     checkpoints = {name: checkpoint for name, checkpoint in found.items() if checkpoint is not None}
     headers = {name: workshop.header(checkpoint) for name, checkpoint in checkpoints.items()}
-    return Rest(
-        checkpoints,
-        {name: headers[name].step if name in headers else 0 for name in models},
-        {name: rate_after(headers.get(name), configs[name]) for name in models},
-    )
+    steps = {name: headers[name].step if name in headers else 0 for name in models}
+    rates = {name: rate_after(headers.get(name), configs[name]) for name in models}
+    if not more_epochs:
+        return Rest(checkpoints, steps, rates, dict(configs), {})
+    longer = {name: add_epochs(config, more_epochs) for name, config in configs.items()}
+    details = {name: say_more(configs[name], longer[name]) for name in models}
+    for name, checkpoint in list(checkpoints.items()):
+        origin = longer_origin(workshop, name, configs[name], checkpoint, more_epochs)
+        checkpoints[name], longer[name], details[name] = origin.checkpoint, origin.config, str(origin.detail)
+    return Rest(checkpoints, steps, rates, longer, details)
 
 
 def rate_after(header: "Header | None", config: ModelConfig) -> float:
@@ -60,28 +73,32 @@ def rate_after(header: "Header | None", config: ModelConfig) -> float:
     return config.learning_rate if rate is None else rate
 
 
+def longer_origin(workshop: Workshop, model: str, config: ModelConfig, checkpoint: bytes, more_epochs: int) -> Origin:
+    """Return from where a model goes on for more epochs; under a schedule it keeps its last rate.
+
+    Raises TooManyEpochs.
+    """
+    header, longer = workshop.header(checkpoint), add_epochs(config, more_epochs)
+    if config.schedule != "constant" and header.step:
+        rate = header.last_learning_rate
+        if rate is None:  # its optimizer is new and has taken no step yet
+            rate = workshop.next_learning_rate(config, header.step, rate_after(header, config))
+        longer = hold_rate(longer, rate)
+        checkpoint = workshop.copy(checkpoint, "learning_rate")
+    return Origin(model, header.step, checkpoint, longer, say_more(config, longer))
+
+
 def continued_origins(
-    left: Left,
-    workshop: Workshop,
-    run: str,
-    configs: Mapping[str, ModelConfig],
-    longer: Mapping[str, ModelConfig],
-    finished: Collection[str],
+    left: Left, workshop: Workshop, run: str, configs: Mapping[str, ModelConfig], more_epochs: int
 ) -> dict[str, Origin]:
-    """Return from where both models go on in a new run, for more epochs. Raises Conflict where one cannot."""
-    origins = {}
-    for name, config in configs.items():
-        checkpoint, with_more = _sound(left.checkpoints[name], run, name), longer[name]
-        header = workshop.header(checkpoint)
-        peak = rate_after(header, config)
-        if name in finished and config.schedule != "constant":  # it has run its course
-            assert header.last_learning_rate is not None, "it has taken steps"
-            with_more = hold_rate(with_more, header.last_learning_rate)
-            checkpoint = workshop.copy(checkpoint, "learning_rate")
-            peak = config.learning_rate
-        jump = workshop.rate_jump(config, with_more, header.step, peak)
-        origins[name] = Origin(name, header.step, checkpoint, with_more, say_more(config, with_more, jump))
-    return origins
+    """Return from where both models go on in a new run, for more epochs.
+
+    Raises TooManyEpochs, and Conflict where one has no checkpoint.
+    """
+    return {
+        name: longer_origin(workshop, name, config, _sound(left.checkpoints[name], run, name), more_epochs)
+        for name, config in configs.items()
+    }
 
 
 def forked_origins(
@@ -109,7 +126,8 @@ def forked_origins(
             copied = workshop.copy(checkpoint, "learning_rate")
             change = f"{change}, learning rate stays {config.learning_rate:.3g}"
         else:
-            before, after = workshop.rate_jump(source, config, header.step, rate_after(header, source))
+            peak = rate_after(header, source)
+            before, after = (workshop.next_learning_rate(one, header.step, peak) for one in (source, config))
             change = f"{change}, learning rate {before:.3g} → {after:.3g}"
     model1 = Origin(MODEL_NAMES[0], header.step, checkpoint, source, None)
     model2 = Origin(MODEL_NAMES[0], header.step, copied, config, say_fork(change))

@@ -114,12 +114,11 @@ class Workshop:
 
         return header_of(checkpoint)
 
-    def rate_jump(self, config: ModelConfig, longer: ModelConfig, step: int, peak: float) -> tuple[float, float]:
-        """Return the learning rate of a model's next step before and after its schedule was stretched."""
-        from training.checkpoint import next_learning_rate
+    def next_learning_rate(self, config: ModelConfig, step: int, peak: float) -> float:
+        """Return the rate at which a model takes the step after so many, by its schedule from a peak."""
+        from training.schedule import scheduled_learning_rate
 
-        before = next_learning_rate(config, step, self.steps_per_epoch(config), peak)
-        return before, next_learning_rate(longer, step, self.steps_per_epoch(longer), peak)
+        return scheduled_learning_rate(config, step, self.steps_per_epoch(config) * config.epochs, peak)
 
     def copy(self, checkpoint: bytes, changed: str) -> bytes:
         """Return a checkpoint for a copy of its model that goes on with one setting changed."""

@@ -8,9 +8,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from config import ModelConfig
-from training.schedule import scheduled_learning_rate
-
 
 class Header(NamedTuple):
     """What a checkpoint tells of itself without its tensors being read."""
@@ -55,11 +52,6 @@ def _describe(state: Mapping[str, Any]) -> Header:
     engine = state["engine"]
     groups = engine["optimizer"]["param_groups"] if "optimizer" in engine else [{"lr": None}]
     return Header(engine["step"], engine.get("learning_rate"), groups[0]["lr"])
-
-
-def next_learning_rate(config: ModelConfig, step: int, steps_per_epoch: int, peak: float) -> float:
-    """Return the rate at which a model takes the step after so many, by its schedule."""
-    return scheduled_learning_rate(config, step, steps_per_epoch * config.epochs, peak)
 
 
 def fork_checkpoint(checkpoint: bytes, changed: str) -> bytes:

@@ -213,11 +213,15 @@ class Engine:
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to where `state` was taken; on a CPU the steps that follow are the same to the bit.
 
-        The optimizer's settings stay those of this engine's config; without "optimizer" its memory begins anew.
+        The optimizer's settings stay those of this engine's config, its rate that of the step before; without
+        "optimizer" its memory begins anew.
         """
         self.model.load_state_dict(state["model"])
         if "optimizer" in state:
-            settings = [{key: group[key] for key in group if key != "params"} for group in self.optimizer.param_groups]
+            kept = [group.keys() - {"params", "lr"} for group in self.optimizer.param_groups]
+            settings = [
+                {key: group[key] for key in keys} for keys, group in zip(kept, self.optimizer.param_groups, strict=True)
+            ]
             self.optimizer.load_state_dict(state["optimizer"])
             for group, ours in zip(self.optimizer.param_groups, settings, strict=True):
                 group.update(ours)

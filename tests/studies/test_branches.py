@@ -22,6 +22,7 @@ from served import (
 
 from config import MODEL_NAMES
 from studies.branches import hold_rate, say_more
+from studies.origins import rate_after
 from training.schedule import scheduled_learning_rate
 from web.monitor import Monitor
 
@@ -81,8 +82,6 @@ def test_what_becomes_of_a_schedule_is_said() -> None:
     config = quick(epochs=2, schedule="cosine")
     longer = config.model_copy(update={"epochs": 4})
     assert say_more(config, longer) == "for 2 more epochs: cosine schedule now over 4 epochs"
-    jumped = "for 2 more epochs: cosine schedule now over 4 epochs, learning rate 0.0005 → 0.000854"
-    assert say_more(config, longer, (0.0005, 0.00085355)) == jumped
     held = hold_rate(longer, 1.25e-9)
     assert say_more(config, held) == "for 2 more epochs: cosine schedule over, learning rate stays 1.25e-09"
 
@@ -169,33 +168,55 @@ def test_more_epochs_for_a_half_finished_run_make_a_new_one(client: FlaskClient,
     assert [models[name]["config"]["epochs"] for name in MODEL_NAMES] == [2, 301]
 
 
-def test_stopped_run_with_more_epochs_keeps_its_id_and_says_what_becomes_of_its_schedule(
-    client: FlaskClient, monitor: Monitor
+@pytest.mark.parametrize("steered", [False, True])
+def test_stopped_run_with_more_epochs_keeps_its_id_and_its_last_rate_and_says_so(
+    client: FlaskClient, monitor: Monitor, steered: bool
 ) -> None:
     config = quick(batch_size=16, epochs=400, schedule="one_cycle")
     run = start(client, as_json(dict.fromkeys(MODEL_NAMES, config)))
-    wait_for_steps(client, "model1", 200)
+    if steered:
+        client.post("/api/steer", json={"model": "model1", "learning_rate": 0.002})
+    before = 50 if steered else 200
+    wait_for_steps(client, "model1", before)
     client.post("/api/stop", json={})
     assert monitor.control.comparison.join(60)
     monitor.store.save()
     step = monitor.store.run_status(run, "model1").step
-    longer = config.model_copy(update={"epochs": 450})
-    before = scheduled_learning_rate(config, step, 64 * 400)
-    now = scheduled_learning_rate(longer, step, 64 * 450)
-    assert f"{before:.3g}" != f"{now:.3g}"
+    last = scheduled_learning_rate(config, step - 1, 64 * 400, 0.002 if steered else None)
     assert go_on(client, run, 50) == run
-    said = f"for 50 more epochs: one-cycle schedule now over 450 epochs, learning rate {before:.3g} → {now:.3g}"
+    said = f"for 50 more epochs: one-cycle schedule over, learning rate stays {last:.3g}"
     assert details(client, "continued") == [said]
-    attribution = strict(client.get("/api/comparison"))["attribution"]["text"]  # where each was stopped is no cause
-    assert "Model 1 went on for 50 more epochs: one-cycle schedule now over 450 epochs." in attribution
+    now = metrics_of(client)["models"]["model1"]
+    assert (now["config"]["schedule"], now["config"]["epochs"]) == ("constant", 450)
+    assert now["config"]["learning_rate"] == now["learning_rate"] == last
+    assert said in strict(client.get("/api/comparison"))["attribution"]["text"]
+    wait_for_steps(client, "model1", step + 20)
     client.post("/api/stop", json={})
     assert monitor.control.comparison.join(60)
     monitor.store.save()
-    assert (
-        details(client, "continued")
-        == strict(client.get(f"/api/runs/{run}"))["models"]["model1"]["events"]["detail"][2:3]
-    )
+    stored = strict(client.get(f"/api/runs/{run}"))["models"]["model1"]["events"]["detail"]
+    assert [detail for detail in stored if detail and detail.startswith("for ")] == [said]
+    header = monitor.loading.workshop.header(monitor.store.checkpoint(run, "model1"))
+    assert (header.learning_rate, header.last_learning_rate) == (last, last)
     assert [entry["parent"] for entry in strict(client.get("/api/runs"))["runs"]] == [None]
+
+
+def test_stopped_run_that_is_killed_just_after_it_was_given_more_epochs_keeps_its_last_rate(
+    client: FlaskClient, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = quick(batch_size=16, epochs=400, schedule="cosine")
+    run = start(client, as_json(dict.fromkeys(MODEL_NAMES, config)))
+    client.post("/api/steer", json={"model": "model1", "learning_rate": 0.002})
+    wait_for_steps(client, "model1", 100)
+    client.post("/api/stop", json={})
+    assert monitor.control.comparison.join(60)
+    monkeypatch.setattr("train.Comparison.start", lambda self: None)  # no step is taken any more
+    assert go_on(client, run, 50) == run
+    monitor.store.save()
+    header = monitor.loading.workshop.header(monitor.store.checkpoint(run, "model1"))
+    held = monitor.store.configs(run)["model1"]
+    assert (held.schedule, rate_after(header, held)) == ("constant", header.last_learning_rate)
+    assert held.learning_rate == scheduled_learning_rate(config, header.step - 1, 64 * 400, 0.002)
 
 
 def test_finished_pair_goes_on_as_a_new_run_and_leaves_the_series_alone(client: FlaskClient, monitor: Monitor) -> None:
