@@ -140,7 +140,8 @@ def answer(file: File, cache_control: str) -> Response:
     packed = file.packed if request.accept_encodings["gzip"] > 0 else None
     response = Response(file.body if packed is None else packed, mimetype=file.mimetype)
     response.set_etag(file.digest if packed is None else f"{file.digest}-gzip")
-    response.last_modified = file.modified  # type: ignore[assignment]
+    if file.modified is not None:  # werkzeug takes None for now
+        response.last_modified = file.modified  # type: ignore[assignment]
     response.headers["Cache-Control"] = cache_control
     response.headers["Vary"] = "Accept-Encoding"
     if packed is not None:

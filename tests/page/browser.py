@@ -40,11 +40,13 @@ TWO_SMALL = {"model1": SMALL, "model2": SMALL | {"kernels": [8]}}
 LONG = {name: config | {"epochs": 500} for name, config in TWO_SMALL.items()}
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Return once the condition holds; fail after so many seconds."""
+def wait_for(
+    condition: Callable[[], bool], what: str, seconds: float = 60, told: Callable[[], object] = lambda: ""
+) -> None:
+    """Return once the condition holds; fail after so many seconds, with what is told then."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, f"no {what} within {seconds:g} s"
+        assert time.monotonic() < end, f"no {what} within {seconds:g} s {told()}"
         time.sleep(0.05)
 
 

@@ -52,6 +52,7 @@ def test_a_phone_needs_no_sideways_scroll(page: Page, theme: str) -> None:
     assert not is_wider_than_screen(page)
     set_quick_models(page)
     start(page)
+    page.locator("#chart").scroll_into_view_if_needed()  # drawn on only where somebody sees it
     page.wait_for_function(COUNT_POINTS, arg=2)
     assert not is_wider_than_screen(page)
 

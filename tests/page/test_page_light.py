@@ -138,7 +138,7 @@ def test_little_is_shifted_on_load_of_a_narrow_page(finished: Page) -> None:
 def test_little_is_shifted_in_a_run(page: Page) -> None:
     page.evaluate(SHIFTS)
     page.evaluate("shifted.length = 0")
-    set_quick_models(page, epochs=3)
+    set_quick_models(page, epochs=1)
     start(page)
     expect(page.locator("#state")).to_have_text("Finished")
     shifted = page.evaluate("shifted")

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from browser import Faults, is_wider_than_screen
+from browser import Faults, is_wider_than_screen, wait_for
 from drawn import Shown, look_until
 from playwright.sync_api import Page, expect
 
@@ -46,7 +46,12 @@ TEXTS = """() => {
     }
     return found;
 }"""
-FITS = "() => document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+TOO_WIDE = """() => {
+    const { scrollWidth, clientWidth } = document.documentElement;
+    const reach = (part) => Math.round(part.getBoundingClientRect().right);
+    const nameOf = (part) => `${part.nodeName} ${part.id || part.getAttribute("class")} to ${reach(part)} of ${clientWidth}`;
+    return scrollWidth <= clientWidth ? [] : [...document.querySelectorAll("body *")].filter((part) => reach(part) > clientWidth).map(nameOf);
+}"""
 PART_IN_SIGHT = """(plot) => {
     const { top, bottom, height } = plot.getBoundingClientRect();
     return Math.max(0, Math.min(bottom, window.innerHeight) - Math.max(top, 0)) / height;
@@ -60,7 +65,7 @@ def test_the_top_bar_never_runs_into_itself(shown: Shown) -> None:
             page.set_viewport_size({"width": width, "height": 800})
             page.evaluate(LONG_STATE, state)
             assert page.evaluate(COLLISIONS) == [], (state, width)
-            page.wait_for_function(FITS)  # once the figure has followed
+            wait_for(lambda: page.evaluate(TOO_WIDE) == [], "page that fits", told=lambda: page.evaluate(TOO_WIDE))
 
 
 # Presentation

@@ -89,6 +89,11 @@ def test_head_tells_what_get_would_send(client: FlaskClient, headers: dict[str, 
             assert head.headers.get(name) == got.headers.get(name), name
 
 
+def test_what_was_made_just_now_tells_no_time(client: FlaskClient) -> None:
+    assert "Last-Modified" not in client.get("/").headers
+    assert "Last-Modified" in client.get("/static/main.js").headers
+
+
 def test_plain_and_packed_content_have_tags_of_their_own_by_which_they_are_known_again(client: FlaskClient) -> None:
     plain, packed = client.get("/static/main.js"), client.get("/static/main.js", headers=GZIP)
     assert plain.headers["ETag"] != packed.headers["ETag"]
