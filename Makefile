@@ -12,15 +12,15 @@ run: $(VENV)/.dataset
 	$(BIN)/python server.py $(ARGS)
 
 test: $(VENV)/.dev $(VENV)/.dataset $(VENV)/.browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 # For the daily round: everything that needs neither the data set nor a browser, in about a minute.
 check: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not soak and not data" $(ARGS)
 
-# Crashes and bad input at full length: about half an hour.
-soak: $(VENV)/.dev $(VENV)/.dataset
-	$(BIN)/python -m pytest -m "" -s tests/history/test_crash.py tests/history/test_crash_branches.py tests/web/test_fuzz.py $(ARGS)
+# Crashes, bad input and an hour of polling at full length: about half an hour.
+soak: $(VENV)/.dev $(VENV)/.dataset $(VENV)/.browser
+	$(BIN)/python -m pytest -m soak -s $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

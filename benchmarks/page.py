@@ -2,7 +2,7 @@
 
 python benchmarks/page.py [--loads 3] [--seconds 60] [--json]
 
-Needs Playwright and a Chromium. The figure is that of a real run, and redraws are those of the default model and another that
+Needs Playwright and a Chromium. The figure is that of a real run, and redraws are those of two models that
 train on the same machine.
 """
 
@@ -179,7 +179,10 @@ def measure_slow(playwright: Playwright, server: Server) -> dict[str, float]:
 
 
 def measure_training(playwright: Playwright, server: Server, seconds: float) -> tuple[dict[str, float], list[float]]:
-    """Start two models on an empty page, the default one and one with less dropout; return shifts, draws out of sight, and the ms of each redraw."""
+    """Start two models on an empty page; return shifts, draws out of sight, and the ms of each redraw.
+
+    One is the default, the other has less dropout.
+    """
     with browser(playwright) as context:
         page = context.new_page()
         open_page(page, server, chart=False)

@@ -32,7 +32,12 @@ torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Mark what needs the data set: all that trains, and every page of a server."""
+    """Mark what needs the data set: all that trains, and every page of a server.
+
+    What looks at a finished run comes first in its file: after another run that must be trained anew.
+    """
+    files = {path: number for number, path in enumerate(dict.fromkeys(item.path for item in items))}
+    items.sort(key=lambda item: (files[item.path], "finished" not in item.fixturenames))
     for item in items:
         if "data_dir" in item.fixturenames:
             item.add_marker("data")

@@ -41,7 +41,7 @@ from training.lifecycle import Lifecycle
 from web.monitor import Monitor
 
 ROOT = Path(__file__).resolve().parents[2]
-SLOW = {"kernels": [64, 128, 256, 512], "batch_size": 8192}
+SLOW = {"kernels": [32, 64, 128, 256], "batch_size": 8192}
 
 
 # In the middle of an evaluation

@@ -61,7 +61,7 @@ ROUTES = [
     "POST /api/runs/<run>/delete",
     "POST /api/runs/<run>/restore",
 ]
-EXAMPLES, SOAK_EXAMPLES = 100, 800  # of each route: 3,000 and 24,000 in all
+EXAMPLES, SOAK_EXAMPLES = 50, 800  # of each route: 2,000 and 32,000 in all
 
 
 class Place(NamedTuple):
