@@ -16,6 +16,8 @@ const NAMES = { xaxis: "x", yaxis: "loss", yaxis2: "accuracy", yaxis3: "gap" }; 
 const LABEL_PX = { wide: 74, narrow: 63 }; // room for "◆ 10.2 % ↓"
 const LOW_PX = 190; // a plot in which the titles of its axes would run into each other
 const TICKS_PX = 44; // room for an axis on the right
+const TICK_STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]; // points
+const MOST_GAP_TICKS = 3; // steps from one to the next
 const LEADER = 0.02; // of the x axis: a validation curve that ends further from the right is led to its label
 
 /** Return what a zoom of each of Plotly's axes means: it holds for as long as that is the same. */
@@ -64,6 +66,14 @@ function leaders(found, windows, colours) {
 function noiseBand(noise, colours) {
   if (!noise) return [];
   return [{ type: "rect", layer: "below", x0: 0, x1: 1, xref: "paper", y0: -noise, y1: noise, yref: "y3", line: { width: 0 }, fillcolor: colours.faint, opacity: 0.16 }];
+}
+
+/** Return the ticks of the gap's axis, without signs: its colours say who is ahead, and its label how far. Pure. */
+export function gapTicks([low, high]) {
+  const step = TICK_STEPS.find((each) => (high - low) / each <= MOST_GAP_TICKS) ?? TICK_STEPS.at(-1);
+  const [first, last] = [Math.ceil(low / step), Math.floor(high / step)];
+  const tickvals = Array.from({ length: last - first + 1 }, (_, index) => (first + index) * step);
+  return { tickvals, ticktext: tickvals.map((value) => String(Number(Math.abs(value).toFixed(1)))) };
 }
 
 /** Return which digits a logarithmic axis names: all within a decade, fewer in several, else what Plotly chooses. */
@@ -117,7 +127,7 @@ export function layout({ history, curves, gap, windows, sizes, noise, hidden }, 
       ...(overlaid ? { overlaying: "y", side: "right", showgrid: false, tickmode: "auto" } : {}),
     },
     yaxis3: {
-      ...axis, title: named(sizes.height < LOW_PX ? "Δ" : "Δ points"), domain: GAP, range: windows.gap, tickformat: ".1~f", nticks: 3, zeroline: true, zerolinecolor: colours.faint,
+      ...axis, title: named(sizes.height < LOW_PX ? "Δ" : "Δ points"), domain: GAP, range: windows.gap, ...gapTicks(windows.gap), zeroline: true, zerolinecolor: colours.faint,
     },
   };
 }

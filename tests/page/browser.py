@@ -28,7 +28,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or next(
 )
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 Launch = Callable[[str], BrowserContext]  # starts a Chromium for the pages of a server
-PATIENCE_MS = 60_000  # for a busy machine; nothing waits that long in the ordinary
+PATIENCE_MS = 120_000  # for a busy machine; nothing waits that long in the ordinary
 
 COUNT_POINTS = """(wanted) => {
     const lines = document.querySelector("#chart").data ?? [];
@@ -41,7 +41,7 @@ LONG = {name: config | {"epochs": 500} for name, config in TWO_SMALL.items()}
 
 
 def wait_for(
-    condition: Callable[[], bool], what: str, seconds: float = 60, told: Callable[[], object] = lambda: ""
+    condition: Callable[[], bool], what: str, seconds: float = 120, told: Callable[[], object] = lambda: ""
 ) -> None:
     """Return once the condition holds; fail after so many seconds, with what is told then."""
     end = time.monotonic() + seconds

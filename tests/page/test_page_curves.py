@@ -13,6 +13,7 @@ from browser import (
     ask,
     choose,
     lines,
+    run_in,
     set_quick_models,
     start,
     stop_training,
@@ -310,6 +311,19 @@ def test_the_strip_fits_recent_gaps_and_has_a_band_of_noise(shown: Shown) -> Non
     assert lines(page)["gap-edges"]["x"]
     texts = look(page, "layout.annotations.map(({text}) => text)")
     assert f"● +{gaps[-1]:.1f}" in texts
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (-0.5, 0.5, ["0.5", "0", "0.5"]),
+        (-2.6, 1.2, ["2", "0"]),
+        (-31, 60, ["0", "50"]),
+        (0.5, 0.75, ["0.5", "0.6", "0.7"]),
+    ],
+)
+def test_the_strip_counts_from_zero_to_both_sides(shown: Shown, low: float, high: float, expected: list[str]) -> None:
+    assert run_in(shown.open(), "figure/figure", f"m.gapTicks([{low}, {high}]).ticktext") == expected
 
 
 def test_start_of_a_training_shows_all_that_there_is(shown: Shown) -> None:

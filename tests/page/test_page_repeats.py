@@ -42,7 +42,7 @@ def repeats(page: Page, known: dict[str, str]) -> Page:
     """The tab; a series has finished, or been stopped after it."""
     if "series" not in known:
         known["series"] = page.request.post("/api/repeats", data={"runs": FEWEST, **TINY}).json()["series"]
-        wait_for(lambda: ask(page, "repeats")["state"] == "finished", "end of the series", seconds=90)
+        wait_for(lambda: ask(page, "repeats")["state"] == "finished", "end of the series", seconds=180)
         page.reload()
     open_tab(page, "repeats")
     expect(page.locator("#repeats-state")).to_contain_text("pairs")
