@@ -8,13 +8,16 @@ import pytest
 from browser import (
     CHROMIUM,
     FLAGS,
+    LONG,
     PATIENCE_MS,
     TWO_SMALL,
     Faults,
     Launch,
     Server,
+    ask,
     fresh_page,
     stop_training,
+    tell,
     train_to_the_end,
     wait_for,
 )
@@ -91,7 +94,10 @@ def run_to_look_at() -> dict[str, str]:
 
 @pytest.fixture
 def finished(blank: Page, run_to_look_at: dict[str, str]) -> Page:
-    """The page with two small models that have been trained to the end."""
+    """The page with two small models that have been trained to the end, and a run before that in the history."""
+    if not ask(blank, "runs")["runs"]:
+        tell(blank, "start", LONG)
+        stop_training(blank)
     if blank.request.get("/api/metrics").json()["run"] != run_to_look_at.get("id", ""):
         train_to_the_end(blank, TWO_SMALL)
         run_to_look_at["id"] = blank.request.get("/api/metrics").json()["run"]
