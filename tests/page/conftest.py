@@ -126,6 +126,7 @@ def recorded(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     put("optimizer", runs, EARLY, epochs=0.3, state="stopped")
     server = Server(data_dir, runs)
     server.start()
+    wait_for(server.is_ready, "readiness of the server")  # while PyTorch comes, a busy machine's answers take too long
     yield server
     server.stop()
 

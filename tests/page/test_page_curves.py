@@ -164,9 +164,11 @@ def test_smoothing_that_the_server_did_not_answer_is_asked_for_again(shown: Show
     page.locator(f"tr[data-run='{DROPOUT}']").get_by_role("button", name="Open").click()
     page.wait_for_selector(f"#chart[data-drawn='{DROPOUT}']")
     faults.expected = re.compile("ERR_FAILED")
-    page.route(f"**/api/runs/{DROPOUT}?smoothing=27500", lambda route: route.abort(), times=1)
+    wanted = f"**/api/runs/{DROPOUT}?smoothing=27500"
+    page.route(wanted, lambda route: route.abort())
     page.locator("[data-view='smoothing']").press("End")
     expect(page.locator("#problem")).to_have_text("The curves cannot be smoothed anew: the server does not answer.")
+    page.unroute(wanted)
     loss = page.locator("#model1 .live [data-figure='loss']").locator("xpath=ancestor-or-self::*[@title][1]")
     expect(loss).to_have_attribute("title", re.compile("moving average over 27,500 images,"))
     expect(page.locator("#problem")).to_be_hidden()
