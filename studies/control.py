@@ -68,9 +68,9 @@ class Control:
             if finished == set(configs):
                 raise Conflict(f"Run {run} is finished: give more_epochs to train it further")
             rest = rest_of(left, workshop, run, configs, configs.keys() - finished, more_epochs)
-            for name in rest.details:
-                if name in rest.checkpoints:  # which a crash from here on goes on from
-                    self._store.save_checkpoint(run, name, rest.checkpoints[name])
+            for name, checkpoint in rest.checkpoints.items():
+                if checkpoint is not left.checkpoints[name]:  # a crash from here on goes on from the new one
+                    self._store.save_checkpoint(run, name, checkpoint)
             metrics = self._store.reopen(run, rest.steps, rest.rates, base=self._next_base())
             for name, detail in rest.details.items():
                 metrics.note(name, "continued", detail)

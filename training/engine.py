@@ -218,9 +218,9 @@ class Engine:
         """
         self.model.load_state_dict(state["model"])
         if "optimizer" in state:
-            kept = [group.keys() - {"params", "lr"} for group in self.optimizer.param_groups]
             settings = [
-                {key: group[key] for key in keys} for keys, group in zip(kept, self.optimizer.param_groups, strict=True)
+                {key: group[key] for key in group if key not in ("params", "lr")}
+                for group in self.optimizer.param_groups
             ]
             self.optimizer.load_state_dict(state["optimizer"])
             for group, ours in zip(self.optimizer.param_groups, settings, strict=True):
