@@ -167,8 +167,12 @@ class Control:
                 self.comparison.join()
 
     def reserve_for(self, series: threading.Thread) -> None:
-        """Let only this thread start runs for as long as it lives."""
+        """Let only this thread start runs until it is released, or for as long as it lives."""
         self._series = series
+
+    def release(self) -> None:
+        """Let whoever asks start runs again."""
+        self._series = None
 
     def _check_open(self) -> None:
         if self._closed:

@@ -129,10 +129,16 @@ class Repeats:
             self._conductor.join(timeout)
 
     def _conduct(self, series: str, pairs: int) -> None:
-        end = partial(self._store.set_series_state, series)
-        self._conductor = Conductor(pairs, partial(self._begin_pair, series), self._wait_for_pair, end)
+        begin, end = partial(self._begin_pair, series), partial(self._end, series)
+        self._conductor = Conductor(pairs, begin, self._wait_for_pair, end)
         self._control.reserve_for(self._conductor)
         self._conductor.start()
+
+    def _end(self, series: str, state: str) -> None:
+        """Say how a series has ended; whoever reads that can start another at once."""
+        with self._control.lock:
+            self._store.set_series_state(series, state)
+            self._control.release()
 
     def _begin_pair(self, series: str, number: int) -> bool:
         """Start or continue pair `number` of a series; return False where it has ended before, or was deleted."""

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 from flask.testing import FlaskClient
-from helpers import endless, quick, train, wait_for
+from helpers import CPU, endless, quick, train, wait_for
 from histories import history_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -76,6 +76,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, small_fashion_mnist: Fashion
     folder = tmp_path_factory.mktemp("fuzz")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("training.images.load_fashion_mnist", lambda data_dir: small_fashion_mnist)
+        patched.setattr("train.best_device", lambda: CPU)  # to the bit there alone
         monitor = Monitor(folder / "data", RunStore(folder / "runs"))
         monitor.loading.load()
     try:

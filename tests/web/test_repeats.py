@@ -1,5 +1,6 @@
 """A series of repeats over HTTP: its whole course, with real trainings."""
 
+import time
 from statistics import fmean
 from typing import Any
 
@@ -108,12 +109,22 @@ def seeds_of(client: FlaskClient) -> list[int]:
     return [pair["seed"] for pair in repeats_of(client)["pairs"]]
 
 
-def test_second_series_has_other_seeds(client: FlaskClient, monitor: Monitor) -> None:
+def test_second_series_starts_as_soon_as_the_first_has_ended_and_has_other_seeds(
+    client: FlaskClient, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = RunStore.set_series_state
+
+    def write_and_linger(store: RunStore, series: str, state: str) -> None:
+        write(store, series, state)
+        time.sleep(2)  # the series' thread is still alive
+
+    monkeypatch.setattr(RunStore, "set_series_state", write_and_linger)
     client.post("/api/repeats", json={"runs": 3} | BODY)
     wait_for_series(client, "finished")
     assert seeds_of(client) == [1, 2, 3]
     later = {name: settings | {"seed": 2 * number} for number, (name, settings) in enumerate(BODY.items())}
-    client.post("/api/repeats", json={"runs": 4} | later)  # at 0, as the first, and model 2 has been seen with 2
+    answer = client.post("/api/repeats", json={"runs": 4} | later)  # at 0, as the first, and model 2 seen with 2
+    assert answer.status_code == 202
     wait_for_series(client, "finished")
     assert seeds_of(client) == [4, 5, 6, 7]
 
