@@ -84,7 +84,7 @@ def test_a_past_run_that_is_open_stays_so_when_the_next_in_line_starts(page: Pag
     tell(page, "start", with_dropout(0.2, epochs=2))
     first = latest(page)
     tell(page, "queue", with_dropout(0.3, epochs=500))
-    badges(page, "running")
+    expect(page.locator(f"#chart[data-drawn='{first}']")).to_have_count(1)  # what is opened before makes way for it
     page.click("#tab-history")
     page.locator(f"tr[data-run='{past}']").get_by_role("button", name="Open").click()
     expect(page.locator("#past")).to_be_visible()
