@@ -134,6 +134,7 @@ class ModelTrainer(threading.Thread):
                 self._train(engine)
                 self._examiner.test(engine, "finished")
             except Stopped:
+                self._steer(engine)  # what goes on from here shall know of it
                 self._publish_steps(engine, flush=True)
                 self._keep(engine)
                 self._test_what_was_stopped(engine)
@@ -184,12 +185,16 @@ class ModelTrainer(threading.Thread):
             self._gauges.speed.skip()
             self._gauges.stopwatch.run()
         self.life.heed_stop()
-        rate = self.life.take_wanted_learning_rate()
-        if rate is not None:
-            self._change_learning_rate(engine, rate)
+        self._steer(engine)
 
-    def _change_learning_rate(self, engine: Engine, rate: float) -> None:
-        """Change it from the next step on, put it on record, and keep a checkpoint: a resumed run stays steered."""
+    def _steer(self, engine: Engine) -> None:
+        """Change the learning rate from the next step on where that was asked for.
+
+        It is put on record, and a checkpoint kept: a resumed run stays steered.
+        """
+        rate = self.life.take_wanted_learning_rate()
+        if rate is None:
+            return
         detail = say_rates(engine.learning_rate, rate)
         engine.learning_rate = rate
         self._publish_steps(engine, flush=True)
@@ -202,7 +207,7 @@ class ModelTrainer(threading.Thread):
         """Read what the device has computed since the last time and make it public. Raises TrainingFailed."""
         points, figures = self._gauges.read(engine)
         self.life.announce(points=points, flush=flush, **figures)
-        check_loss(points, self.config.learning_rate)
+        check_loss(points, engine.learning_rate)
 
     def _has_evaluated(self, step: int) -> bool:
         return any(evaluation.step == step for evaluation in self._metrics.evaluations(self.name))

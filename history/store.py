@@ -25,6 +25,7 @@ from history.branches import HALF_MADE, Branches, Origin
 from history.checkpoints import CheckpointFiles
 from history.database import Database
 from history.errors import NotSaved, StoreError, UnknownItem, UnknownRun
+from history.events import leaves_schedule
 from history.log import MetricsLog
 from history.queue import QueueHistory, settle_queue
 from history.reader import RunReader
@@ -45,6 +46,7 @@ class Left(NamedTuple):
     checkpoints: dict[str, bytes | None]
     series: str | None  # that it is a pair of
     is_branch: bool  # it went on from another run, whose steps it took over
+    off_schedule: frozenset[str]  # models that have left their schedule, and keep the rate that they had
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,8 @@ class RunStore(RunReader):
         """Return what a run has left behind to go on from. Raises UnknownRun."""
         states = self.states(run)
         checkpoints = {model: self.checkpoint(run, model) for model in states}
-        return Left(states, checkpoints, self.series_of(run), self.about(run)["parent"] is not None)
+        off_schedule = frozenset(model for model in states if any(map(leaves_schedule, self.events(run, model))))
+        return Left(states, checkpoints, self.series_of(run), self.about(run)["parent"] is not None, off_schedule)
 
     def branch(
         self,

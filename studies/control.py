@@ -9,7 +9,7 @@ from config import MODEL_NAMES, ModelConfig
 from history.log import Latest, MetricsLog, no_run
 from history.records import new_run_id
 from history.states import IllegalTransition
-from history.store import Origin, RunKeeper, RunStore
+from history.store import NotSaved, Origin, RunKeeper, RunStore
 from studies.branches import change_one
 from studies.origins import continued_origins, forked_origins, rest_of, stored_configs
 from studies.refusals import Conflict, NotReady
@@ -69,7 +69,7 @@ class Control:
                 raise Conflict(f"Run {run} is finished: give more_epochs to train it further")
             rest = rest_of(left, workshop, run, configs, configs.keys() - finished, more_epochs)
             for name, checkpoint in rest.checkpoints.items():
-                if checkpoint is not left.checkpoints[name]:  # a crash from here on goes on from the new one
+                if checkpoint is not left.checkpoints[name]:  # it says the same, and where it holds
                     self._store.save_checkpoint(run, name, checkpoint)
             metrics = self._store.reopen(run, rest.steps, rest.rates, base=self._next_base())
             for name, detail in rest.details.items():
@@ -90,12 +90,13 @@ class Control:
             run, comparison = self.latest.run, self.comparison
             if run is None or comparison is None:
                 raise Conflict("Nothing to fork: no run has been started")
-            source = self._config_as_steered(comparison)
-            changed, config = change_one(source, settings)
-            _check_left(comparison, source, config)
+            self._check_left(workshop, settings)
+            self._store.save()
+            if self._store.problem:  # refused while nothing has been stopped
+                raise NotSaved(self._store.problem)
             comparison.end()
             comparison.join()
-            _check_left(comparison, source, config)  # it may have finished just then
+            source, changed, config = self._check_left(workshop, settings)  # as it was left: steps on, steered perhaps
             finished = comparison.trainers[MODEL_NAMES[0]].state == "finished"
             origins = forked_origins(self._store, workshop, run, source, config, changed, has_finished=finished)
             return self._branch(workshop, run, "forked", origins)
@@ -183,11 +184,20 @@ class Control:
         if series is not None and series.is_alive() and series is not threading.current_thread():
             raise Conflict("Repeats are running: stop them first")
 
-    def _config_as_steered(self, comparison: "Comparison") -> ModelConfig:
-        """Return model 1's settings as they are now: with the learning rate that it has been steered to."""
-        config = comparison.trainers[MODEL_NAMES[0]].config
-        rate = self.latest.metrics.status(MODEL_NAMES[0]).learning_rate
-        return config if rate is None else config.model_copy(update={"learning_rate": rate})
+    def _check_left(self, workshop: Workshop, settings: dict[str, Any]) -> tuple[ModelConfig, str, ModelConfig]:
+        """Return model 1's settings as steered by now, which of them a copy changes, and the copy's.
+
+        Raises InvalidSettings, BadFork, and Conflict where the copy would have nothing to train.
+        """
+        assert self.comparison is not None, "there is something to fork"
+        source, status = self.comparison.trainers[MODEL_NAMES[0]].config, self.latest.metrics.status(MODEL_NAMES[0])
+        if status.learning_rate is not None:
+            source = source.model_copy(update={"learning_rate": status.learning_rate})
+        changed, config = change_one(source, settings)
+        if status.step >= workshop.steps_per_epoch(config) * config.epochs:
+            trained = f"Model 1 has been trained for {status.epoch:.2f} epochs"
+            raise Conflict(f"{trained}, and its copy for {config.epochs} has nothing left to train: fork it for more")
+        return source, changed, config
 
     def _next_base(self) -> int:
         """Return where the cursors of the next log begin, so that no older one is taken for one of its own."""
@@ -221,9 +231,3 @@ class Control:
         self.comparison = comparison
         self.latest = Latest(run, metrics, workshop.describe_pairing(configs, forked=forked))
         return run
-
-
-def _check_left(comparison: "Comparison", source: ModelConfig, config: ModelConfig) -> None:
-    """Raise Conflict where a copy of model 1 with other settings would have nothing to train."""
-    if comparison.trainers[MODEL_NAMES[0]].state == "finished" and config.epochs <= source.epochs:
-        raise Conflict("Model 1 has finished, and its copy has nothing left to train: fork it for more epochs")

@@ -11,13 +11,14 @@ from functools import partial
 from analysis.repeats import pair_state
 from config import MODEL_NAMES, ModelConfig
 from history.records import new_run_id
-from history.store import RunStore
+from history.store import NotSaved, RunStore
 from studies.control import Control
 from studies.plan import check_settings, new_seeds
 from studies.refusals import Conflict
 
 log = logging.getLogger(__name__)
 POLL = 0.2  # seconds between two looks at the running pair
+RETRY = 2.0  # seconds until what could not be saved is tried again
 
 
 class Conductor(threading.Thread):
@@ -69,7 +70,8 @@ class Repeats:
     def __init__(self, store: RunStore, control: Control) -> None:
         self._store = store
         self._control = control
-        self._conductor: Conductor | None = None  # of the series that is on, or was last
+        self._conductor: Conductor | None = None  # of the series that is on
+        self._closing = threading.Event()
 
     @property
     def progress(self) -> dict[str, int] | None:
@@ -120,13 +122,15 @@ class Repeats:
 
     def begin_no_more(self) -> None:
         """Begin no further pair."""
+        self._closing.set()
         if self._conductor is not None:
             self._conductor.stop()
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until the series has ended, if one is on, for at most so many seconds."""
-        if self._conductor is not None:
-            self._conductor.join(timeout)
+        conductor = self._conductor
+        if conductor is not None:
+            conductor.join(timeout)
 
     def _conduct(self, series: str, pairs: int) -> None:
         begin, end = partial(self._begin_pair, series), partial(self._end, series)
@@ -135,10 +139,17 @@ class Repeats:
         self._conductor.start()
 
     def _end(self, series: str, state: str) -> None:
-        """Say how a series has ended; whoever reads that can start another at once."""
-        with self._control.lock:
-            self._store.set_series_state(series, state)
-            self._control.release()
+        """Say how a series has ended, once that can be saved; whoever reads it can start another at once."""
+        while True:
+            try:
+                with self._control.lock:
+                    self._store.set_series_state(series, state)
+                    self._conductor = None
+                    return self._control.release()
+            except NotSaved as error:
+                log.warning("the end of series %s waits: %s", series, error)
+                if self._closing.wait(RETRY):
+                    return None
 
     def _begin_pair(self, series: str, number: int) -> bool:
         """Start or continue pair `number` of a series; return False where it has ended before, or was deleted."""

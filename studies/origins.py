@@ -46,12 +46,12 @@ def rest_of(
 ) -> Rest:
     """Return with what some models of a run go on under their own id: where their checkpoints were taken, else anew.
 
-    Raises TooManyEpochs, and Conflict where a branch has lost a checkpoint: trained anew it would not be what went on
-    from another run.
+    Raises TooManyEpochs, and Conflict where a branch, or a model that has left its schedule, has lost its checkpoint:
+    trained anew it would not be what went on.
     """
     found = {name: left.checkpoints[name] for name in models}
-    if left.is_branch:
-        for name, checkpoint in found.items():
+    for name, checkpoint in found.items():
+        if left.is_branch or name in left.off_schedule:
             _sound(checkpoint, run, name)
     checkpoints = {name: checkpoint for name, checkpoint in found.items() if checkpoint is not None}
     headers = {name: workshop.header(checkpoint) for name, checkpoint in checkpoints.items()}
@@ -68,9 +68,13 @@ def rest_of(
 
 
 def rate_after(header: "Header | None", config: ModelConfig) -> float:
-    """Return the learning rate, before the schedule, with which a model goes on from a checkpoint or its start."""
-    rate = header and header.learning_rate
-    return config.learning_rate if rate is None else rate
+    """Return the learning rate, before the schedule, with which a model goes on from a checkpoint or its start.
+
+    A checkpoint's own rate holds under its own schedule alone: a model that has left that has the rate of its settings.
+    """
+    if header is None or header.learning_rate is None or header.schedule not in (None, config.schedule):
+        return config.learning_rate
+    return header.learning_rate
 
 
 def longer_origin(workshop: Workshop, model: str, config: ModelConfig, checkpoint: bytes, more_epochs: int) -> Origin:
@@ -80,12 +84,15 @@ def longer_origin(workshop: Workshop, model: str, config: ModelConfig, checkpoin
     """
     header, longer = workshop.header(checkpoint), add_epochs(config, more_epochs)
     if config.schedule != "constant" and header.step:
-        rate = header.last_learning_rate
-        if rate is None:  # its optimizer is new and has taken no step yet
-            rate = workshop.next_learning_rate(config, header.step, rate_after(header, config))
-        longer = hold_rate(longer, rate)
-        checkpoint = workshop.copy(checkpoint, "learning_rate")
+        longer = hold_rate(longer, last_rate(workshop, header, config))
+        if header.schedule is None:
+            checkpoint = workshop.signed(checkpoint, config.schedule)
     return Origin(model, header.step, checkpoint, longer, say_more(config, longer))
+
+
+def last_rate(workshop: Workshop, header: "Header", config: ModelConfig) -> float:
+    """Return the learning rate of the step before a checkpoint, by a model's settings or what it was steered to."""
+    return workshop.learning_rate_after(config, header.step - 1, rate_after(header, config))
 
 
 def continued_origins(
@@ -121,13 +128,12 @@ def forked_origins(
     copied, change = workshop.copy(checkpoint, changed), say_change(source, config, changed)
     if changed == "epochs" and config.schedule != "constant":
         if has_finished:
-            assert header.last_learning_rate is not None, "it has taken steps"
-            config = hold_rate(config, header.last_learning_rate)
-            copied = workshop.copy(checkpoint, "learning_rate")
+            config = hold_rate(config, last_rate(workshop, header, source))
+            copied = workshop.signed(copied, source.schedule)
             change = f"{change}, learning rate stays {config.learning_rate:.3g}"
         else:
             peak = rate_after(header, source)
-            before, after = (workshop.next_learning_rate(one, header.step, peak) for one in (source, config))
+            before, after = (workshop.learning_rate_after(one, header.step, peak) for one in (source, config))
             change = f"{change}, learning rate {before:.3g} → {after:.3g}"
     model1 = Origin(MODEL_NAMES[0], header.step, checkpoint, source, None)
     model2 = Origin(MODEL_NAMES[0], header.step, copied, config, say_fork(change))

@@ -114,7 +114,7 @@ class Workshop:
 
         return header_of(checkpoint)
 
-    def next_learning_rate(self, config: ModelConfig, step: int, peak: float) -> float:
+    def learning_rate_after(self, config: ModelConfig, step: int, peak: float) -> float:
         """Return the rate at which a model takes the step after so many, by its schedule from a peak."""
         from training.schedule import scheduled_learning_rate
 
@@ -125,6 +125,12 @@ class Workshop:
         from training.checkpoint import fork_checkpoint
 
         return fork_checkpoint(checkpoint, changed)
+
+    def signed(self, checkpoint: bytes, schedule: str) -> bytes:
+        """Return a checkpoint that tells under which schedule its learning rate holds."""
+        from training.checkpoint import signed_checkpoint
+
+        return signed_checkpoint(checkpoint, schedule)
 
     def source(
         self, run: str, model: str, config: ModelConfig, precision: str | None, weights: "bytes | Snapshot"

@@ -14,7 +14,7 @@ class Header(NamedTuple):
 
     step: int  # after how many steps it was taken
     learning_rate: float | None  # before the schedule, that it goes on with; None for that of the settings
-    last_learning_rate: float | None  # of the step before, by whatever schedule; None of a fork with a new optimizer
+    schedule: str | None  # under which that holds; None of one that earlier versions wrote
 
 
 def write_checkpoint(state: Mapping[str, Any]) -> bytes:
@@ -41,7 +41,8 @@ def header_of(checkpoint: bytes) -> Header:
     """Return a checkpoint's header; of one that earlier versions wrote, what it would say."""
     if not _has_header(checkpoint):
         return _describe(read_checkpoint(checkpoint))
-    return Header(*json.loads(checkpoint[: checkpoint.index(b"\n")]))
+    step, learning_rate, schedule = json.loads(checkpoint[: checkpoint.index(b"\n")])
+    return Header(step, learning_rate, schedule if isinstance(schedule, str) else None)  # a rate stood there once
 
 
 def _has_header(checkpoint: bytes) -> bool:
@@ -50,8 +51,7 @@ def _has_header(checkpoint: bytes) -> bool:
 
 def _describe(state: Mapping[str, Any]) -> Header:
     engine = state["engine"]
-    groups = engine["optimizer"]["param_groups"] if "optimizer" in engine else [{"lr": None}]
-    return Header(engine["step"], engine.get("learning_rate"), groups[0]["lr"])
+    return Header(engine["step"], engine.get("learning_rate"), engine.get("schedule"))
 
 
 def fork_checkpoint(checkpoint: bytes, changed: str) -> bytes:
@@ -62,6 +62,13 @@ def fork_checkpoint(checkpoint: bytes, changed: str) -> bytes:
     state = read_checkpoint(checkpoint)
     if changed in ("optimizer", "learning_rate"):
         state["engine"].pop(changed, None)
+    return write_checkpoint(state)
+
+
+def signed_checkpoint(checkpoint: bytes, schedule: str) -> bytes:
+    """Return a checkpoint that tells under which schedule its learning rate holds: earlier versions' do not."""
+    state = read_checkpoint(checkpoint)
+    state["engine"]["schedule"] = schedule
     return write_checkpoint(state)
 
 

@@ -203,6 +203,7 @@ class Engine:
         return {
             "step": self.step,
             "learning_rate": self.learning_rate,
+            "schedule": self.config.schedule,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "gradient_norms": self._gradient_norms,
@@ -214,7 +215,8 @@ class Engine:
         """Go back to where `state` was taken; on a CPU the steps that follow are the same to the bit.
 
         The optimizer's settings stay those of this engine's config, its rate that of the step before; without
-        "optimizer" its memory begins anew.
+        "optimizer" its memory begins anew. A learning rate is gone back to under its own schedule alone: a model that
+        has left that one has the rate of its settings.
         """
         self.model.load_state_dict(state["model"])
         if "optimizer" in state:
@@ -226,7 +228,8 @@ class Engine:
             for group, ours in zip(self.optimizer.param_groups, settings, strict=True):
                 group.update(ours)
         self.step = state["step"]
-        self.learning_rate = state.get("learning_rate", self.config.learning_rate)
+        if state.get("schedule", self.config.schedule) == self.config.schedule:
+            self.learning_rate = state.get("learning_rate", self.config.learning_rate)
         self._gradient_norms = state.get("gradient_norms")
         self._restored_norms = state.get("latest_norms")
         epoch, position = divmod(self.step, self.steps_per_epoch)

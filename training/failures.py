@@ -17,7 +17,7 @@ class TrainingFailed(Exception):
 
 
 def check_loss(points: Sequence[Point], learning_rate: float) -> None:
-    """Raise TrainingFailed where the last point's loss is NaN or infinite; learning_rate: the setting."""
+    """Raise TrainingFailed where the last point's loss is NaN or infinite; learning_rate: before the schedule."""
     if points and not math.isfinite(points[-1].loss):
         last, value = points[-1], "NaN" if math.isnan(points[-1].loss) else "infinite"
         raise TrainingFailed(

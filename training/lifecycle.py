@@ -93,9 +93,16 @@ class Lifecycle:
         """Want another learning rate. Raises IllegalTransition once it is over."""
         with self.lock:
             self._refuse_while_stopping("steered", STEERABLE)
+            if self._has_taken_every_step:
+                raise IllegalTransition(self.name, "at its last look", "steered", "still training")
             if not self.is_active:
                 raise IllegalTransition(self.name, self._state, "steered", STEERABLE)
             self._wanted_learning_rate = learning_rate
+
+    @property
+    def _has_taken_every_step(self) -> bool:
+        status = self._status
+        return self.is_active and (status.testing or (status.step > 0 and status.step == status.total_steps))
 
     def take_wanted_learning_rate(self) -> float | None:
         """Return the learning rate that is wanted, once; None where none is. Called before each step."""

@@ -61,6 +61,8 @@ def answers(url: str) -> bool:
 class Server:
     """The program as a user starts it, on a port that stays the same when it is started again."""
 
+    program = "server.py"
+
     def __init__(self, data_dir: Path, runs_dir: Path, *options: str) -> None:
         self.runs_dir = runs_dir
         self._port = free_port()
@@ -69,7 +71,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "server.py", "--port", str(self._port), *self._options]
+        command = [sys.executable, self.program, "--port", str(self._port), *self._options]
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(lambda: answers(self.url), "answer from the server")
 
@@ -88,6 +90,12 @@ class Server:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(timeout=30)
+
+
+class BriskServer(Server):
+    """A server on a tenth of the training images."""
+
+    program = "tests/page/brisk.py"
 
 
 class Faults(list[str]):
@@ -206,7 +214,7 @@ def assert_exports_are_of(page: Page, run: str, steps: dict[str, int]) -> None:
     assert picture == name.replace(".csv", ".png")
 
 
-def set_quick_models(page: Page, epochs: int = 100) -> None:
+def set_quick_models(page: Page, epochs: int = 500, batch_size: int = 128) -> None:
     """Set both models so small that the CPU gives them several hundred steps a second."""
     show_settings(page)
     page.select_option("#preset", index=1)  # whatever was trained before
@@ -214,7 +222,7 @@ def set_quick_models(page: Page, epochs: int = 100) -> None:
         while page.locator(f"#{model} [data-layers='-1']").is_enabled():
             page.click(f"#{model} [data-layers='-1']")
         page.locator(f"[name='{model}.kernels.1']").fill(kernels)
-        page.locator(f"[name='{model}.batch_size']").fill("128")
+        page.locator(f"[name='{model}.batch_size']").fill(str(batch_size))
         page.locator(f"[name='{model}.epochs']").fill(str(epochs))
 
 

@@ -11,6 +11,7 @@ from browser import (
     LONG,
     PATIENCE_MS,
     TWO_SMALL,
+    BriskServer,
     Faults,
     Launch,
     Server,
@@ -28,7 +29,7 @@ from recorded_runs import put
 
 @pytest.fixture(scope="session")
 def server(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(data_dir, tmp_path_factory.mktemp("runs"))
+    server = BriskServer(data_dir, tmp_path_factory.mktemp("runs"))
     server.start()
     wait_for(server.is_ready, "readiness of the server")
     yield server

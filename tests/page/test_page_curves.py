@@ -70,8 +70,8 @@ def test_the_training_line_is_the_average_of_all_batches_live_after_a_reload_and
     page: Page, server: Server
 ) -> None:
     configs = {
-        name: {"kernels": [4], "batch_size": size, "epochs": 1}
-        for name, size in zip(MODEL_NAMES, (32, 64), strict=True)
+        name: {"kernels": [4], "batch_size": size, "epochs": 10}
+        for name, size in zip(MODEL_NAMES, (16, 64), strict=True)
     }
     stop_training(page)
     run = page.request.post("/api/start", data=configs).json()["run"]

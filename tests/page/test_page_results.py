@@ -48,7 +48,7 @@ def test_the_end_shows_test_accuracies_with_their_intervals(finished: Page) -> N
 
 
 def test_the_verdict_comes_with_the_first_evaluation_and_nothing_moves(page: Page) -> None:
-    set_quick_models(page)
+    set_quick_models(page, batch_size=8)  # a while until the first
     start(page)
     expect(page.locator("[data-verdict='first']")).to_have_text(
         re.compile("^The first comparison|so far")
@@ -167,9 +167,9 @@ def test_two_notes_are_shown_at_most_and_none_comes_back_once_dismissed(finished
 def test_curves_are_training_and_validation_of_both_models_and_their_gap(finished: Page) -> None:
     drawn = lines(finished)
     for model in MODEL_NAMES:
-        assert len(drawn[f"{model}-loss"]["x"]) == len(drawn[f"{model}-raw-loss"]["x"]) > 200
+        assert len(drawn[f"{model}-loss"]["x"]) == len(drawn[f"{model}-raw-loss"]["x"]) > 40
         assert drawn[f"{model}-loss"]["y"] != drawn[f"{model}-raw-loss"]["y"]
-        assert drawn[f"{model}-validation-accuracy"]["x"] == pytest.approx([0.25, 0.5, 1], abs=0.01)
+        assert drawn[f"{model}-validation-accuracy"]["x"] == pytest.approx([0.25, 0.5, 1], abs=0.02)  # whole steps
     models = ask(finished, "metrics")["models"]
     last = [100 * models[model]["evaluations"]["accuracy"][-1] for model in MODEL_NAMES]
     assert drawn["gap"]["y"][-1] == pytest.approx(last[0] - last[1])
@@ -177,7 +177,8 @@ def test_curves_are_training_and_validation_of_both_models_and_their_gap(finishe
 
 def test_the_x_axis_is_epochs_seconds_or_images(finished: Page) -> None:
     points = ask(finished, "metrics")["models"]["model1"]["points"]
-    ends = {"seconds": points["seconds"][-1], "images": points["epoch"][-1] * 55_000, "epochs": points["epoch"][-1]}
+    seconds, epochs = points["seconds"][-1], points["epoch"][-1]
+    ends = {"seconds": seconds, "images": epochs * ask(finished, "config")["images"]["train"], "epochs": epochs}
     for axis, end in ends.items():
         choose(finished, "x", axis)
         finished.wait_for_function(

@@ -74,8 +74,8 @@ def test_schedule_of_a_finished_run_stays_at_its_last_rate_and_the_settings_say_
         title = config.schedule.replace("_", "-")
         said = f"for 1 more epoch: {title} schedule over, learning rate stays {last:.3g}"
         assert details(client, "continued", name) == [said]
-        checkpoint = monitor.store.checkpoint(metrics_of(client)["run"], name)
-        assert monitor.loading.workshop.header(checkpoint).last_learning_rate == last
+        header = monitor.loading.workshop.header(monitor.store.checkpoint(metrics_of(client)["run"], name))
+        assert (header.learning_rate, header.schedule) == (last, "constant")
 
 
 def test_what_becomes_of_a_schedule_is_said() -> None:
@@ -196,7 +196,7 @@ def test_stopped_run_with_more_epochs_keeps_its_id_and_its_last_rate_and_says_so
     stored = strict(client.get(f"/api/runs/{run}"))["models"]["model1"]["events"]["detail"]
     assert [detail for detail in stored if detail and detail.startswith("for ")] == [said]
     header = monitor.loading.workshop.header(monitor.store.checkpoint(run, "model1"))
-    assert (header.learning_rate, header.last_learning_rate) == (last, last)
+    assert (header.learning_rate, header.schedule) == (last, "constant")
     assert [entry["parent"] for entry in strict(client.get("/api/runs"))["runs"]] == [None]
 
 
@@ -214,7 +214,8 @@ def test_stopped_run_that_is_killed_just_after_it_was_given_more_epochs_keeps_it
     monitor.store.save()
     header = monitor.loading.workshop.header(monitor.store.checkpoint(run, "model1"))
     held = monitor.store.configs(run)["model1"]
-    assert (held.schedule, rate_after(header, held)) == ("constant", header.last_learning_rate)
+    assert held.schedule == "constant"
+    assert rate_after(header, held) == held.learning_rate
     assert held.learning_rate == scheduled_learning_rate(config, header.step - 1, 64 * 400, 0.002)
 
 

@@ -10,7 +10,7 @@ from helpers import DIVERGING, endless, quick, wait_for
 from served import error_of, metrics_of, strict, wait_until
 
 from config import MODEL_NAMES
-from history.store import RunStore
+from history.store import NotSaved, RunStore
 from web.monitor import Monitor
 from web.repeats import describe
 
@@ -127,6 +127,26 @@ def test_second_series_starts_as_soon_as_the_first_has_ended_and_has_other_seeds
     assert answer.status_code == 202
     wait_for_series(client, "finished")
     assert seeds_of(client) == [4, 5, 6, 7]
+
+
+def test_series_whose_end_cannot_be_saved_at_once_ends_when_there_is_room(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, refused = RunStore.set_series_state, list[str]()
+
+    def write_late(store: RunStore, series: str, state: str) -> None:
+        if len(refused) < 2:
+            refused.append(state)
+            raise NotSaved("the disk is full")
+        write(store, series, state)
+
+    monkeypatch.setattr("studies.local.RETRY", 0.05)
+    monkeypatch.setattr(RunStore, "set_series_state", write_late)
+    client.post("/api/repeats", json={"runs": 3} | BODY)
+    wait_for_series(client, "finished")
+    assert refused == ["finished", "finished"]
+    error_of(client.post("/api/repeats/stop", json={}), 409, "conflict")
+    assert client.post("/api/start", json=BODY).status_code == 202
 
 
 def test_settings_that_differ_only_in_the_seed_are_refused(client: FlaskClient) -> None:

@@ -1,0 +1,177 @@
+"""What is asked for at an awkward moment: is done whole, or refused with all left as it was."""
+
+import threading
+from typing import Any
+
+import pytest
+from branching import details, go_on
+from flask.testing import FlaskClient
+from helpers import as_json, quick, wait_for
+from histories import checkpoint_file
+from served import ENDLESS, error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
+
+from config import MODEL_NAMES, ModelConfig
+from history.store import NotSaved, RunStore
+from studies.origins import longer_origin, rate_after
+from training.checkpoint import read_checkpoint, write_checkpoint
+from training.examiner import Examiner
+from training.schedule import scheduled_learning_rate
+from web.monitor import Monitor
+
+COSINE = quick(batch_size=16, epochs=400, schedule="cosine")
+
+
+def stop(client: FlaskClient, monitor: Monitor) -> None:
+    client.post("/api/stop", json={})
+    assert monitor.control.comparison is not None
+    assert monitor.control.comparison.join(60)
+    monitor.store.save()
+
+
+def stopped(client: FlaskClient, monitor: Monitor, config: ModelConfig = COSINE) -> str:
+    """Train two models for a while, model 1 steered to 0.002; return the stopped run."""
+    run = start(client, as_json(dict.fromkeys(MODEL_NAMES, config)))
+    client.post("/api/steer", json={"model": "model1", "learning_rate": 0.002})
+    wait_for_steps(client, "model1", 100)
+    stop(client, monitor)
+    return run
+
+
+def checkpoint_of(monitor: Monitor, run: str) -> bytes:
+    found = monitor.store.checkpoint(run, "model1")
+    assert found is not None
+    return found
+
+
+def written_before_0_4(checkpoint: bytes) -> bytes:
+    state = read_checkpoint(checkpoint)
+    del state["engine"]["schedule"]
+    return write_checkpoint(state)
+
+
+# More epochs
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_more_epochs_that_cannot_be_saved_change_nothing(
+    client: FlaskClient, monitor: Monitor, monkeypatch: pytest.MonkeyPatch, is_old: bool
+) -> None:
+    run = stopped(client, monitor)
+    if is_old:
+        monitor.store.save_checkpoint(run, "model1", written_before_0_4(checkpoint_of(monitor, run)))
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise NotSaved("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunStore, "reopen", refuse)
+        assert client.post(f"/api/runs/{run}/resume", json={"more_epochs": 50}).status_code == 503
+    header = monitor.loading.require().header(checkpoint_of(monitor, run))
+    assert monitor.store.configs(run)["model1"] == COSINE
+    assert rate_after(header, COSINE) == 0.002
+    go_on(client, run, 0)
+    wait_for_steps(client, "model1", header.step + 5)
+    assert metrics_of(client)["models"]["model1"]["learning_rate"] == 0.002
+
+
+def test_old_checkpoint_does_not_bring_the_rate_of_a_schedule_that_was_left(
+    client: FlaskClient, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = stopped(client, monitor)
+    monitor.store.save_checkpoint(run, "model1", written_before_0_4(checkpoint_of(monitor, run)))
+    monkeypatch.setattr("train.Comparison.start", lambda self: None)  # killed before the next one is kept
+    go_on(client, run, 50)
+    monitor.store.save()
+    header, held = monitor.loading.require().header(checkpoint_of(monitor, run)), monitor.store.configs(run)["model1"]
+    last = scheduled_learning_rate(COSINE, header.step - 1, 64 * 400, 0.002)
+    assert (held.schedule, held.learning_rate, rate_after(header, held)) == ("constant", last, last)
+
+
+def test_copy_with_another_rate_keeps_that_before_its_first_step_too(client: FlaskClient, monitor: Monitor) -> None:
+    workshop, checkpoint = monitor.loading.require(), checkpoint_of(monitor, stopped(client, monitor))
+    config = COSINE.model_copy(update={"learning_rate": 1e-5})
+    origin = longer_origin(workshop, "model2", config, workshop.copy(checkpoint, "learning_rate"), 2)
+    assert origin.config.learning_rate == scheduled_learning_rate(config, origin.step - 1, 64 * 400)
+
+
+def test_model_off_its_schedule_that_lost_its_checkpoint_is_not_trained_anew(
+    client: FlaskClient, monitor: Monitor
+) -> None:
+    run = stopped(client, monitor)
+    step = metrics_of(client)["models"]["model1"]["step"]
+    go_on(client, run, 50)
+    wait_for_steps(client, "model1", step + 5)
+    stop(client, monitor)
+    checkpoint_file(monitor.store.directory, run, "model1").unlink()
+    error = error_of(client.post(f"/api/runs/{run}/resume", json={}), 409, "conflict")
+    assert error["message"] == f"Model 1 of run {run} has no checkpoint to go on from"
+
+
+# Forks
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_fork_for_fewer_epochs_than_were_trained_is_refused_and_stops_nothing(
+    client: FlaskClient, schedule: str
+) -> None:
+    config = quick(batch_size=128, epochs=500, schedule=schedule)
+    start(client, as_json(dict.fromkeys(MODEL_NAMES, config)))
+    wait_for_steps(client, "model1", 20)
+    error = error_of(client.post("/api/fork", json={"settings": {"epochs": 2}}), 409, "conflict")
+    assert "its copy for 2 has nothing left to train" in error["message"]
+    assert set(states(client).values()) == {"running"}
+
+
+def test_model_at_its_test_images_is_neither_forked_nor_steered_and_finishes(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, examine = threading.Event(), Examiner.test
+
+    def test_late(*given: Any) -> None:
+        assert asked.wait(60)
+        examine(*given)
+
+    monkeypatch.setattr(Examiner, "test", test_late)
+    try:
+        start(client, as_json(dict.fromkeys(MODEL_NAMES, quick(batch_size=128, epochs=1))))
+        wait_for(lambda: metrics_of(client)["models"]["model1"]["step"] == 8, "last step")
+        error = error_of(client.post("/api/fork", json={"settings": {"dropout": 0.1}}), 409, "conflict")
+        assert "nothing left to train" in error["message"]
+        steered = client.post("/api/steer", json={"model": "model1", "learning_rate": 0.02})
+        assert "is at its last look" in error_of(steered, 409, "conflict")["message"]
+    finally:
+        asked.set()
+    wait_until(client, "finished")
+
+
+def test_fork_that_cannot_be_saved_stops_nothing(
+    client: FlaskClient, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(client, ENDLESS)
+    wait_for_steps(client, "model1", 5)
+    monkeypatch.setattr(RunStore, "save", lambda store: None)
+    monkeypatch.setattr(monitor.store, "problem", "Not saved: the disk is full", raising=False)
+    error_of(client.post("/api/fork", json={"settings": {"dropout": 0.1}}), 503, "not_saved")
+    assert set(states(client).values()) == {"running"}
+
+
+# Steering
+
+
+@pytest.mark.parametrize("way", ["stop", "fork"])
+def test_rate_that_was_asked_for_in_a_pause_is_kept_by_what_goes_on(
+    client: FlaskClient, monitor: Monitor, way: str
+) -> None:
+    run = start(client, ENDLESS)
+    wait_for_steps(client, "model1", 5)
+    client.post("/api/pause", json={})
+    client.post("/api/steer", json={"model": "model1", "learning_rate": 0.05})
+    if way == "fork":
+        run = strict(client.post("/api/fork", json={"settings": {"dropout": 0.1}}))["run"]
+    else:
+        stop(client, monitor)
+        go_on(client, run, 0)
+    step = metrics_of(client)["models"]["model1"]["step"]
+    wait_for_steps(client, "model1", step + 5)
+    assert metrics_of(client)["models"]["model1"]["learning_rate"] == 0.05
+    assert [detail.endswith("→ 0.05") for detail in details(client, "steered")] == [True]
