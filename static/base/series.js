@@ -1,5 +1,7 @@
 /** Pure functions on series: parallel arrays of one length, such as {epoch: [], loss: []}. */
 
+const FEWEST_EVEN = 32; // points, or they would not show a line's shape
+
 /** Return `series` with the values of `addition` put behind it. */
 export function append(series, addition) {
   const joined = {};
@@ -59,6 +61,23 @@ export function thin(values, limit) {
   }
   kept.push(last);
   return kept;
+}
+
+/**
+ * Return at most `limit` indices of points an equal number of steps apart, ascending, and the last one; null where points
+ * are missing from every such row. What a server has thinned to lows and highs lies too high or too low at most points; at
+ * these it does not, as it was not for their values that they stayed.
+ */
+export function even(steps, limit) {
+  if (steps.length === 0) return [];
+  const [first, last] = [steps[0], steps.at(-1)];
+  for (let stride = 1; stride <= Math.max(1, last / FEWEST_EVEN); stride *= 2) {
+    const wanted = Math.floor(last / stride) - Math.floor((first - 1) / stride);
+    const found = [...steps.keys()].filter((index) => steps[index] % stride === 0);
+    if (found.length !== wanted || wanted >= limit) continue;
+    return found.at(-1) === steps.length - 1 ? found : [...found, steps.length - 1];
+  }
+  return null;
 }
 
 /** Return `series` shortened to about half of `limit` points once it has grown past `limit`. */

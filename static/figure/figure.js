@@ -16,7 +16,7 @@ const NAMES = { xaxis: "x", yaxis: "loss", yaxis2: "accuracy", yaxis3: "gap" }; 
 const LABEL_PX = { wide: 74, narrow: 63 }; // room for "◆ 10.2 % ↓"
 const LOW_PX = 190; // a plot in which the titles of its axes would run into each other
 const TICKS_PX = 44; // room for an axis on the right
-const TICK_STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]; // points
+const TICK_STEPS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]; // points
 const MOST_GAP_TICKS = 3; // steps from one to the next
 const LEADER = 0.02; // of the x axis: a validation curve that ends further from the right is led to its label
 
@@ -73,7 +73,7 @@ export function gapTicks([low, high]) {
   const step = TICK_STEPS.find((each) => (high - low) / each <= MOST_GAP_TICKS) ?? TICK_STEPS.at(-1);
   const [first, last] = [Math.ceil(low / step), Math.floor(high / step)];
   const tickvals = Array.from({ length: last - first + 1 }, (_, index) => (first + index) * step);
-  return { tickvals, ticktext: tickvals.map((value) => String(Number(Math.abs(value).toFixed(1)))) };
+  return { tickvals, ticktext: tickvals.map((value) => String(Number(Math.abs(value).toFixed(2)))) };
 }
 
 /** Return which digits a logarithmic axis names: all within a decade, fewer in several, else what Plotly chooses. */

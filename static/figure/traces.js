@@ -2,7 +2,7 @@
 
 import * as format from "../base/format.js";
 import { LOOKS, nameOf } from "../base/models.js";
-import { pick, thin } from "../base/series.js";
+import { even, pick, thin } from "../base/series.js";
 import { place } from "./axes.js";
 import { edges, MARKS } from "./edges.js";
 import { placeable } from "./fit.js";
@@ -33,8 +33,8 @@ function writtenOnce(of, what, { step }, values, write) {
   };
 }
 
-function line({ x, y, window, text, most = MOST_POINTS, ...look }) {
-  const indices = thin(y, most);
+function line({ x, y, window, text, most = MOST_POINTS, at = null, ...look }) {
+  const indices = at ?? thin(y, most);
   const nothingYet = indices.length ? null : [null]; // keeps the line's place in the legend
   return {
     type: "scatter",
@@ -79,7 +79,8 @@ function modelTraces(name, { training, validation }, windows, view, colours, run
   };
   const [, size] = MARKER_PX.find(([most]) => validation.x.length <= most);
   const common = { mode: "lines", legendgroup: `${name} training`, name: `${title} training`, x: training.x };
-  const solid = { ...common, line: { color: colour, width } };
+  const smooth = span > 0 && training.step ? even(training.step, MOST_POINTS) : null;
+  const solid = { ...common, line: { color: colour, width }, at: smooth };
   const raw = { ...common, line: { color: colour, width: 0.8 }, opacity: FAINT, visible: span > 0, most: MOST_RAW };
   const dashed = {
     mode: "lines+markers", legendgroup: `${name} validation`, name: `${title} validation`, x: validation.x,

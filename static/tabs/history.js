@@ -39,6 +39,7 @@ const countSettings = ({ differing }) => `${differing.length || "no"} setting${d
 const when = format.moment;
 const anyFinished = (run) => Object.values(run.models).some(({ state }) => state === "finished");
 const allFinished = (run) => Object.values(run.models).every(({ state }) => state === "finished");
+const hasSchedule = (run) => Object.values(run.models).some(({ config }) => config.schedule !== "constant");
 
 function button(text, title, act) {
   const element = make("button", { type: "button", class: "quiet", title, text });
@@ -122,6 +123,7 @@ function layBehind({ id }, title, wanted) {
 
 async function resume(run) {
   document.getElementById("resume-new").hidden = !anyFinished(run);
+  document.getElementById("resume-schedule").hidden = !hasSchedule(run);
   document.getElementById("resume-epochs").min = allFinished(run) ? 1 : 0;
   const epochs = await ask("resume", allFinished(run) ? 1 : 0);
   if (epochs !== null) await attempt(() => api.changeRun(run.id, "resume", { more_epochs: Number(epochs) }), askNow);

@@ -5,6 +5,7 @@ import re
 import sqlite3
 from typing import Any
 
+import numpy as np
 import pytest
 from browser import (
     COUNT_POINTS,
@@ -25,7 +26,6 @@ from playwright.sync_api import Page, Route, expect
 
 from config import MODEL_NAMES
 
-IMAGES = 55_000
 WINDOW = 2_750
 
 
@@ -41,21 +41,24 @@ def losses_of(server: Server, run: str, model: str) -> list[tuple[float, float]]
     return rows
 
 
-def averages(points: list[tuple[float, float]], window: int) -> dict[str, float]:
-    """Return the debiased moving average of all losses by its definition, by the epoch as the page knows it."""
+def averages(points: list[tuple[float, float]], window: float) -> dict[str, float]:
+    """Return the debiased moving average of all losses by its definition, by the epoch as the page knows it.
+
+    window: in epochs.
+    """
     found, total, before = {}, 0.0, 0.0
     for epoch, loss in points:
-        share = -math.expm1(-(epoch - before) * IMAGES / window)
+        share = -math.expm1(-(epoch - before) / window)
         total += share * (loss - total)
-        found[f"{epoch:.6g}"] = total / -math.expm1(-epoch * IMAGES / window)
+        found[f"{epoch:.6g}"] = total / -math.expm1(-epoch / window)
         before = epoch
     return found
 
 
 def check_lines(page: Page, server: Server, run: str, window: int = WINDOW, least: int = 100) -> None:
-    drawn = lines(page)
+    drawn, images = lines(page), ask(page, "config")["images"]["train"]
     for model in MODEL_NAMES:
-        expected = averages(losses_of(server, run, model), window)
+        expected = averages(losses_of(server, run, model), window / images)
         line = drawn[f"{model}-loss"]
         assert len(line["x"]) > least
         wrong = [
@@ -64,6 +67,10 @@ def check_lines(page: Page, server: Server, run: str, window: int = WINDOW, leas
             if abs(y / expected[f"{x:.6g}"] - 1) > 0.01
         ]
         assert wrong == []
+        end = float(f"{line['x'][-1]:.6g}")
+        everywhere = {float(epoch): average for epoch, average in expected.items() if float(epoch) <= end}
+        joined = np.interp(list(everywhere), line["x"], line["y"])
+        assert abs(np.mean(joined / list(everywhere.values())) - 1) < 0.01  # between its points, neither high nor low
 
 
 def test_the_training_line_is_the_average_of_all_batches_live_after_a_reload_and_of_a_past_run(
@@ -94,6 +101,10 @@ def test_the_training_line_is_the_average_of_all_batches_live_after_a_reload_and
     slider.fill("7")
     look_until(page, "data.find(({uid}) => uid === 'model1-loss').y.at(-1) !== known", before)
     check_lines(page, server, run, 27_500)
+    before = lines(page)["model1-loss"]["y"][-1]
+    slider.fill("1")
+    look_until(page, "data.find(({uid}) => uid === 'model1-loss').y.at(-1) !== known", before)
+    check_lines(page, server, run, 275)
     slider.fill("4")
     train_to_the_end(page, {name: {"kernels": [4], "batch_size": 4096, "epochs": 1} for name in MODEL_NAMES})
     page.click("#tab-history")
@@ -322,6 +333,7 @@ def test_the_strip_fits_recent_gaps_and_has_a_band_of_noise(shown: Shown) -> Non
         (-2.6, 1.2, ["2", "0"]),
         (-31, 60, ["0", "50"]),
         (0.5, 0.75, ["0.5", "0.6", "0.7"]),
+        (0.31, 0.37, ["0.32", "0.34", "0.36"]),
     ],
 )
 def test_the_strip_counts_from_zero_to_both_sides(shown: Shown, low: float, high: float, expected: list[str]) -> None:

@@ -3,10 +3,13 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from browser import run_in
 from playwright.sync_api import Page
 
+from history.curves import BoundedCurve
+from history.records import Point
 from history.states import SEVERITY
 
 
@@ -19,11 +22,30 @@ def test_thinning_keeps_ends_and_every_spike(modules: Page) -> None:
     assert {0, 1234, 4321, 4999} <= set(kept)
 
 
+def test_points_an_equal_number_of_steps_apart_average_to_what_all_do(modules: Page) -> None:
+    noise = np.random.default_rng(0).gamma(2, size=8000)  # with rare highs, as losses have
+    curve = BoundedCurve()
+    for step, loss in enumerate(noise, 1):
+        curve.append(Point(step, step / 860, 1.0, loss, 0.5), step)
+    kept = curve.since(0)
+    indices = run_in(modules, "base/series", f"m.even({[point.step for point in kept]}, 1000)")
+    means = [np.mean([point.loss for point in chosen]) for chosen in (kept, [kept[index] for index in indices])]
+    assert len(indices) > 300
+    assert means[0] > 1.1 * noise.mean()
+    assert means[1] == pytest.approx(noise.mean(), abs=4 * noise.std() / len(indices) ** 0.5)
+
+
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [
         ("m.thin([], 10)", []),
         ("m.thin([3, 1, 2], 10)", [0, 1, 2]),
+        ("[m.even([], 10), m.even([1, 2, 3], 10)]", [[], [0, 1, 2]]),
+        ("m.even([1, 3, 4, 6, 8, 9, 12, 13], 4)", None),
+        (
+            "m.even(Array.from({length: 150}, (_, i) => 4 * Math.floor(i / 3) + [1, 3, 4][i % 3]).concat(201), 60)",
+            [*range(2, 150, 3), 150],
+        ),
         ("m.append({a: [1]}, {a: [2, 3]})", {"a": [1, 2, 3]}),
         ("m.append({}, {a: [2]})", {"a": [2]}),
         ("m.pick([5, 6, 7], [0, 2])", [5, 7]),

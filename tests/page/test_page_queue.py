@@ -55,7 +55,7 @@ def test_what_is_set_while_a_run_trains_starts_when_that_has_ended(page: Page) -
         page.locator(f"[name='{model}.epochs']").fill("1")
     page.locator("[name='model2.dropout']").fill("0.3")
     expect(page.locator("#what-trains")).to_have_text(
-        "The forms are for what starts next. What trains now: model 1 with epochs 100; model 2 with dropout 0.5, epochs 100."
+        "The forms are for what starts next. What trains now: model 1 with epochs 500; model 2 with dropout 0.5, epochs 500."
     )
     page.click("#start-next")
     expect(page.locator("#queue-state")).to_have_text("1 comparison, the next starts when this run has ended")
