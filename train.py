@@ -188,10 +188,7 @@ class ModelTrainer(threading.Thread):
         self._steer(engine)
 
     def _steer(self, engine: Engine) -> None:
-        """Change the learning rate from the next step on where that was asked for.
-
-        It is put on record, and a checkpoint kept: a resumed run stays steered.
-        """
+        """Change the learning rate where that was asked for, on record and in a checkpoint, as a resume needs it."""
         rate = self.life.take_wanted_learning_rate()
         if rate is None:
             return
