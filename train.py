@@ -112,7 +112,7 @@ class ModelTrainer(threading.Thread):
         self.life.end()
 
     def steer(self, learning_rate: float) -> None:
-        """Change the learning rate, a schedule's peak, from the next step on. Raises IllegalTransition once over."""
+        """Change the learning rate, a schedule's peak, from the next step on; IllegalTransition where none is left."""
         self.life.steer(learning_rate)
 
     def run(self) -> None:
@@ -185,20 +185,21 @@ class ModelTrainer(threading.Thread):
             self._gauges.speed.skip()
             self._gauges.stopwatch.run()
         self.life.heed_stop()
-        self._steer(engine)
+        if self._steer(engine):
+            self._keep(engine)
 
-    def _steer(self, engine: Engine) -> None:
-        """Change the learning rate where that was asked for, on record and in a checkpoint, as a resume needs it."""
+    def _steer(self, engine: Engine) -> bool:
+        """Change the learning rate where that was asked for, put it on record, and return whether it was."""
         rate = self.life.take_wanted_learning_rate()
         if rate is None:
-            return
+            return False
         detail = say_rates(engine.learning_rate, rate)
         engine.learning_rate = rate
         self._publish_steps(engine, flush=True)
         event = Event("steered", engine.step, engine.epoch, self._gauges.stopwatch.seconds, detail)
         self.life.announce(events=[event], learning_rate=rate)
-        self._keep(engine)
         log.info("run %s: %s steered at step %d: %s", self.life.run_id, self.name, engine.step, detail)
+        return True
 
     def _publish_steps(self, engine: Engine, *, flush: bool = False) -> None:
         """Read what the device has computed since the last time and make it public. Raises TrainingFailed."""

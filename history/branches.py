@@ -104,8 +104,9 @@ class Branches:
         known = self._back_to(parent, origin.model, self._reader.statuses(parent)[origin.model], origin.step)
         status = replace(known, state="idle", config=config)
         events = [each for each in self._reader.events(parent, origin.model) if each.step <= origin.step]
-        if events and events[-1].kind in INTENDED_ENDS:  # the parent's, not the branch's
-            events.pop()
+        last = next((event for event in reversed(events) if event.kind != "steered"), None)
+        if last is not None and last.kind in INTENDED_ENDS:  # the parent's, not the branch's
+            events.remove(last)
         if origin.detail is not None:
             events.append(Event(kind, status.step, status.epoch, status.elapsed_seconds, origin.detail))
         return status, events

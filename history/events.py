@@ -11,7 +11,7 @@ from history.records import Event
 JUMP = re.compile(r", learning rate \S+ → \S+$")
 RATES = re.compile(r"learning rate (\S+) → (\S+)")
 FORK = "from model 1: "
-LEFT = "schedule over"
+SCHEDULE_OVER = "schedule over"
 
 
 def say_rates(before: float, now: float) -> str:
@@ -55,12 +55,12 @@ def say_more_epochs(
     title = schedule.replace("_", "-")
     if held is None:
         return f"{said}: {title} schedule now over {epochs} epochs"
-    return f"{said}: {title} {LEFT}, learning rate stays {held:.3g}"
+    return f"{said}: {title} {SCHEDULE_OVER}, learning rate stays {held:.3g}"
 
 
 def leaves_schedule(event: Event) -> bool:
     """Return whether a model has left its schedule in an event, and keeps the learning rate that it had."""
-    return event.kind == "continued" and f"{LEFT}, " in (event.detail or "")
+    return event.kind == "continued" and f"{SCHEDULE_OVER}, " in (event.detail or "")
 
 
 def read_schedule(event: Event) -> str | None:

@@ -11,7 +11,7 @@ from history.records import new_run_id
 from history.states import IllegalTransition
 from history.store import NotSaved, Origin, RunKeeper, RunStore
 from studies.branches import change_one
-from studies.origins import continued_origins, forked_origins, rest_of, stored_configs
+from studies.origins import continued_origins, forked_origins, rest_of, sound, stored_configs
 from studies.refusals import Conflict, NotReady
 from studies.workshop import Loading, Workshop
 
@@ -69,7 +69,7 @@ class Control:
                 raise Conflict(f"Run {run} is finished: give more_epochs to train it further")
             rest = rest_of(left, workshop, run, configs, configs.keys() - finished, more_epochs)
             for name, checkpoint in rest.checkpoints.items():
-                if checkpoint is not left.checkpoints[name]:  # it says the same, and where it holds
+                if checkpoint is not left.checkpoints[name]:  # an old one, which now tells the schedule of its rate
                     self._store.save_checkpoint(run, name, checkpoint)
             metrics = self._store.reopen(run, rest.steps, rest.rates, base=self._next_base())
             for name, detail in rest.details.items():
@@ -79,9 +79,9 @@ class Control:
     def fork(self, settings: dict[str, Any]) -> str:
         """Start a new run whose model 1 goes on as it was, while model 2 is its copy with one setting changed.
 
-        What is on is stopped, and stays in the history. Raises NotReady, Conflict where there is nothing to fork
-        or the new run would have nothing to train, InvalidSettings, and BadFork where not exactly one setting
-        differs, or one that may not.
+        What is on is stopped, and stays in the history. Raises NotReady, NotSaved, Conflict where there is nothing to
+        fork, model 1 has no checkpoint, or its copy would have nothing to train, InvalidSettings, and BadFork where not
+        exactly one setting differs, or one that may not.
         """
         workshop = self._loading.require()
         with self.lock:
@@ -90,21 +90,27 @@ class Control:
             run, comparison = self.latest.run, self.comparison
             if run is None or comparison is None:
                 raise Conflict("Nothing to fork: no run has been started")
-            self._check_left(workshop, settings)
+            trainer = comparison.trainers[MODEL_NAMES[0]]
+            source = trainer.config.model_copy(update={"learning_rate": trainer.life.learning_rate})
+            changed, config = change_one(source, settings)
+            self._check_left(workshop, config)
+            if not trainer.life.is_active:
+                sound(self._store.checkpoint(run, MODEL_NAMES[0]), run, MODEL_NAMES[0])
             self._store.save()
-            if self._store.problem:  # refused while nothing has been stopped
+            if self._store.problem:  # refused, as all above, while nothing has been stopped
                 raise NotSaved(self._store.problem)
             comparison.end()
             comparison.join()
-            source, changed, config = self._check_left(workshop, settings)  # as it was left: steps on, steered perhaps
-            finished = comparison.trainers[MODEL_NAMES[0]].state == "finished"
+            self._check_left(workshop, config)  # the last step may have been taken just then
+            finished = trainer.state == "finished"
             origins = forked_origins(self._store, workshop, run, source, config, changed, has_finished=finished)
             return self._branch(workshop, run, "forked", origins)
 
     def steer(self, model: str, learning_rate: float) -> None:
         """Change a model's learning rate from its next step on.
 
-        Raises Conflict unless it is running or paused, and in a series, whose pairs must be as they were planned.
+        Raises Conflict unless it is running or paused with a batch left to take, and in a series, whose pairs must be
+        as they were planned.
         """
         with self.lock:
             self._check_no_series()
@@ -184,20 +190,12 @@ class Control:
         if series is not None and series.is_alive() and series is not threading.current_thread():
             raise Conflict("Repeats are running: stop them first")
 
-    def _check_left(self, workshop: Workshop, settings: dict[str, Any]) -> tuple[ModelConfig, str, ModelConfig]:
-        """Return model 1's settings as steered by now, which of them a copy changes, and the copy's.
-
-        Raises InvalidSettings, BadFork, and Conflict where the copy would have nothing to train.
-        """
-        assert self.comparison is not None, "there is something to fork"
-        source, status = self.comparison.trainers[MODEL_NAMES[0]].config, self.latest.metrics.status(MODEL_NAMES[0])
-        if status.learning_rate is not None:
-            source = source.model_copy(update={"learning_rate": status.learning_rate})
-        changed, config = change_one(source, settings)
+    def _check_left(self, workshop: Workshop, config: ModelConfig) -> None:
+        """Raise Conflict where a copy of model 1 with these settings would have nothing to train."""
+        status = self.latest.metrics.status(MODEL_NAMES[0])
         if status.step >= workshop.steps_per_epoch(config) * config.epochs:
             trained = f"Model 1 has been trained for {status.epoch:.2f} epochs"
             raise Conflict(f"{trained}, and its copy for {config.epochs} has nothing left to train: fork it for more")
-        return source, changed, config
 
     def _next_base(self) -> int:
         """Return where the cursors of the next log begin, so that no older one is taken for one of its own."""

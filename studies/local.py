@@ -123,8 +123,9 @@ class Repeats:
     def begin_no_more(self) -> None:
         """Begin no further pair."""
         self._closing.set()
-        if self._conductor is not None:
-            self._conductor.stop()
+        conductor = self._conductor
+        if conductor is not None:
+            conductor.stop()
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until the series has ended, if one is on, for at most so many seconds."""
@@ -145,11 +146,12 @@ class Repeats:
                 with self._control.lock:
                     self._store.set_series_state(series, state)
                     self._conductor = None
-                    return self._control.release()
+                    self._control.release()
+                    return
             except NotSaved as error:
                 log.warning("the end of series %s waits: %s", series, error)
                 if self._closing.wait(RETRY):
-                    return None
+                    return
 
     def _begin_pair(self, series: str, number: int) -> bool:
         """Start or continue pair `number` of a series; return False where it has ended before, or was deleted."""

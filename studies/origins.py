@@ -1,4 +1,4 @@
-"""Origins: from where the models of a run go on: its settings and checkpoints as the store has them."""
+"""Origins: where the models of a run go on from, by the settings and checkpoints in the store."""
 
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -52,29 +52,23 @@ def rest_of(
     found = {name: left.checkpoints[name] for name in models}
     for name, checkpoint in found.items():
         if left.is_branch or name in left.off_schedule:
-            _sound(checkpoint, run, name)
+            sound(checkpoint, run, name)
     checkpoints = {name: checkpoint for name, checkpoint in found.items() if checkpoint is not None}
     headers = {name: workshop.header(checkpoint) for name, checkpoint in checkpoints.items()}
     steps = {name: headers[name].step if name in headers else 0 for name in models}
-    rates = {name: rate_after(headers.get(name), configs[name]) for name in models}
+    rates = {name: peak_after(headers.get(name), configs[name]) for name in models}
     if not more_epochs:
         return Rest(checkpoints, steps, rates, dict(configs), {})
     longer = {name: add_epochs(config, more_epochs) for name, config in configs.items()}
-    details = {name: say_more(configs[name], longer[name]) for name in models}
     for name, checkpoint in list(checkpoints.items()):
         origin = longer_origin(workshop, name, configs[name], checkpoint, more_epochs)
-        checkpoints[name], longer[name], details[name] = origin.checkpoint, origin.config, str(origin.detail)
-    return Rest(checkpoints, steps, rates, longer, details)
+        checkpoints[name], longer[name] = origin.checkpoint, origin.config
+    return Rest(checkpoints, steps, rates, longer, {name: say_more(configs[name], longer[name]) for name in models})
 
 
-def rate_after(header: "Header | None", config: ModelConfig) -> float:
-    """Return the learning rate, before the schedule, with which a model goes on from a checkpoint or its start.
-
-    A checkpoint's own rate holds under its own schedule alone: a model that has left that has the rate of its settings.
-    """
-    if header is None or header.learning_rate is None or header.schedule not in (None, config.schedule):
-        return config.learning_rate
-    return header.learning_rate
+def peak_after(header: "Header | None", config: ModelConfig) -> float:
+    """Return the learning rate, before the schedule, with which a model goes on from a checkpoint or its start."""
+    return config.learning_rate if header is None else header.peak_under(config)
 
 
 def longer_origin(workshop: Workshop, model: str, config: ModelConfig, checkpoint: bytes, more_epochs: int) -> Origin:
@@ -86,13 +80,13 @@ def longer_origin(workshop: Workshop, model: str, config: ModelConfig, checkpoin
     if config.schedule != "constant" and header.step:
         longer = hold_rate(longer, last_rate(workshop, header, config))
         if header.schedule is None:
-            checkpoint = workshop.signed(checkpoint, config.schedule)
+            checkpoint = workshop.with_schedule(checkpoint, config.schedule)
     return Origin(model, header.step, checkpoint, longer, say_more(config, longer))
 
 
 def last_rate(workshop: Workshop, header: "Header", config: ModelConfig) -> float:
     """Return the learning rate of the step before a checkpoint, by a model's settings or what it was steered to."""
-    return workshop.learning_rate_after(config, header.step - 1, rate_after(header, config))
+    return workshop.learning_rate_after(config, header.step - 1, peak_after(header, config))
 
 
 def continued_origins(
@@ -103,7 +97,7 @@ def continued_origins(
     Raises TooManyEpochs, and Conflict where one has no checkpoint.
     """
     return {
-        name: longer_origin(workshop, name, config, _sound(left.checkpoints[name], run, name), more_epochs)
+        name: longer_origin(workshop, name, config, sound(left.checkpoints[name], run, name), more_epochs)
         for name, config in configs.items()
     }
 
@@ -123,16 +117,17 @@ def forked_origins(
     A copy for more epochs of a model whose schedule has run its course keeps the last rate; in others the schedule is
     stretched. Raises Conflict where model 1 has no checkpoint.
     """
-    checkpoint = _sound(store.checkpoint(run, MODEL_NAMES[0]), run, MODEL_NAMES[0])
+    checkpoint = sound(store.checkpoint(run, MODEL_NAMES[0]), run, MODEL_NAMES[0])
     header = workshop.header(checkpoint)
     copied, change = workshop.copy(checkpoint, changed), say_change(source, config, changed)
     if changed == "epochs" and config.schedule != "constant":
         if has_finished:
             config = hold_rate(config, last_rate(workshop, header, source))
-            copied = workshop.signed(copied, source.schedule)
+            if header.schedule is None:
+                copied = workshop.with_schedule(copied, source.schedule)
             change = f"{change}, learning rate stays {config.learning_rate:.3g}"
         else:
-            peak = rate_after(header, source)
+            peak = peak_after(header, source)
             before, after = (workshop.learning_rate_after(one, header.step, peak) for one in (source, config))
             change = f"{change}, learning rate {before:.3g} → {after:.3g}"
     model1 = Origin(MODEL_NAMES[0], header.step, checkpoint, source, None)
@@ -140,7 +135,7 @@ def forked_origins(
     return dict(zip(MODEL_NAMES, (model1, model2), strict=True))
 
 
-def _sound(checkpoint: bytes | None, run: str, model: str) -> bytes:
+def sound(checkpoint: bytes | None, run: str, model: str) -> bytes:
     """Return a checkpoint. Raises Conflict where there is none."""
     if checkpoint is None:
         raise Conflict(f"{label(model)} of run {run} has no checkpoint to go on from")

@@ -126,11 +126,11 @@ class Workshop:
 
         return fork_checkpoint(checkpoint, changed)
 
-    def signed(self, checkpoint: bytes, schedule: str) -> bytes:
+    def with_schedule(self, checkpoint: bytes, schedule: str) -> bytes:
         """Return a checkpoint that tells under which schedule its learning rate holds."""
-        from training.checkpoint import signed_checkpoint
+        from training.checkpoint import with_schedule
 
-        return signed_checkpoint(checkpoint, schedule)
+        return with_schedule(checkpoint, schedule)
 
     def source(
         self, run: str, model: str, config: ModelConfig, precision: str | None, weights: "bytes | Snapshot"

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from config import ModelConfig
+
 
 class Header(NamedTuple):
     """What a checkpoint tells of itself without its tensors being read."""
@@ -16,6 +18,19 @@ class Header(NamedTuple):
     learning_rate: float | None  # before the schedule, that it goes on with; None for that of the settings
     schedule: str | None  # under which that holds; None of one that earlier versions wrote
 
+    @classmethod
+    def of_engine(cls, state: Mapping[str, Any]) -> "Header":
+        return cls(state["step"], state.get("learning_rate"), state.get("schedule"))
+
+    def peak_under(self, config: ModelConfig) -> float:
+        """Return the learning rate, before the schedule, with which a model of these settings goes on.
+
+        The checkpoint's own holds under its own schedule alone: a model that has left that has the one of its settings.
+        """
+        if self.learning_rate is None or self.schedule not in (None, config.schedule):
+            return config.learning_rate
+        return self.learning_rate
+
 
 def write_checkpoint(state: Mapping[str, Any]) -> bytes:
     """Return a checkpoint of a trainer's state: numbers, texts, tensors, and lists and dictionaries of these.
@@ -23,7 +38,7 @@ def write_checkpoint(state: Mapping[str, Any]) -> bytes:
     It is its header, as a line of JSON, and behind that the state as `torch.save` writes it.
     """
     file = io.BytesIO()
-    file.write(json.dumps(_describe(state)).encode() + b"\n")
+    file.write(json.dumps(Header.of_engine(state["engine"])).encode() + b"\n")
     torch.save(state, file)
     return file.getvalue()
 
@@ -40,18 +55,13 @@ def read_checkpoint(checkpoint: bytes, device: torch.device | str = "cpu") -> di
 def header_of(checkpoint: bytes) -> Header:
     """Return a checkpoint's header; of one that earlier versions wrote, what it would say."""
     if not _has_header(checkpoint):
-        return _describe(read_checkpoint(checkpoint))
+        return Header.of_engine(read_checkpoint(checkpoint)["engine"])
     step, learning_rate, schedule = json.loads(checkpoint[: checkpoint.index(b"\n")])
     return Header(step, learning_rate, schedule if isinstance(schedule, str) else None)  # a rate stood there once
 
 
 def _has_header(checkpoint: bytes) -> bool:
     return checkpoint[:1] == b"["
-
-
-def _describe(state: Mapping[str, Any]) -> Header:
-    engine = state["engine"]
-    return Header(engine["step"], engine.get("learning_rate"), engine.get("schedule"))
 
 
 def fork_checkpoint(checkpoint: bytes, changed: str) -> bytes:
@@ -65,7 +75,7 @@ def fork_checkpoint(checkpoint: bytes, changed: str) -> bytes:
     return write_checkpoint(state)
 
 
-def signed_checkpoint(checkpoint: bytes, schedule: str) -> bytes:
+def with_schedule(checkpoint: bytes, schedule: str) -> bytes:
     """Return a checkpoint that tells under which schedule its learning rate holds: earlier versions' do not."""
     state = read_checkpoint(checkpoint)
     state["engine"]["schedule"] = schedule

@@ -13,6 +13,7 @@ from config import ModelConfig
 from history.records import Insight, Layer, take_filters
 from model import Network
 from training.builder import DEFAULT_NETWORK, Builder, build_model
+from training.checkpoint import Header
 from training.images import FashionMNIST, Split, augment, normalise, shuffled_order
 from training.machine import resolve_precision
 from training.schedule import scheduled_learning_rate
@@ -215,8 +216,7 @@ class Engine:
         """Go back to where `state` was taken; on a CPU the steps that follow are the same to the bit.
 
         The optimizer's settings stay those of this engine's config, its rate that of the step before; without
-        "optimizer" its memory begins anew. A learning rate is gone back to under its own schedule alone: a model that
-        has left that one has the rate of its settings.
+        "optimizer" its memory begins anew.
         """
         self.model.load_state_dict(state["model"])
         if "optimizer" in state:
@@ -228,8 +228,7 @@ class Engine:
             for group, ours in zip(self.optimizer.param_groups, settings, strict=True):
                 group.update(ours)
         self.step = state["step"]
-        if state.get("schedule", self.config.schedule) == self.config.schedule:
-            self.learning_rate = state.get("learning_rate", self.config.learning_rate)
+        self.learning_rate = Header.of_engine(state).peak_under(self.config)
         self._gradient_norms = state.get("gradient_norms")
         self._restored_norms = state.get("latest_norms")
         epoch, position = divmod(self.step, self.steps_per_epoch)

@@ -90,22 +90,22 @@ class Lifecycle:
             raise IllegalTransition(self.name, "stopping", wanted, source)
 
     def steer(self, learning_rate: float) -> None:
-        """Want another learning rate. Raises IllegalTransition once it is over."""
+        """Want another learning rate. Raises IllegalTransition once no batch is left to take."""
         with self.lock:
             self._refuse_while_stopping("steered", STEERABLE)
-            if self._has_taken_every_step:
-                raise IllegalTransition(self.name, "at its last look", "steered", "still training")
             if not self.is_active:
                 raise IllegalTransition(self.name, self._state, "steered", STEERABLE)
+            if self._status.step == self._status.total_steps:
+                raise IllegalTransition(self.name, "past its last batch", "steered", "still training")
             self._wanted_learning_rate = learning_rate
 
     @property
-    def _has_taken_every_step(self) -> bool:
-        status = self._status
-        return self.is_active and (status.testing or (status.step > 0 and status.step == status.total_steps))
+    def learning_rate(self) -> float | None:
+        """What the next step takes, before the schedule: the rate that is wanted, else that of the status."""
+        return self._status.learning_rate if self._wanted_learning_rate is None else self._wanted_learning_rate
 
     def take_wanted_learning_rate(self) -> float | None:
-        """Return the learning rate that is wanted, once; None where none is. Called before each step."""
+        """Return the learning rate that is wanted, once; None where none is. Before each step, and after a stop."""
         if self._wanted_learning_rate is None:
             return None
         with self.lock:

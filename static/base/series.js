@@ -64,11 +64,10 @@ export function thin(values, limit) {
 }
 
 /**
- * Return at most `limit` indices of points an equal number of steps apart, ascending, and the last one; null where points
- * are missing from every such row. What a server has thinned to lows and highs lies too high or too low at most points; at
- * these it does not, as it was not for their values that they stayed.
+ * Return at most `limit` indices, ascending, of points an equal number of steps apart, and the last one; null where no such
+ * row is complete. The server keeps lows and highs for their values, so their average is wrong; these stayed for their step.
  */
-export function even(steps, limit) {
+export function evenly(steps, limit) {
   if (steps.length === 0) return [];
   const [first, last] = [steps[0], steps.at(-1)];
   for (let stride = 1; stride <= Math.max(1, last / FEWEST_EVEN); stride *= 2) {

@@ -12,8 +12,9 @@ export function curvesOf(model, view) {
     const known = { ...NOTHING, ...series };
     return { ...known, x: AXES[view.x].of(known, view.imagesPerEpoch) };
   });
-  const smoothed = view.smoothing > 0 ? { loss: training.smooth_loss ?? training.loss, accuracy: training.smooth_accuracy ?? training.accuracy } : {};
-  return { training: { ...training, batch: training.loss, running: training.accuracy, ...smoothed }, validation, failed: model?.state === "failed" };
+  const isSmooth = view.smoothing > 0 && training.smooth_loss !== undefined;
+  const smoothed = isSmooth ? { loss: training.smooth_loss, accuracy: training.smooth_accuracy } : {};
+  return { training: { ...training, batch: training.loss, running: training.accuracy, ...smoothed, isSmooth }, validation, failed: model?.state === "failed" };
 }
 
 /** Return {x, y} of the validation accuracy of the first model less that of the second, in points. */

@@ -1,7 +1,7 @@
 /** Past runs laid behind the curves: thin lines in the models' colours, each run with its number. Pure. */
 
 import * as format from "../base/format.js";
-import { even, nearest, pick, thin } from "../base/series.js";
+import { evenly, nearest, pick, thin } from "../base/series.js";
 import { edges } from "./edges.js";
 import { placeable } from "./fit.js";
 
@@ -26,7 +26,7 @@ function saying(title, curves) {
 }
 
 function line({ training }, name, quantity, yaxis, windows, look, says) {
-  const indices = (training.smooth_loss && even(training.step, MOST_POINTS)) || thin(training[quantity], MOST_POINTS);
+  const indices = (training.isSmooth && evenly(training.step, MOST_POINTS)) || thin(training[quantity], MOST_POINTS);
   const x = pick(training.x, indices);
   const y = pick(training[quantity], indices).map((value) => placeable(value, windows[quantity]));
   const hover = says ? { text: x.map(says), hovertemplate: "%{text}<extra></extra>" } : { hoverinfo: "skip" };

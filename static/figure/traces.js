@@ -2,7 +2,7 @@
 
 import * as format from "../base/format.js";
 import { LOOKS, nameOf } from "../base/models.js";
-import { even, pick, thin } from "../base/series.js";
+import { evenly, pick, thin } from "../base/series.js";
 import { place } from "./axes.js";
 import { edges, MARKS } from "./edges.js";
 import { placeable } from "./fit.js";
@@ -79,8 +79,7 @@ function modelTraces(name, { training, validation }, windows, view, colours, run
   };
   const [, size] = MARKER_PX.find(([most]) => validation.x.length <= most);
   const common = { mode: "lines", legendgroup: `${name} training`, name: `${title} training`, x: training.x };
-  const smooth = span > 0 && training.step ? even(training.step, MOST_POINTS) : null;
-  const solid = { ...common, line: { color: colour, width }, at: smooth };
+  const solid = { ...common, line: { color: colour, width }, at: training.isSmooth ? evenly(training.step, MOST_POINTS) : null };
   const raw = { ...common, line: { color: colour, width: 0.8 }, opacity: FAINT, visible: span > 0, most: MOST_RAW };
   const dashed = {
     mode: "lines+markers", legendgroup: `${name} validation`, name: `${title} validation`, x: validation.x,

@@ -39,7 +39,7 @@ const countSettings = ({ differing }) => `${differing.length || "no"} setting${d
 const when = format.moment;
 const anyFinished = (run) => Object.values(run.models).some(({ state }) => state === "finished");
 const allFinished = (run) => Object.values(run.models).every(({ state }) => state === "finished");
-const hasSchedule = (run) => Object.values(run.models).some(({ config }) => config.schedule !== "constant");
+const hasSchedule = (run) => Object.values(run.models).some(({ config, epoch }) => epoch > 0 && (config.schedule ?? "constant") !== "constant");
 
 function button(text, title, act) {
   const element = make("button", { type: "button", class: "quiet", title, text });

@@ -95,7 +95,7 @@ class Server:
 class BriskServer(Server):
     """A server on a tenth of the training images."""
 
-    program = "tests/page/brisk.py"
+    program = "tests/page/fewer_images.py"
 
 
 class Faults(list[str]):

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browser import ask, badges, run_in, set_quick_models, start
+from browser import LONG, ask, badges, run_in, set_quick_models, start, stop_training, tell, wait_for
 from playwright.sync_api import Locator, Page, expect
 
 
@@ -120,7 +120,18 @@ def test_a_stopped_run_is_resumed_under_its_own_name(page: Page) -> None:
     row.get_by_role("button", name="Resume").click()
     expect(page.locator("#resume-epochs")).to_have_value("0")
     expect(page.locator("#resume-new")).to_be_hidden()
+    expect(page.locator("#resume-schedule")).to_be_hidden()
     page.locator("#resume").get_by_role("button", name="Go on training").click()
     badges(page, "running")
     assert ask(page, "metrics")["run"] == run
     expect(row.locator(".run-origin")).to_have_count(0)
+
+
+def test_who_gives_more_epochs_is_told_that_a_schedule_is_left(page: Page) -> None:
+    tell(page, "start", {name: config | {"schedule": "cosine"} for name, config in LONG.items()})
+    wait_for(lambda: ask(page, "metrics")["models"]["model1"]["epoch"] > 0, "first steps")
+    stop_training(page)
+    page.reload()
+    page.click("#tab-history")
+    newest(page).get_by_role("button", name="Resume").click()
+    expect(page.locator("#resume-schedule")).to_contain_text("leaves its schedule where it is")

@@ -28,7 +28,7 @@ def test_points_an_equal_number_of_steps_apart_average_to_what_all_do(modules: P
     for step, loss in enumerate(noise, 1):
         curve.append(Point(step, step / 860, 1.0, loss, 0.5), step)
     kept = curve.since(0)
-    indices = run_in(modules, "base/series", f"m.even({[point.step for point in kept]}, 1000)")
+    indices = run_in(modules, "base/series", f"m.evenly({[point.step for point in kept]}, 1000)")
     means = [np.mean([point.loss for point in chosen]) for chosen in (kept, [kept[index] for index in indices])]
     assert len(indices) > 300
     assert means[0] > 1.1 * noise.mean()
@@ -40,10 +40,10 @@ def test_points_an_equal_number_of_steps_apart_average_to_what_all_do(modules: P
     [
         ("m.thin([], 10)", []),
         ("m.thin([3, 1, 2], 10)", [0, 1, 2]),
-        ("[m.even([], 10), m.even([1, 2, 3], 10)]", [[], [0, 1, 2]]),
-        ("m.even([1, 3, 4, 6, 8, 9, 12, 13], 4)", None),
+        ("[m.evenly([], 10), m.evenly([1, 2, 3], 10)]", [[], [0, 1, 2]]),
+        ("m.evenly([1, 3, 4, 6, 8, 9, 12, 13], 4)", None),
         (
-            "m.even(Array.from({length: 150}, (_, i) => 4 * Math.floor(i / 3) + [1, 3, 4][i % 3]).concat(201), 60)",
+            "m.evenly(Array.from({length: 150}, (_, i) => 4 * Math.floor(i / 3) + [1, 3, 4][i % 3]).concat(201), 60)",
             [*range(2, 150, 3), 150],
         ),
         ("m.append({a: [1]}, {a: [2, 3]})", {"a": [1, 2, 3]}),

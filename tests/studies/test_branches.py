@@ -22,7 +22,7 @@ from served import (
 
 from config import MODEL_NAMES
 from studies.branches import hold_rate, say_more
-from studies.origins import rate_after
+from studies.origins import peak_after
 from training.schedule import scheduled_learning_rate
 from web.monitor import Monitor
 
@@ -215,7 +215,7 @@ def test_stopped_run_that_is_killed_just_after_it_was_given_more_epochs_keeps_it
     header = monitor.loading.workshop.header(monitor.store.checkpoint(run, "model1"))
     held = monitor.store.configs(run)["model1"]
     assert held.schedule == "constant"
-    assert rate_after(header, held) == held.learning_rate
+    assert peak_after(header, held) == held.learning_rate
     assert held.learning_rate == scheduled_learning_rate(config, header.step - 1, 64 * 400, 0.002)
 
 

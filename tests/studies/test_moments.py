@@ -1,18 +1,20 @@
 """What is asked for at an awkward moment: is done whole, or refused with all left as it was."""
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from branching import details, go_on
 from flask.testing import FlaskClient
-from helpers import as_json, quick, wait_for
-from histories import checkpoint_file
+from helpers import DIVERGING, as_json, quick, wait_for
+from histories import FullDisk, checkpoint_file
 from served import ENDLESS, error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
 
 from config import MODEL_NAMES, ModelConfig
+from history import database
 from history.store import NotSaved, RunStore
-from studies.origins import longer_origin, rate_after
+from studies.origins import longer_origin, peak_after
 from training.checkpoint import read_checkpoint, write_checkpoint
 from training.examiner import Examiner
 from training.schedule import scheduled_learning_rate
@@ -43,7 +45,7 @@ def checkpoint_of(monitor: Monitor, run: str) -> bytes:
     return found
 
 
-def written_before_0_4(checkpoint: bytes) -> bytes:
+def without_schedule(checkpoint: bytes) -> bytes:
     state = read_checkpoint(checkpoint)
     del state["engine"]["schedule"]
     return write_checkpoint(state)
@@ -58,7 +60,7 @@ def test_more_epochs_that_cannot_be_saved_change_nothing(
 ) -> None:
     run = stopped(client, monitor)
     if is_old:
-        monitor.store.save_checkpoint(run, "model1", written_before_0_4(checkpoint_of(monitor, run)))
+        monitor.store.save_checkpoint(run, "model1", without_schedule(checkpoint_of(monitor, run)))
 
     def refuse(*_: Any, **__: Any) -> None:
         raise NotSaved("the disk is full")
@@ -68,7 +70,7 @@ def test_more_epochs_that_cannot_be_saved_change_nothing(
         assert client.post(f"/api/runs/{run}/resume", json={"more_epochs": 50}).status_code == 503
     header = monitor.loading.require().header(checkpoint_of(monitor, run))
     assert monitor.store.configs(run)["model1"] == COSINE
-    assert rate_after(header, COSINE) == 0.002
+    assert peak_after(header, COSINE) == 0.002
     go_on(client, run, 0)
     wait_for_steps(client, "model1", header.step + 5)
     assert metrics_of(client)["models"]["model1"]["learning_rate"] == 0.002
@@ -78,13 +80,13 @@ def test_old_checkpoint_does_not_bring_the_rate_of_a_schedule_that_was_left(
     client: FlaskClient, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = stopped(client, monitor)
-    monitor.store.save_checkpoint(run, "model1", written_before_0_4(checkpoint_of(monitor, run)))
+    monitor.store.save_checkpoint(run, "model1", without_schedule(checkpoint_of(monitor, run)))
     monkeypatch.setattr("train.Comparison.start", lambda self: None)  # killed before the next one is kept
     go_on(client, run, 50)
     monitor.store.save()
     header, held = monitor.loading.require().header(checkpoint_of(monitor, run)), monitor.store.configs(run)["model1"]
     last = scheduled_learning_rate(COSINE, header.step - 1, 64 * 400, 0.002)
-    assert (held.schedule, held.learning_rate, rate_after(header, held)) == ("constant", last, last)
+    assert (held.schedule, held.learning_rate, peak_after(header, held)) == ("constant", last, last)
 
 
 def test_copy_with_another_rate_keeps_that_before_its_first_step_too(client: FlaskClient, monitor: Monitor) -> None:
@@ -138,21 +140,51 @@ def test_model_at_its_test_images_is_neither_forked_nor_steered_and_finishes(
         error = error_of(client.post("/api/fork", json={"settings": {"dropout": 0.1}}), 409, "conflict")
         assert "nothing left to train" in error["message"]
         steered = client.post("/api/steer", json={"model": "model1", "learning_rate": 0.02})
-        assert "is at its last look" in error_of(steered, 409, "conflict")["message"]
+        assert "is past its last batch" in error_of(steered, 409, "conflict")["message"]
     finally:
         asked.set()
     wait_until(client, "finished")
 
 
-def test_fork_that_cannot_be_saved_stops_nothing(
-    client: FlaskClient, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> FullDisk:
+    """The disk of the monitor's history; ask for it first."""
+    disk, open_history = FullDisk(), database.open_history
+
+    def open_on_disk(path: Path) -> Any:
+        disk.database, warning = open_history(path)
+        return disk, warning
+
+    monkeypatch.setattr(database, "open_history", open_on_disk)
+    return disk
+
+
+def test_fork_that_cannot_be_saved_stops_nothing(disk: FullDisk, client: FlaskClient) -> None:
     start(client, ENDLESS)
     wait_for_steps(client, "model1", 5)
-    monkeypatch.setattr(RunStore, "save", lambda store: None)
-    monkeypatch.setattr(monitor.store, "problem", "Not saved: the disk is full", raising=False)
+    disk.full = True
     error_of(client.post("/api/fork", json={"settings": {"dropout": 0.1}}), 503, "not_saved")
     assert set(states(client).values()) == {"running"}
+    disk.full = False
+
+
+def test_fork_to_the_rate_that_was_asked_for_changes_nothing_and_stops_nothing(client: FlaskClient) -> None:
+    start(client, ENDLESS)
+    wait_for_steps(client, "model1", 5)
+    client.post("/api/pause", json={})
+    client.post("/api/steer", json={"model": "model1", "learning_rate": 0.05})
+    error_of(client.post("/api/fork", json={"settings": {"learning_rate": 0.05}}), 400, "bad_request")
+    assert set(states(client).values()) == {"paused"}
+
+
+def test_model_that_failed_before_its_first_checkpoint_cannot_be_forked_and_the_other_goes_on(
+    client: FlaskClient,
+) -> None:
+    start(client, {"model1": DIVERGING.model_dump(mode="json"), "model2": ENDLESS["model2"]})
+    wait_for(lambda: states(client)["model1"] == "failed", "failure")
+    error = error_of(client.post("/api/fork", json={"settings": {"dropout": 0.1}}), 409, "conflict")
+    assert "has no checkpoint" in error["message"]
+    assert states(client)["model2"] == "running"
 
 
 # Steering
@@ -174,4 +206,5 @@ def test_rate_that_was_asked_for_in_a_pause_is_kept_by_what_goes_on(
     step = metrics_of(client)["models"]["model1"]["step"]
     wait_for_steps(client, "model1", step + 5)
     assert metrics_of(client)["models"]["model1"]["learning_rate"] == 0.05
+    assert way == "stop" or details(client, "stopped") == []  # that was the parent's
     assert [detail.endswith("→ 0.05") for detail in details(client, "steered")] == [True]

@@ -30,6 +30,7 @@ def test_a_header_tells_step_and_rates_without_the_weights_being_read(state: dic
     assert (header.step, header.learning_rate) == (3, 0.002)
     assert header.schedule == "cosine"
     assert header_of(checkpoint[:200]) == header
+    assert header_of(b"[3, 0.002, 0.0015]\n") == (3, 0.002, None)  # once a header told the last rate there
 
 
 def test_the_state_comes_back_as_it_was(state: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import data
 
-data.TRAINING_IMAGES = 44 * 128  # the smallest networks' batches fill an epoch, and a quarter of one
+data.TRAINING_IMAGES = 44 * 128  # whole batches in an epoch, and in a quarter of it
 read_all = data.read_files
 
 
