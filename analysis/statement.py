@@ -272,7 +272,7 @@ def _say_lead(case: Case) -> Statement:
 def _say_cause(case: Case, *, told: bool) -> tuple[str, int | None]:
     """Return what one pair tells of the settings, and how many repeats would tell more; told: whether one is ahead."""
     facts = say_differences(case)
-    if case.causes == 0:
+    if case.causes == 0 or (case.is_as_set and not case.differing):
         return f"{facts} A gap does not come from the settings.", None
     if case.causes == 1 and "seed" in case.differing and not case.forked:
         return f"{facts} A gap shows what the seed alone does.", None

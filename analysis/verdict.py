@@ -3,6 +3,7 @@
 Puts the statement, the table and the notes together; pure functions, and no torch.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -148,11 +149,13 @@ def went_on_after_schedule(one: Entrant, two: Entrant) -> dict[str, str]:
 def learning_rates(each: Entrant, other: Entrant) -> list[float]:
     """Return the learning rates that a model has had in their order, where its own was changed on the way, else none.
 
-    From the events, so that a rate that was changed back counts too. What happened before a fork happened to both.
+    From the events, so that a rate that was changed back counts too. What happened before a fork happened to both, and
+    a change that no batch has seen has brought about nothing.
     """
-    changes = [rates for event in each.events if event not in other.events and (rates := read_rates(event))]
-    if changes:
-        return [changes[0][0], *(now for _, now in changes)]
+    own = [(event, rates) for event in each.events if event not in other.events and (rates := read_rates(event))]
+    changes = [rates for event, rates in own if event.step < each.model.get("step", math.inf)]
+    if own:
+        return [changes[0][0], *(now for _, now in changes)] if changes else []
     was, now = each.config.get("learning_rate"), each.model.get("learning_rate")
     return [was, now] if was and now and was != now else []
 

@@ -117,6 +117,12 @@ def case(**news: Any) -> Case:
             "One pair tells nothing about it. Repeats with other seeds tell more.",
         ),
         (
+            {"states": STOPPED, "lead": CLEAR, "tested": REAL, "differing": []},
+            "Model 1 scores 1.20 points more on the test images, more than chance between these two networks "
+            "(p < 0.001). No setting differs. They were tested at different times: model 1 after 0.52 epochs, model 2 "
+            "after 5.00. A gap does not come from the settings.",
+        ),
+        (
             {"tested": CHANCE, "lead": CLEAR, "repeats": OPEN_SERIES},
             "Too close to call: model 1 scores 0.20 points more on the test images, within chance between "
             "these two networks (p = 0.86). One setting differs (dropout). 5 pairs of repeats name no winner of these "

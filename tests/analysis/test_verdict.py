@@ -69,10 +69,16 @@ def steering(was: float, now: float, step: int = 10) -> Event:
 
 def test_model_that_was_steered_there_and_back_is_steered() -> None:
     events = {"model1": [steering(0.001, 0.1), steering(0.1, 0.001, 20)]}
-    text = compared(entrant(learning_rate=0.001), entrant(), events=events)["attribution"]["text"]
+    text = compared(entrant([0.9], learning_rate=0.001), entrant(), events=events)["attribution"]["text"]
     assert "Model 1's learning rate was changed on the way, from 0.001 to 0.1, then to 0.001." in text
     undone = {"model1": [steering(0.001, 0.1)._replace(kind="undone")]}
     assert "changed" not in compared(entrant(), entrant(), events=undone)["attribution"]["text"]
+
+
+def test_steering_that_no_batch_has_seen_yet_is_none() -> None:
+    one = entrant([0.9], learning_rate=0.1)
+    late = {"model1": [steering(0.001, 0.1, one["step"])]}
+    assert "changed" not in compared(one, entrant(), events=late)["attribution"]["text"]
 
 
 def test_steering_without_events_shows_in_the_values() -> None:

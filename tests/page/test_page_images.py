@@ -68,7 +68,7 @@ def test_before_the_first_evaluation_each_tab_says_what_will_appear_and_after_a_
 def test_mistakes_follow_the_evaluations_only_in_sight_and_keep_page_and_filters(page: Page) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    set_quick_models(page)
+    set_quick_models(page, batch_size=8)  # looks follow each other slowly enough to be read
     start(page)
     open_tab(page, "comparison")
     evaluated = "() => document.querySelector('#chart').data?.find(({uid}) => uid === 'model2-validation-accuracy')?.y.length > 2"
