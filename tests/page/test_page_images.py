@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from browser import ask, check_with_axe, open_tab, run_in, set_quick_models, start, stop_training, tell
+from browser import ask, check_with_axe, open_tab, run_in, set_quick_models, start, stop_training, tell, wait_for
 from PIL import Image, ImageDraw
 from playwright.sync_api import Page, expect
 
@@ -65,14 +65,16 @@ def test_before_the_first_evaluation_each_tab_says_what_will_appear_and_after_a_
     expect(page.locator("#mistakes-about")).to_contain_text("No answers of this run are kept")
 
 
-def test_mistakes_follow_the_evaluations_only_in_sight_and_keep_page_and_filters(page: Page) -> None:
+def test_mistakes_follow_the_evaluations_only_in_sight_and_keep_page_and_filters(own_page: Page) -> None:
+    page = own_page  # with the whole data set, where looks follow each other slowly enough to be read
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    set_quick_models(page, batch_size=8)  # looks follow each other slowly enough to be read
+    set_quick_models(page)
     start(page)
     open_tab(page, "comparison")
-    evaluated = "() => document.querySelector('#chart').data?.find(({uid}) => uid === 'model2-validation-accuracy')?.y.length > 2"
-    page.wait_for_function(evaluated)
+    wait_for(lambda: len(ask(page, "metrics")["models"]["model2"]["evaluations"]["step"]) > 2, "three looks")
+    with page.expect_response(re.compile("api/metrics")):
+        pass
     assert [url for url in asked if re.search("api/(mistakes|classes|predict|images)", url)] == []
     open_tab(page, "mistakes")
     about = page.locator("#mistakes-about")

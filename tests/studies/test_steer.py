@@ -65,6 +65,7 @@ def test_change_is_put_on_record_and_only_the_steered_model_changes(client: Flas
     assert event["step"] >= 5
     assert metrics_of(client)["models"]["model2"]["learning_rate"] == 0.001
     assert [event["kind"] for event in events_of(client, "model2")] == ["running"]
+    wait_for_steps(client, "model1", event["step"] + 1)
     attribution = strict(client.get("/api/comparison"))["attribution"]["text"]
     assert "Model 1's learning rate was changed on the way, from 0.001 to 0.0003." in attribution
     client.post("/api/stop", json={})
@@ -262,6 +263,7 @@ def test_model_whose_rate_was_changed_and_changed_back_is_steered(client: FlaskC
     for rate in (0.5, 0.001):
         steer(client, rate)
         wait_for(lambda rate=rate: metrics_of(client)["models"]["model1"]["learning_rate"] == rate, "new rate")
+    wait_for_steps(client, "model1", events_of(client, "model1")[-1]["step"] + 1)
     expected = "Model 1's learning rate was changed on the way, from 0.001 to 0.5, then to 0.001."
     assert expected in strict(client.get("/api/comparison"))["attribution"]["text"]
     client.post("/api/stop", json={})

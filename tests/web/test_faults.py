@@ -331,7 +331,7 @@ def test_hundred_idle_and_slow_clients_hold_nobody_up(tmp_path: Path, data_dir: 
 
 
 def test_log_tells_each_event_in_one_line_with_its_run_and_nothing_of_polls(
-    client: FlaskClient, caplog: pytest.LogCaptureFixture
+    client: FlaskClient, monitor: Monitor, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     run = start(client, ENDLESS)
@@ -339,6 +339,8 @@ def test_log_tells_each_event_in_one_line_with_its_run_and_nothing_of_polls(
     for command in ("pause", "resume", "stop"):
         client.post(f"/api/{command}", json={})
     wait_until(client, "stopped")
+    assert monitor.control.comparison is not None
+    assert monitor.control.comparison.join(60)  # it tells its end after that can be seen
     before = len(caplog.messages)
     for path in ("/api/metrics", "/api/config", "/api/runs", f"/api/runs/{run}"):
         client.get(path)
