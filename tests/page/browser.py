@@ -93,7 +93,7 @@ class Server:
 
 
 class BriskServer(Server):
-    """A server on a tenth of the training images."""
+    """A server on a fifth of the training images."""
 
     program = "tests/page/fewer_images.py"
 

@@ -77,7 +77,7 @@ def test_the_training_line_is_the_average_of_all_batches_live_after_a_reload_and
     page: Page, server: Server
 ) -> None:
     configs = {
-        name: {"kernels": [4], "batch_size": size, "epochs": 10}
+        name: {"kernels": [4], "batch_size": size, "epochs": 5}
         for name, size in zip(MODEL_NAMES, (16, 64), strict=True)
     }
     stop_training(page)

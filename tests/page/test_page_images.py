@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Page, expect
 
 CLASSES = "['Coat', 'Dress', 'T-shirt/top']"
-SLOW = {"kernels": [64, 128], "batch_size": 32}
+SLOW = {"kernels": [128, 256], "batch_size": 8}
 
 
 def cards(page: Page) -> list[dict[str, int]]:

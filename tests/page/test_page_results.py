@@ -167,7 +167,7 @@ def test_two_notes_are_shown_at_most_and_none_comes_back_once_dismissed(finished
 def test_curves_are_training_and_validation_of_both_models_and_their_gap(finished: Page) -> None:
     drawn = lines(finished)
     for model in MODEL_NAMES:
-        assert len(drawn[f"{model}-loss"]["x"]) == len(drawn[f"{model}-raw-loss"]["x"]) == 44
+        assert len(drawn[f"{model}-loss"]["x"]) == len(drawn[f"{model}-raw-loss"]["x"]) == 88
         assert drawn[f"{model}-loss"]["y"] != drawn[f"{model}-raw-loss"]["y"]
         assert drawn[f"{model}-validation-accuracy"]["x"] == pytest.approx([0.25, 0.5, 1], abs=0.01)
     models = ask(finished, "metrics")["models"]
