@@ -91,7 +91,8 @@ class Control:
             if run is None or comparison is None:
                 raise Conflict("Nothing to fork: no run has been started")
             trainer = comparison.trainers[MODEL_NAMES[0]]
-            source = trainer.config.model_copy(update={"learning_rate": trainer.life.learning_rate})
+            rate = trainer.life.learning_rate  # None of one that an earlier version has finished
+            source = trainer.config if rate is None else trainer.config.model_copy(update={"learning_rate": rate})
             changed, config = change_one(source, settings)
             self._check_left(workshop, config)
             if not trainer.life.is_active:

@@ -11,10 +11,12 @@ import torch
 from flask import Flask
 from flask.testing import FlaskClient
 from helpers import CPU, LIVELY, FullLog, train
+from histories import FullDisk
 from hypothesis import HealthCheck, settings
 from served import Buffered, Program
 
 import data
+from history import database
 from history.store import RunStore
 from server import create_app
 from train import ModelTrainer
@@ -133,6 +135,19 @@ def uninterrupted(lively_run: FullLog, monkeypatch: pytest.MonkeyPatch) -> FullL
     """
     monkeypatch.setattr("train.best_device", lambda: CPU)
     return lively_run
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> FullDisk:
+    """The disk of histories that are opened from now on, which has room until `full` is set."""
+    disk, open_history = FullDisk(), database.open_history
+
+    def open_on_disk(path: Path) -> Any:
+        disk.database, warning = open_history(path)
+        return disk, warning
+
+    monkeypatch.setattr(database, "open_history", open_on_disk)
+    return disk
 
 
 @pytest.fixture

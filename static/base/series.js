@@ -72,8 +72,9 @@ export function evenly(steps, limit) {
   const [first, last] = [steps[0], steps.at(-1)];
   for (let stride = 1; stride <= Math.max(1, last / FEWEST_EVEN); stride *= 2) {
     const wanted = Math.floor(last / stride) - Math.floor((first - 1) / stride);
+    if (wanted >= limit) continue; // this is asked at every drawing: do not look at rows that are too long
     const found = [...steps.keys()].filter((index) => steps[index] % stride === 0);
-    if (found.length !== wanted || wanted >= limit) continue;
+    if (found.length !== wanted) continue;
     return found.at(-1) === steps.length - 1 ? found : [...found, steps.length - 1];
   }
   return null;

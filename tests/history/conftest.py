@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from crashes import CONFIGS, Nursery, Points
@@ -10,7 +9,6 @@ from helpers import train
 from histories import FullDisk
 
 from config import MODEL_NAMES
-from history import database
 from history.store import RunStore
 from training.images import FashionMNIST
 
@@ -18,19 +16,6 @@ from training.images import FashionMNIST
 @pytest.fixture
 def history_dir(tmp_path: Path) -> Path:
     return tmp_path / "runs"
-
-
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> FullDisk:
-    """The disk of the `store`, which has room until `full` is set."""
-    disk, open_history = FullDisk(), database.open_history
-
-    def open_on_disk(path: Path) -> Any:
-        disk.database, warning = open_history(path)
-        return disk, warning
-
-    monkeypatch.setattr(database, "open_history", open_on_disk)
-    return disk
 
 
 @pytest.fixture

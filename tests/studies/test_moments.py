@@ -1,7 +1,6 @@
 """What is asked for at an awkward moment: is done whole, or refused with all left as it was."""
 
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from histories import FullDisk, checkpoint_file
 from served import ENDLESS, error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
 
 from config import MODEL_NAMES, ModelConfig
-from history import database
 from history.store import NotSaved, RunStore
 from studies.origins import longer_origin, peak_after
 from training.checkpoint import read_checkpoint, write_checkpoint
@@ -144,19 +142,6 @@ def test_model_at_its_test_images_is_neither_forked_nor_steered_and_finishes(
     finally:
         asked.set()
     wait_until(client, "finished")
-
-
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> FullDisk:
-    """The disk of the monitor's history; ask for it first."""
-    disk, open_history = FullDisk(), database.open_history
-
-    def open_on_disk(path: Path) -> Any:
-        disk.database, warning = open_history(path)
-        return disk, warning
-
-    monkeypatch.setattr(database, "open_history", open_on_disk)
-    return disk
 
 
 def test_fork_that_cannot_be_saved_stops_nothing(disk: FullDisk, client: FlaskClient) -> None:
