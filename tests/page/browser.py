@@ -38,6 +38,7 @@ COUNT_POINTS = """(wanted) => {
 SMALL = {"kernels": [4], "batch_size": 128, "epochs": 1}
 TWO_SMALL = {"model1": SMALL, "model2": SMALL | {"kernels": [8]}}
 LONG = {name: config | {"epochs": 500} for name, config in TWO_SMALL.items()}
+DIVERGING = {"optimizer": "sgd", "learning_rate": 10.0, "weight_decay": 1.0}  # a step multiplies weights by −9
 
 
 def wait_for(

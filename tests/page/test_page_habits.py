@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from browser import (
     COUNT_POINTS,
+    DIVERGING,
     SMALL,
     Faults,
     Launch,
@@ -226,7 +227,7 @@ def test_axe_finds_nothing(blank: Page, theme: str) -> None:
     blank.keyboard.press("Escape")
     blank.set_viewport_size({"width": 390, "height": 844})
     check_with_axe(blank, "on a phone")
-    train_to_the_end(blank, {"model1": SMALL, "model2": SMALL | {"optimizer": "sgd", "learning_rate": 10.0}})
+    train_to_the_end(blank, {"model1": SMALL, "model2": SMALL | DIVERGING})
     expect(blank.locator("#model2 .trouble")).to_be_visible()
     check_with_axe(blank, "failed")
 

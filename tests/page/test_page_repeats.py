@@ -4,6 +4,7 @@ import re
 
 import pytest
 from browser import (
+    DIVERGING,
     Faults,
     ask,
     check_with_axe,
@@ -113,11 +114,8 @@ def test_a_series_is_stopped_and_gone_on_with(repeats: Page) -> None:
     stop_training(repeats)
 
 
-DIVERGING = ONE | {"optimizer": "sgd", "learning_rate": 10.0, "weight_decay": 1.0}  # a step multiplies weights by −9
-
-
 def test_failed_trainings_are_shown_and_lose_their_pairs(repeats: Page) -> None:
-    tell(repeats, "repeats", {"runs": FEWEST, "model1": DIVERGING, "model2": ONE | {"batch_size": 8192}})
+    tell(repeats, "repeats", {"runs": FEWEST, "model1": ONE | DIVERGING, "model2": ONE | {"batch_size": 8192}})
     wait_for(lambda: ask(repeats, "repeats")["state"] == "finished", "end of the series", seconds=240)
     repeats.reload()
     open_tab(repeats, "repeats")

@@ -6,6 +6,7 @@ import re
 import pytest
 from browser import (
     COUNT_POINTS,
+    DIVERGING,
     SMALL,
     Faults,
     ask,
@@ -246,7 +247,7 @@ def test_pauses_and_ends_are_marked(page: Page) -> None:
 
 
 def test_a_triangle_marks_where_the_loss_stopped_being_a_number(page: Page) -> None:
-    train_to_the_end(page, {"model1": SMALL, "model2": SMALL | {"optimizer": "sgd", "learning_rate": 10.0}})
+    train_to_the_end(page, {"model1": SMALL, "model2": SMALL | DIVERGING})
     expect(page.locator("#model2 .badge")).to_have_text("failed")
     page.wait_for_function(
         "() => document.querySelector('#chart').data?.find((line) => line.uid === 'model2-broken').x.length === 1"
