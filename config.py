@@ -160,6 +160,10 @@ class ModelConfig(BaseModel):
         pools_before_last = (len(self.kernels) - 1) // self.pool_every
         return 2 if self.batch_norm and IMAGE_SIDE >> pools_before_last <= 1 else 1
 
+    def held_at(self, rate: float | None) -> "ModelConfig":
+        """Return the settings with which a model is trained that has left its schedule at a rate; None: it has not."""
+        return self if rate is None else self.model_copy(update={"schedule": "constant", "learning_rate": rate})
+
     def random_seed(self, purpose: str) -> int:
         """Return the seed (63 bits) of one of the run's random streams, such as "order of epoch 3".
 

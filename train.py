@@ -65,14 +65,15 @@ class ModelTrainer(threading.Thread):
         self._build = build
         self._gauges = Gauges()
         self._examiner = Examiner(name, self.life, keeper)
+        before = metrics.status(name)
+        self._trained_as = config.held_at(before.held_rate)
         if not finished:
-            before = metrics.status(name)
             self.life.announce(
                 error=None,
                 config=config.model_dump(mode="json"),
                 threads=threads,
                 plain_loss_from=before.step if before.plain_loss_from is None else before.plain_loss_from,
-                learning_rate=config.learning_rate,
+                learning_rate=self._trained_as.learning_rate,
                 test_accuracy=None,
                 testing=False,
                 eta_seconds=None,
@@ -141,7 +142,7 @@ class ModelTrainer(threading.Thread):
 
     def _build_engine(self) -> Engine:
         """Return the engine, at the run's start or where the checkpoint was taken."""
-        engine = Engine(self.config, self._dataset, self._device, self._build)
+        engine = Engine(self._trained_as, self._dataset, self._device, self._build)
         engine.heed = self.life.heed_stop
         if self._checkpoint is not None:
             state = read_checkpoint(self._checkpoint, self._device)
@@ -161,8 +162,9 @@ class ModelTrainer(threading.Thread):
     def _train(self, engine: Engine) -> None:
         """Take every step that is left of the run. Raises Stopped and TrainingFailed."""
         evaluate_after = evaluation_steps(engine.steps_per_epoch, self.config.epochs)
+        has_evaluated = any(each.step == engine.step for each in self._metrics.evaluations(self.name))
         self._gauges.stopwatch.run()
-        if engine.step in evaluate_after and not self._has_evaluated(engine.step):  # a stop has broken it off
+        if engine.step in evaluate_after and not has_evaluated:  # a stop has broken it off
             self._examiner.validate(engine, self._gauges)
         while engine.step < engine.total_steps:
             self._obey(engine)
@@ -206,9 +208,6 @@ class ModelTrainer(threading.Thread):
         points, figures = self._gauges.read(engine)
         self.life.announce(points=points, flush=flush, **figures)
         check_loss(points, engine.learning_rate)
-
-    def _has_evaluated(self, step: int) -> bool:
-        return any(evaluation.step == step for evaluation in self._metrics.evaluations(self.name))
 
     def _test_what_was_stopped(self, engine: Engine) -> None:
         """Look at the test images, unless it is to end at once, and be stopped; its weights are kept already."""

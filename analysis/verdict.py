@@ -156,6 +156,8 @@ def learning_rates(each: Entrant, other: Entrant) -> list[float]:
     changes = [rates for event, rates in own if event.step < each.model.get("step", math.inf)]
     if own:
         return [changes[0][0], *(now for _, now in changes)] if changes else []
+    if each.model.get("held_rate") is not None:
+        return []
     was, now = each.config.get("learning_rate"), each.model.get("learning_rate")
     return [was, now] if was and now and was != now else []
 

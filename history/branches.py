@@ -29,6 +29,7 @@ WHAT_IS_TRAINED = (
     "steps_per_epoch",
     "plain_loss_from",
     "learning_rate",
+    "held_rate",
 )
 KINDS = ("forked", "continued")
 OF_BRANCH = ("id", "started", "environment", "parent", "branch", "deleted")  # what is entered of its run
@@ -43,6 +44,7 @@ class Origin(NamedTuple):
     checkpoint: bytes
     config: ModelConfig  # with which it goes on
     detail: str | None  # what is said of the change; None where there is none
+    held_rate: float | None = None  # as Status has it
 
 
 class Branches:
@@ -102,7 +104,7 @@ class Branches:
         """Return the status with which a model of a branch begins, and what happened to it until then."""
         config = origin.config.model_dump(mode="json")
         known = self._back_to(parent, origin.model, self._reader.statuses(parent)[origin.model], origin.step)
-        status = replace(known, state="idle", config=config)
+        status = replace(known, state="idle", config=config, held_rate=origin.held_rate)
         events = [each for each in self._reader.events(parent, origin.model) if each.step <= origin.step]
         last = next((event for event in reversed(events) if event.kind != "steered"), None)
         if last is not None and last.kind in INTENDED_ENDS:  # the parent's, not the branch's

@@ -11,7 +11,7 @@ from history.records import Event
 JUMP = re.compile(r", learning rate \S+ → \S+$")
 RATES = re.compile(r"learning rate (\S+) → (\S+)")
 FORK = "from model 1: "
-SCHEDULE_OVER = "schedule over"
+LEFT_SCHEDULE = re.compile(r": (?:left its .* schedule at|.* schedule over,) ")
 
 
 def say_rates(before: float, now: float) -> str:
@@ -42,12 +42,12 @@ def read_fork(event: Event) -> str | None:
 
 
 def say_more_epochs(
-    more: int, schedule: str = "constant", *, epochs: int | None = None, held: float | None = None
+    more: int, schedule: str = "constant", *, epochs: int | None = None, held: float | None = None, share: float = 1
 ) -> str:
     """Return the detail of "continued": by how many epochs a model goes on, and what becomes of its schedule.
 
     epochs: over which the schedule runs where nothing has been trained yet; held: the rate at which it was left, which
-    is kept from there on.
+    is kept from there on; share: how much of it had been run by then.
     """
     said = f"for {more} more epoch{'s' * (more > 1)}"
     if schedule == "constant":
@@ -55,12 +55,13 @@ def say_more_epochs(
     title = schedule.replace("_", "-")
     if held is None:
         return f"{said}: {title} schedule now over {epochs} epochs"
-    return f"{said}: {title} {SCHEDULE_OVER}, learning rate stays {held:.3g}"
+    left = f"{title} schedule over" if share >= 1 else f"left its {title} schedule at {100 * share:.3g} %"
+    return f"{said}: {left}, learning rate stays {held:.3g}"
 
 
 def leaves_schedule(event: Event) -> bool:
     """Return whether a model has left its schedule in an event, and keeps the learning rate that it had."""
-    return event.kind == "continued" and f"{SCHEDULE_OVER}, " in (event.detail or "")
+    return event.kind == "continued" and LEFT_SCHEDULE.search(event.detail or "") is not None
 
 
 def read_schedule(event: Event) -> str | None:

@@ -9,7 +9,7 @@ import threading
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from config import DEFAULTS, MODEL_NAMES
@@ -93,9 +93,9 @@ class MetricsLog:
             if self._keep_unsaved:
                 self._unsaved[model] += points
 
-    def note(self, model: str, kind: str, detail: str) -> None:
-        """Put on record that something has been changed where a model is now."""
-        status = self.status(model)
+    def note(self, model: str, kind: str, detail: str, **changes: Any) -> None:
+        """Put on record that something has been changed where a model is now, and these fields of its status."""
+        status = replace(self.status(model), **changes)
         self.publish(model, status, events=[Event(kind, status.step, status.epoch, status.elapsed_seconds, detail)])
 
     @property

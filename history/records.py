@@ -151,6 +151,7 @@ class Status:
     total_steps: int | None = None
     plain_loss_from: int | None = None  # losses after this step are plain; None: of an earlier version
     learning_rate: float | None = None  # as set, before the schedule; a run can be steered
+    held_rate: float | None = None  # at which a model has left its schedule; None of one that keeps it
     epoch: float = 0.0
     step: int = 0
     elapsed_seconds: float = 0.0

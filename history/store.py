@@ -47,6 +47,7 @@ class Left(NamedTuple):
     series: str | None  # that it is a pair of
     is_branch: bool  # it went on from another run, whose steps it took over
     off_schedule: frozenset[str]  # models that have left their schedule, and keep the rate that they had
+    held_rates: dict[str, float | None]  # which that is; None also in runs whose settings an earlier version rewrote
 
 
 @dataclass(frozen=True)
@@ -148,10 +149,12 @@ class RunStore(RunReader):
 
     def left_by(self, run: str) -> Left:
         """Return what a run has left behind to go on from. Raises UnknownRun."""
-        states = self.states(run)
+        statuses = self.statuses(run)
+        states = {model: status.state for model, status in statuses.items()}
+        held = {model: status.held_rate for model, status in statuses.items()}
         checkpoints = {model: self.checkpoint(run, model) for model in states}
         off_schedule = frozenset(model for model in states if any(map(leaves_schedule, self.events(run, model))))
-        return Left(states, checkpoints, self.series_of(run), self.about(run)["parent"] is not None, off_schedule)
+        return Left(states, checkpoints, self.series_of(run), self.about(run)["parent"] is not None, off_schedule, held)
 
     def branch(
         self,

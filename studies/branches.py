@@ -3,10 +3,10 @@
 What such a run's models are set to, and what is said of the change. No torch here.
 """
 
+from operator import attrgetter
 from typing import Any
 
 from config import SCHEMA, ModelConfig, parse_config
-from history.events import say_more_epochs
 
 MAX_EPOCHS: int = SCHEMA["properties"]["epochs"]["maximum"]
 FORKABLE = (  # what a copy of a model can differ in and still take over its weights and its place in the epoch
@@ -59,7 +59,10 @@ def change_one(source: ModelConfig, settings: dict[str, Any]) -> tuple[str, Mode
 def say_change(source: ModelConfig, config: ModelConfig, name: str) -> str:
     """Return a changed setting in words, such as "learning rate 0.001 → 0.0001"."""
     title = SCHEMA["properties"][name]["title"].lower()
-    return f"{title} {getattr(source, name)} → {getattr(config, name)}"
+    before, after = (
+        f"{value:g}" if isinstance(value, float) else value for value in map(attrgetter(name), (source, config))
+    )
+    return f"{title} {before} → {after}"
 
 
 def add_epochs(config: ModelConfig, more: int) -> ModelConfig:
@@ -69,14 +72,3 @@ def add_epochs(config: ModelConfig, more: int) -> ModelConfig:
             f"more_epochs must be at most {MAX_EPOCHS - config.epochs}, so that the run has {MAX_EPOCHS}, got {more}"
         )
     return config.model_copy(update={"epochs": config.epochs + more})
-
-
-def hold_rate(config: ModelConfig, learning_rate: float) -> ModelConfig:
-    """Return the settings of a model that leaves its schedule at a learning rate, which it keeps."""
-    return config.model_copy(update={"schedule": "constant", "learning_rate": learning_rate})
-
-
-def say_more(config: ModelConfig, longer: ModelConfig) -> str:
-    """Return in words by what a model goes on, and what becomes of its schedule."""
-    held = longer.learning_rate if longer.schedule == "constant" else None
-    return say_more_epochs(longer.epochs - config.epochs, config.schedule, epochs=longer.epochs, held=held)

@@ -73,7 +73,7 @@ class Control:
                     self._store.save_checkpoint(run, name, checkpoint)
             metrics = self._store.reopen(run, rest.steps, rest.rates, base=self._next_base())
             for name, detail in rest.details.items():
-                metrics.note(name, "continued", detail)
+                metrics.note(name, "continued", detail, held_rate=rest.held_rates[name])
             return self._begin(workshop, run, rest.configs, metrics, rest.checkpoints, series, finished)
 
     def fork(self, settings: dict[str, Any]) -> str:
@@ -104,7 +104,17 @@ class Control:
             comparison.join()
             self._check_left(workshop, config)  # the last step may have been taken just then
             finished = trainer.state == "finished"
-            origins = forked_origins(self._store, workshop, run, source, config, changed, has_finished=finished)
+            is_held = self.latest.metrics.status(MODEL_NAMES[0]).held_rate is not None
+            origins = forked_origins(
+                self._store,
+                workshop,
+                run,
+                source,
+                config,
+                changed,
+                set_rate=trainer.config.learning_rate if is_held else None,
+                has_finished=finished,
+            )
             return self._branch(workshop, run, "forked", origins)
 
     def steer(self, model: str, learning_rate: float) -> None:
@@ -194,7 +204,7 @@ class Control:
     def _check_left(self, workshop: Workshop, config: ModelConfig) -> None:
         """Raise Conflict where a copy of model 1 with these settings would have nothing to train."""
         status = self.latest.metrics.status(MODEL_NAMES[0])
-        if status.step >= workshop.steps_per_epoch(config) * config.epochs:
+        if status.step >= workshop.total_steps(config):
             trained = f"Model 1 has been trained for {status.epoch:.2f} epochs"
             raise Conflict(f"{trained}, and its copy for {config.epochs} has nothing left to train: fork it for more")
 

@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from config import MODEL_NAMES, ModelConfig
-from history.events import say_fork
+from history.events import say_fork, say_more_epochs
 from history.records import INCOMPLETE, label
 from history.store import Left, Origin, RunStore
-from studies.branches import add_epochs, hold_rate, say_change, say_more
+from studies.branches import add_epochs, say_change
 from studies.refusals import Conflict
 from studies.workshop import Workshop
 
@@ -22,6 +22,7 @@ class Rest(NamedTuple):
     steps: dict[str, int]  # after which they were taken
     rates: dict[str, float]  # learning rates before the schedule, as the checkpoints were left
     configs: dict[str, ModelConfig]
+    held_rates: dict[str, float | None]  # of those that have left their schedule, as Status has it
     details: dict[str, str]  # what is said of those that go on for more epochs
 
 
@@ -56,14 +57,18 @@ def rest_of(
     checkpoints = {name: checkpoint for name, checkpoint in found.items() if checkpoint is not None}
     headers = {name: workshop.header(checkpoint) for name, checkpoint in checkpoints.items()}
     steps = {name: headers[name].step if name in headers else 0 for name in models}
-    rates = {name: peak_after(headers.get(name), configs[name]) for name in models}
+    held = dict(left.held_rates)
+    rates = {name: peak_after(headers.get(name), configs[name].held_at(held[name])) for name in models}
     if not more_epochs:
-        return Rest(checkpoints, steps, rates, dict(configs), {})
+        return Rest(checkpoints, steps, rates, dict(configs), held, {})
     longer = {name: add_epochs(config, more_epochs) for name, config in configs.items()}
+    details = {
+        name: say_more_epochs(more_epochs, configs[name].schedule, epochs=longer[name].epochs) for name in models
+    }
     for name, checkpoint in list(checkpoints.items()):
-        origin = longer_origin(workshop, name, configs[name], checkpoint, more_epochs)
-        checkpoints[name], longer[name] = origin.checkpoint, origin.config
-    return Rest(checkpoints, steps, rates, longer, {name: say_more(configs[name], longer[name]) for name in models})
+        origin = longer_origin(workshop, name, configs[name], held[name], checkpoint, more_epochs)
+        checkpoints[name], held[name], details[name] = origin.checkpoint, origin.held_rate, origin.detail or ""
+    return Rest(checkpoints, steps, rates, longer, held, details)
 
 
 def peak_after(header: "Header | None", config: ModelConfig) -> float:
@@ -71,22 +76,37 @@ def peak_after(header: "Header | None", config: ModelConfig) -> float:
     return config.learning_rate if header is None else header.peak_under(config)
 
 
-def longer_origin(workshop: Workshop, model: str, config: ModelConfig, checkpoint: bytes, more_epochs: int) -> Origin:
-    """Return from where a model goes on for more epochs; under a schedule it keeps its last rate.
+def longer_origin(
+    workshop: Workshop, model: str, config: ModelConfig, held: float | None, checkpoint: bytes, more_epochs: int
+) -> Origin:
+    """Return from where a model goes on for more epochs; one that keeps its schedule so far leaves it at its last rate.
 
-    Raises TooManyEpochs.
+    held: at which it has left it before. Raises TooManyEpochs.
     """
     header, longer = workshop.header(checkpoint), add_epochs(config, more_epochs)
-    if config.schedule != "constant" and header.step:
-        longer = hold_rate(longer, last_rate(workshop, header, config))
-        if header.schedule is None:
-            checkpoint = workshop.with_schedule(checkpoint, config.schedule)
-    return Origin(model, header.step, checkpoint, longer, say_more(config, longer))
+    if held is not None or config.schedule == "constant":
+        return Origin(model, header.step, checkpoint, longer, say_more_epochs(more_epochs), held)
+    if not header.step:
+        detail = say_more_epochs(more_epochs, config.schedule, epochs=longer.epochs)
+        return Origin(model, 0, checkpoint, longer, detail)
+    held, share = last_rate(workshop, header, config), header.step / workshop.total_steps(config)
+    detail = say_more_epochs(more_epochs, config.schedule, held=held, share=share)
+    return Origin(model, header.step, signed(workshop, checkpoint, header, config), longer, detail, held)
+
+
+def signed(workshop: Workshop, checkpoint: bytes, header: "Header", config: ModelConfig) -> bytes:
+    """Return a checkpoint that tells under which schedule its rate holds, as those of earlier versions do not."""
+    return checkpoint if header.schedule is not None else workshop.with_schedule(checkpoint, config.schedule)
 
 
 def last_rate(workshop: Workshop, header: "Header", config: ModelConfig) -> float:
     """Return the learning rate of the step before a checkpoint, by a model's settings or what it was steered to."""
     return workshop.learning_rate_after(config, header.step - 1, peak_after(header, config))
+
+
+def next_rate(workshop: Workshop, header: "Header", config: ModelConfig) -> float:
+    """Return the learning rate of the step after a checkpoint."""
+    return workshop.learning_rate_after(config, header.step, peak_after(header, config))
 
 
 def continued_origins(
@@ -97,7 +117,9 @@ def continued_origins(
     Raises TooManyEpochs, and Conflict where one has no checkpoint.
     """
     return {
-        name: longer_origin(workshop, name, config, sound(left.checkpoints[name], run, name), more_epochs)
+        name: longer_origin(
+            workshop, name, config, left.held_rates[name], sound(left.checkpoints[name], run, name), more_epochs
+        )
         for name, config in configs.items()
     }
 
@@ -110,28 +132,34 @@ def forked_origins(
     config: ModelConfig,
     changed: str,
     *,
+    set_rate: float | None,
     has_finished: bool,
 ) -> dict[str, Origin]:
     """Return from where a fork goes on: model 1 as it was, and its copy with one setting changed.
 
-    A copy for more epochs of a model whose schedule has run its course keeps the last rate; in others the schedule is
-    stretched. Raises Conflict where model 1 has no checkpoint.
+    source: what model 1 is set to, with the learning rate that it has now; set_rate: the one that it was set to, where
+    it has left its schedule, else None. A copy for more epochs of a model whose schedule has run its course keeps the
+    last rate; in others the schedule is stretched. Raises Conflict where model 1 has no checkpoint.
     """
     checkpoint = sound(store.checkpoint(run, MODEL_NAMES[0]), run, MODEL_NAMES[0])
-    header = workshop.header(checkpoint)
-    copied, change = workshop.copy(checkpoint, changed), say_change(source, config, changed)
-    if changed == "epochs" and config.schedule != "constant":
-        if has_finished:
-            config = hold_rate(config, last_rate(workshop, header, source))
-            if header.schedule is None:
-                copied = workshop.with_schedule(copied, source.schedule)
-            change = f"{change}, learning rate stays {config.learning_rate:.3g}"
-        else:
-            peak = peak_after(header, source)
-            before, after = (workshop.learning_rate_after(one, header.step, peak) for one in (source, config))
-            change = f"{change}, learning rate {before:.3g} → {after:.3g}"
-    model1 = Origin(MODEL_NAMES[0], header.step, checkpoint, source, None)
-    model2 = Origin(MODEL_NAMES[0], header.step, copied, config, say_fork(change))
+    header, change = workshop.header(checkpoint), say_change(source, config, changed)
+    copied = workshop.copy(checkpoint, changed)
+    held = copy_held = None
+    if set_rate is not None:
+        held, copy_held = source.learning_rate, None if changed == "schedule" else config.learning_rate
+        source = source.model_copy(update={"learning_rate": set_rate})
+        if changed != "learning_rate":
+            config = config.model_copy(update={"learning_rate": set_rate})
+    if changed == "epochs" and has_finished and set_rate is None and config.schedule != "constant":
+        copy_held = last_rate(workshop, header, source)
+        copied = signed(workshop, copied, header, source)
+        change = f"{change}, learning rate stays {copy_held:.3g}"
+    elif changed in ("epochs", "schedule"):
+        before = next_rate(workshop, header, source.held_at(held))
+        after = next_rate(workshop, workshop.header(copied), config.held_at(copy_held))
+        change = change if before == after else f"{change}, learning rate {before:.3g} → {after:.3g}"
+    model1 = Origin(MODEL_NAMES[0], header.step, checkpoint, source, None, held)
+    model2 = Origin(MODEL_NAMES[0], header.step, copied, config, say_fork(change), copy_held)
     return dict(zip(MODEL_NAMES, (model1, model2), strict=True))
 
 

@@ -84,6 +84,9 @@ class Workshop:
     def steps_per_epoch(self, config: ModelConfig) -> int:
         return config.batches(len(self.dataset.train)).steps
 
+    def total_steps(self, config: ModelConfig) -> int:
+        return self.steps_per_epoch(config) * config.epochs
+
     def prepare(
         self,
         run: str,
@@ -118,7 +121,7 @@ class Workshop:
         """Return the rate at which a model takes the step after so many, by its schedule from a peak."""
         from training.schedule import scheduled_learning_rate
 
-        return scheduled_learning_rate(config, step, self.steps_per_epoch(config) * config.epochs, peak)
+        return scheduled_learning_rate(config, step, self.total_steps(config), peak)
 
     def copy(self, checkpoint: bytes, changed: str) -> bytes:
         """Return a checkpoint for a copy of its model that goes on with one setting changed."""

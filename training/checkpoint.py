@@ -67,11 +67,12 @@ def _has_header(checkpoint: bytes) -> bool:
 def fork_checkpoint(checkpoint: bytes, changed: str) -> bytes:
     """Return a checkpoint for a copy of its model that goes on with one setting changed.
 
-    Another optimizer has no use for the memory of the old one, and a changed learning rate none for the rate before.
+    Another optimizer has no use for the memory of the old one; a changed learning rate or schedule has none for the
+    rate before.
     """
     state = read_checkpoint(checkpoint)
-    if changed in ("optimizer", "learning_rate"):
-        state["engine"].pop(changed, None)
+    forgotten = {"optimizer": "optimizer", "learning_rate": "learning_rate", "schedule": "learning_rate"}.get(changed)
+    state["engine"].pop(forgotten, None)
     return write_checkpoint(state)
 
 

@@ -1,9 +1,17 @@
 import pytest
 
 from config import ModelConfig
-from history.events import read_fork, read_rates, read_schedule, say_fork, say_more_epochs, say_rates
+from history.events import (
+    leaves_schedule,
+    read_fork,
+    read_rates,
+    read_schedule,
+    say_fork,
+    say_more_epochs,
+    say_rates,
+)
 from history.records import Event
-from studies.branches import hold_rate, say_change, say_more
+from studies.branches import say_change
 
 SAID = {
     "steered": say_rates(0.001, 0.0003),
@@ -29,21 +37,25 @@ def test_change_of_a_fork_is_read_as_it_was_said() -> None:
 
 @pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
 def test_schedule_of_a_model_that_goes_on_is_read_as_it_was_said_without_the_jump(schedule: str) -> None:
-    config = ModelConfig(schedule=schedule, epochs=5)  # type: ignore[arg-type]
-    longer, title = config.model_copy(update={"epochs": 7}), schedule.replace("_", "-")
+    title = schedule.replace("_", "-")
     stretched = f"for 2 more epochs: {title} schedule now over 7 epochs"
     for jump in ("", ", learning rate 0.0001 → 0.0005"):  # which earlier versions made and told
-        assert read_schedule(event("continued", say_more(config, longer) + jump)) == stretched
-    held = say_more(config, hold_rate(longer, 1e-05))
-    assert read_schedule(event("continued", held)) == held
-    assert held == f"for 2 more epochs: {title} schedule over, learning rate stays 1e-05"
+        assert read_schedule(event("continued", say_more_epochs(2, schedule, epochs=7) + jump)) == stretched
+    assert not leaves_schedule(event("continued", stretched))
+    over = f"for 2 more epochs: {title} schedule over, learning rate stays 1e-05"
+    left = f"for 2 more epochs: left its {title} schedule at 40 %, learning rate stays 1e-05"
+    assert say_more_epochs(2, schedule, held=1e-05) == over
+    assert say_more_epochs(2, schedule, held=1e-05, share=0.4) == left
+    for said in (over, left):
+        assert read_schedule(event("continued", said)) == said
+        assert leaves_schedule(event("continued", said))
 
 
 def test_model_without_a_schedule_goes_on_without_a_word_on_it() -> None:
-    config = ModelConfig(epochs=5)
-    said = say_more(config, config.model_copy(update={"epochs": 6}))
+    said = say_more_epochs(1)
     assert said == "for 1 more epoch"
     assert read_schedule(event("continued", said)) is None
+    assert not leaves_schedule(event("continued", said))
 
 
 @pytest.mark.parametrize(

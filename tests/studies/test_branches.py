@@ -21,7 +21,6 @@ from served import (
 )
 
 from config import MODEL_NAMES
-from studies.branches import hold_rate, say_more
 from studies.origins import peak_after
 from training.schedule import scheduled_learning_rate
 from web.monitor import Monitor
@@ -53,7 +52,7 @@ def test_finished_run_goes_on_as_a_new_one_and_stays_as_it_was(
         assert kinds == ["running", "continued", "running", "finished"]  # not the end that the old one came to
 
 
-def test_schedule_of_a_finished_run_stays_at_its_last_rate_and_the_settings_say_so(
+def test_schedule_of_a_finished_run_stays_at_its_last_rate_and_the_settings_stay_as_they_were(
     client: FlaskClient, monitor: Monitor
 ) -> None:
     configs = {
@@ -67,23 +66,13 @@ def test_schedule_of_a_finished_run_stays_at_its_last_rate_and_the_settings_say_
     models = metrics_of(client)["models"]
     for name, config in configs.items():
         last = scheduled_learning_rate(config, 7, 8)
-        assert models[name]["config"] == config.model_copy(
-            update={"epochs": 3, "schedule": "constant", "learning_rate": last}
-        ).model_dump(mode="json")
-        assert models[name]["learning_rate"] == last
+        assert models[name]["config"] == config.model_copy(update={"epochs": 3}).model_dump(mode="json")
+        assert models[name]["learning_rate"] == models[name]["held_rate"] == last
         title = config.schedule.replace("_", "-")
         said = f"for 1 more epoch: {title} schedule over, learning rate stays {last:.3g}"
         assert details(client, "continued", name) == [said]
         header = monitor.loading.workshop.header(monitor.store.checkpoint(metrics_of(client)["run"], name))
         assert (header.learning_rate, header.schedule) == (last, "constant")
-
-
-def test_what_becomes_of_a_schedule_is_said() -> None:
-    config = quick(epochs=2, schedule="cosine")
-    longer = config.model_copy(update={"epochs": 4})
-    assert say_more(config, longer) == "for 2 more epochs: cosine schedule now over 4 epochs"
-    held = hold_rate(longer, 1.25e-9)
-    assert say_more(config, held) == "for 2 more epochs: cosine schedule over, learning rate stays 1.25e-09"
 
 
 def test_steered_model_goes_on_at_the_rate_that_it_has(client: FlaskClient, monitor: Monitor) -> None:
@@ -183,12 +172,14 @@ def test_stopped_run_with_more_epochs_keeps_its_id_and_its_last_rate_and_says_so
     step = monitor.store.run_status(run, "model1").step
     last = scheduled_learning_rate(config, step - 1, 64 * 400, 0.002 if steered else None)
     assert go_on(client, run, 50) == run
-    said = f"for 50 more epochs: one-cycle schedule over, learning rate stays {last:.3g}"
+    said = f"for 50 more epochs: left its one-cycle schedule at {step / 256:.3g} %, learning rate stays {last:.3g}"
     assert details(client, "continued") == [said]
     now = metrics_of(client)["models"]["model1"]
-    assert (now["config"]["schedule"], now["config"]["epochs"]) == ("constant", 450)
-    assert now["config"]["learning_rate"] == now["learning_rate"] == last
-    assert said in strict(client.get("/api/comparison"))["attribution"]["text"]
+    assert now["config"] == config.model_copy(update={"epochs": 450}).model_dump(mode="json")
+    assert now["held_rate"] == now["learning_rate"] == last
+    told = strict(client.get("/api/comparison"))["attribution"]
+    assert said in told["text"]
+    assert told["differing"] == []
     wait_for_steps(client, "model1", step + 20)
     client.post("/api/stop", json={})
     assert monitor.control.comparison.join(60)
@@ -213,10 +204,9 @@ def test_stopped_run_that_is_killed_just_after_it_was_given_more_epochs_keeps_it
     assert go_on(client, run, 50) == run
     monitor.store.save()
     header = monitor.loading.workshop.header(monitor.store.checkpoint(run, "model1"))
-    held = monitor.store.configs(run)["model1"]
-    assert held.schedule == "constant"
-    assert peak_after(header, held) == held.learning_rate
-    assert held.learning_rate == scheduled_learning_rate(config, header.step - 1, 64 * 400, 0.002)
+    held = monitor.store.run_status(run, "model1").held_rate
+    assert held == scheduled_learning_rate(config, header.step - 1, 64 * 400, 0.002)
+    assert peak_after(header, monitor.store.configs(run)["model1"].held_at(held)) == held
 
 
 def test_finished_pair_goes_on_as_a_new_run_and_leaves_the_series_alone(client: FlaskClient, monitor: Monitor) -> None:

@@ -82,16 +82,17 @@ def test_old_checkpoint_does_not_bring_the_rate_of_a_schedule_that_was_left(
     monkeypatch.setattr("train.Comparison.start", lambda self: None)  # killed before the next one is kept
     go_on(client, run, 50)
     monitor.store.save()
-    header, held = monitor.loading.require().header(checkpoint_of(monitor, run)), monitor.store.configs(run)["model1"]
-    last = scheduled_learning_rate(COSINE, header.step - 1, 64 * 400, 0.002)
-    assert (held.schedule, held.learning_rate, peak_after(header, held)) == ("constant", last, last)
+    header = monitor.loading.require().header(checkpoint_of(monitor, run))
+    held = monitor.store.run_status(run, "model1").held_rate
+    assert held == scheduled_learning_rate(COSINE, header.step - 1, 64 * 400, 0.002)
+    assert peak_after(header, COSINE.held_at(held)) == held
 
 
 def test_copy_with_another_rate_keeps_that_before_its_first_step_too(client: FlaskClient, monitor: Monitor) -> None:
     workshop, checkpoint = monitor.loading.require(), checkpoint_of(monitor, stopped(client, monitor))
     config = COSINE.model_copy(update={"learning_rate": 1e-5})
-    origin = longer_origin(workshop, "model2", config, workshop.copy(checkpoint, "learning_rate"), 2)
-    assert origin.config.learning_rate == scheduled_learning_rate(config, origin.step - 1, 64 * 400)
+    origin = longer_origin(workshop, "model2", config, None, workshop.copy(checkpoint, "learning_rate"), 2)
+    assert origin.held_rate == scheduled_learning_rate(config, origin.step - 1, 64 * 400)
 
 
 def test_model_off_its_schedule_that_lost_its_checkpoint_is_not_trained_anew(
