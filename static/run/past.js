@@ -92,17 +92,22 @@ async function open({ id, title }) {
   await openPastRun(id, title, await api.fetchRun(id, smoothing), smoothing);
 }
 
+/** Show a run: {id, title}. Throws ApiError. */
+export async function openRun(run) {
+  await open(run);
+  showProblem("history", "");
+  fold(true);
+  window.scrollTo({ top: 0 });
+}
+
 /** Show a run as the user asks for it: {id, title}. */
 export async function lookAt(run) {
   try {
-    await open(run);
-    showProblem("history", "");
+    await openRun(run);
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
-    return showProblem("history", `The run cannot be opened: ${error.message}.`);
+    showProblem("history", `The run cannot be opened: ${error.message}.`);
   }
-  fold(true);
-  window.scrollTo({ top: 0 });
 }
 
 /** A server that was started again has no run of its own: show the one that stood here, or one that was cut off. */

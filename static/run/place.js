@@ -1,7 +1,7 @@
 /** The address names the run that is shown: it can be kept, sent, opened again, and left by going back. */
 
 import * as api from "../base/api.js";
-import { lookAt, refreshRuns, titleOfRun } from "./past.js";
+import { openRun, refreshRuns, titleOfRun } from "./past.js";
 import { closePastRun, latestRun, onWhich, pastRun, pastRuns, shownRun, titles } from "./state.js";
 import { showProblem } from "./status.js";
 
@@ -29,26 +29,27 @@ async function follow(id) {
   if (id !== null && id === pastRun()?.id) return;
   const isLatest = id === null || id === latestRun().run;
   const listed = isLatest ? undefined : await find(id);
-  if (listed) return lookAt({ id, title: titleOfRun(listed, titles()) });
+  if (listed) return openRun({ id, title: titleOfRun(listed, titles()) });
   if (!isLatest) showProblem("place", `The history has no run ${id}, which this address names.`);
   write(latestRun().run, "replaceState");
   if (pastRun()) await closePastRun();
 }
 
+/** Return whether the server has answered. */
 async function followAddress() {
   try {
     await follow(runIn(window.location.pathname));
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     showProblem("place", `The run of this address cannot be opened: ${error.message}.`);
+    return error.status !== 0;
   }
+  return true;
 }
 
-/** Show the run that the page was opened with, once the server has told of the latest. */
+/** Show the run that the page was opened with, once the server has told of the latest, and until it has answered. */
 export async function followFirstAddress() {
-  if (!isOwed) return;
-  isOwed = false;
-  await followAddress();
+  if (isOwed) isOwed = !(await followAddress());
 }
 
 /** Let the address follow what is shown; the run before is found by going back. */

@@ -43,6 +43,15 @@ def test_an_address_opens_its_run_and_back_and_forward_lead_through_them(past: P
     is_at(past, OPTIMIZER, "adam 0.001 → sgd 0.01")
 
 
+@pytest.mark.parametrize("refused", ["**/api/runs", f"**/api/runs/{DROPOUT}?*"])
+def test_an_address_is_followed_again_where_the_server_did_not_answer(past: Page, faults: Faults, refused: str) -> None:
+    faults.expected = re.compile("ERR_FAILED")
+    past.route(refused, lambda route: route.abort(), times=3)
+    past.goto(f"/run/{DROPOUT}")
+    is_at(past, DROPOUT, "Dropout 0.5 → 0.2")
+    expect(past.locator("#problem")).to_be_hidden()
+
+
 def test_an_address_of_a_run_that_is_not_there_says_so_and_shows_what_is(past: Page) -> None:
     past.goto("/run/20200101-000000-gone")
     expect(past.locator("#problem")).to_have_text(
