@@ -12,7 +12,7 @@ from config import ModelConfig
 from history.checkpoints import CheckpointFiles
 from history.database import Database
 from history.errors import NotSaved
-from history.events import ends_at
+from history.events import ends_at, event_at, say_loss
 from history.log import MetricsLog
 from history.reader import RunReader
 from history.records import SPLITS, Event, Status
@@ -110,7 +110,7 @@ class Branches:
         if last is not None and last.kind in INTENDED_ENDS:  # the parent's, not the branch's
             events.remove(last)
         if origin.detail is not None:
-            events.append(Event(kind, status.step, status.epoch, status.elapsed_seconds, origin.detail))
+            events.append(event_at(status, kind, origin.detail))
         return status, events
 
     def _drop_half_made(self, run: str, models: Iterable[str]) -> None:
@@ -130,21 +130,22 @@ class Branches:
 
         A model that `steps` does not name stays as it is. rates: the learning rate that each model goes on with.
         What was measured beyond stays in the file, hidden, until the same steps are taken again: they
-        are the same, since everything random in a run follows from its settings. Raises UnknownRun or NotSaved.
+        are the same, since everything random in a run follows from its settings. What happened beyond is marked as
+        undone, and that it was lost is put on record. Raises UnknownRun or NotSaved.
         """
         self._writer.save()  # the checkpoints too: who goes on from a run must not cost it its own
+        left = self._reader.statuses(run)
         statuses = {
             model: self._back_to(run, model, status, steps[model]) if model in steps else status
-            for model, status in self._reader.statuses(run).items()
+            for model, status in left.items()
         }
         with self._database.change() as connection:
-            for model, step in steps.items():  # a change of the learning rate that the checkpoint has not seen
-                connection.execute(
-                    "UPDATE events SET kind = 'undone' WHERE run = ? AND model = ? AND kind = 'steered' AND step > ?",
-                    (run, model, step),
-                )
+            for model, step in steps.items():
+                undo_after(connection, run, model, step)
                 if rates is not None:
                     undo_unseen(connection, run, model, step, rates[model])
+                if (detail := say_loss(left[model], statuses[model])) is not None:
+                    put_on_record(connection, run, model, event_at(statuses[model], left[model].state, detail))
         metrics = MetricsLog(statuses, keep_unsaved=True, base=base)
         self._reader.fill(metrics, run, statuses)
         metrics.take_news()  # it is on disk
@@ -178,6 +179,23 @@ def take_over(connection: sqlite3.Connection, parent: str, origin: Origin, new: 
             table.copy(f"WHERE run = ? AND model = ? AND step <= ?{wanted}"),
             (new, name, parent, origin.model, origin.step),
         )
+
+
+def undo_after(connection: sqlite3.Connection, run: str, model: str, step: int) -> None:
+    """Mark what happened beyond a checkpoint as undone, and keep what it was as the detail where there is no other."""
+    connection.execute(
+        "UPDATE events SET kind = 'undone', detail = coalesce(detail, kind)"
+        " WHERE run = ? AND model = ? AND step > ? AND kind != 'undone'",
+        (run, model, step),
+    )
+
+
+def put_on_record(connection: sqlite3.Connection, run: str, model: str, event: Event) -> None:
+    """Enter one more event, unless it is the last already: a process can be killed between reopening and training."""
+    rest = "WHERE run = ? AND model = ? ORDER BY number DESC LIMIT 1"
+    [(number, *last)] = connection.execute(EVENTS.select(rest), (run, model)).fetchall() or [(-1,)]
+    if tuple(last) != event:
+        insert(connection, EVENTS, run, model, [(number + 1, *event)])
 
 
 def undo_unseen(connection: sqlite3.Connection, run: str, model: str, step: int, rate: float) -> None:

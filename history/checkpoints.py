@@ -2,10 +2,12 @@
 
 import contextlib
 import hashlib
+import json
 import os
 from pathlib import Path
 
 DIGEST_SIZE = hashlib.sha256().digest_size  # bytes
+HEAD_SIZE = 256  # bytes, more than a header takes
 
 
 class DamagedCheckpoint(Exception):
@@ -39,6 +41,14 @@ class CheckpointFiles:
             raise DamagedCheckpoint(self.path(run, model).name)
         return data
 
+    def head(self, run: str, model: str) -> bytes | None:
+        """Return the beginning of a model's checkpoint, for `step_of`; None where there is none. Not checked."""
+        try:
+            with self.path(run, model).open("rb") as file:
+                return file.read(DIGEST_SIZE + HEAD_SIZE)[DIGEST_SIZE:]
+        except FileNotFoundError:
+            return None
+
     def set_aside(self, run: str, model: str) -> None:
         """Give a damaged file another name, so that no later one takes its place; leave a sound one alone."""
         try:
@@ -57,6 +67,18 @@ class CheckpointFiles:
 
     def is_empty(self) -> bool:
         return not any(self.directory.glob("*.checkpoint"))
+
+
+def step_of(head: bytes) -> int | None:
+    """Return after how many steps a checkpoint was taken, by its first line, as training/checkpoint.py writes it.
+
+    None where there is no such line, as in those of earlier versions.
+    """
+    try:
+        step, *_ = json.loads(head[:HEAD_SIZE].partition(b"\n")[0])
+    except (ValueError, TypeError):
+        return None
+    return step if isinstance(step, int) else None
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -6,12 +6,29 @@ schedule reads it here, where the words are made.
 
 import re
 
-from history.records import Event
+from history.records import Event, Status
+from history.states import INTERRUPTED
 
 JUMP = re.compile(r", learning rate \S+ → \S+$")
 RATES = re.compile(r"learning rate (\S+) → (\S+)")
 FORK = "from model 1: "
 LEFT_SCHEDULE = re.compile(r": (?:left its .* schedule at|.* schedule over,) ")
+
+
+def event_at(status: Status, kind: str, detail: str) -> Event:
+    """Return an event that happens where a model is."""
+    return Event(kind, status.step, status.epoch, status.elapsed_seconds, detail)
+
+
+def say_loss(left: Status, back: Status) -> str | None:
+    """Return the detail of the state in which a model was left, such as "interrupted", where it goes on.
+
+    It tells how far the model had come, and from where it has to go on; None where nothing was lost and nobody
+    needs to be told.
+    """
+    if left.step > back.step:
+        return f"at epoch {left.epoch:.2f}, continued from {f'{back.epoch:.2f}' if back.step else 'the start'}"
+    return f"at epoch {back.epoch:.2f}" if left.state == INTERRUPTED and back.step else None
 
 
 def say_rates(before: float, now: float) -> str:

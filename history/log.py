@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from config import DEFAULTS, MODEL_NAMES
 from data import TRAINING_IMAGES
 from history.curves import BoundedCurve, EpochMeans
+from history.events import event_at
 from history.records import Evaluation, Event, News, Point, Recent, Status, finite_or_none, rounded, shown_fields
 from history.smoothing import WINDOWS
 
@@ -96,7 +97,7 @@ class MetricsLog:
     def note(self, model: str, kind: str, detail: str, **changes: Any) -> None:
         """Put on record that something has been changed where a model is now, and these fields of its status."""
         status = replace(self.status(model), **changes)
-        self.publish(model, status, events=[Event(kind, status.step, status.epoch, status.elapsed_seconds, detail)])
+        self.publish(model, status, events=[event_at(status, kind, detail)])
 
     @property
     def models(self) -> list[str]:

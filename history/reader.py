@@ -10,11 +10,11 @@ from itertools import islice
 from typing import Any
 
 from config import ModelConfig, differing_settings
-from history.checkpoints import CheckpointFiles, DamagedCheckpoint
+from history.checkpoints import CheckpointFiles, DamagedCheckpoint, step_of
 from history.database import Database
 from history.errors import UnknownRun
 from history.log import MetricsLog
-from history.records import SPLITS, Evaluation, Event, Insight, Point, Predictions, Status
+from history.records import SPLITS, Evaluation, Event, Insight, Point, Predictions, Status, rounded
 from history.rows import Row, insight_of, insight_row, measured_of, predictions_of, status_of
 from history.tables import EVALUATIONS, EVENTS, INSIGHTS, MODELS, POINTS, PREDICTIONS, Table
 from history.waiting import Waiting
@@ -187,6 +187,25 @@ class RunReader:
         saved = self._database.select(PREDICTIONS.select("WHERE run = ? AND model = ?"), (run, model))
         found = {each.split: each for each in (*(predictions_of(*row) for row in saved), *waiting)}
         return [found[split] for split in SPLITS if split in found]
+
+    def checkpoints_at(self, run: str) -> dict[str, dict[str, Any] | None]:
+        """Return the step and epoch of each model's latest checkpoint, as its header tells; None where there is none.
+
+        Both are None where it tells nothing before it is read whole, as those of earlier versions.
+        """
+        found: dict[str, dict[str, Any] | None] = {}
+        for place in self._database.select(MODELS.select("WHERE run = ?", names=MODELS.key), (run,)):
+            head = self._waiting.checkpoint(*place) or self._checkpoints.head(*place)
+            step = None if head is None else step_of(head)
+            found[place[1]] = None if head is None else {"step": step, "epoch": self._epoch_after(step, *place)}
+        return found
+
+    def _epoch_after(self, step: int | None, run: str, model: str) -> float | None:
+        news = self._waiting.news(run).get(model)
+        waiting = [(point.epoch,) for point in (news.points if news else ()) if point.step == step]
+        query = POINTS.select("WHERE run = ? AND model = ? AND step = ?", ("epoch",))
+        [(epoch,)] = waiting[-1:] or self._database.select(query, (run, model, step)) or [(None,)]
+        return rounded(epoch)  # type: ignore[no-any-return]
 
     def checkpoint(self, run: str, model: str) -> bytes | None:
         """Return the latest checkpoint of a model, or None where there is no sound one."""

@@ -64,10 +64,11 @@ class Monitor:
         return news | {"models": models}
 
     def one_run(self, run: str, smoothing: int = SMOOTHING_IMAGES) -> dict[str, Any]:
-        """Return a stored run in the form of `metrics`, and its name, start and environment. Raises UnknownRun."""
+        """Return a stored run in the form of `metrics`, and what is known about it. Raises UnknownRun."""
         about = self.store.about(run)
         newest, models = self.store.run(run, windows=(smoothing,) if smoothing else ()).view(smoothing=smoothing)
-        return {"boot": self.boot, "run": run, "next": newest, "reset": True} | about | {"models": models}
+        about |= {"checkpoints": self.store.checkpoints_at(run), "models": models}
+        return {"boot": self.boot, "run": run, "next": newest, "reset": True} | about
 
     def close(self) -> None:
         """Stop what is training, wait for the batch that it is at, save it."""

@@ -3,7 +3,7 @@
 import { titleOf } from "../base/models.js";
 import { AXES } from "./axes.js";
 
-const MARKED = ["paused", "finished", "stopped", "failed", "steered", "forked", "continued"];
+const MARKED = ["paused", "finished", "stopped", "failed", "steered", "forked", "continued", "interrupted"];
 const LINE_PX = 14; // a label's height and a letter's width, on the screen
 const LETTER_PX = 6.6;
 const LETTERS = 32; // of a label's line
@@ -16,7 +16,7 @@ export function marks(history, view) {
     const xs = events?.kind ? AXES[view.x].of(events, view.imagesPerEpoch) : [];
     return (events?.kind ?? []).map((kind, index) => ({ kind, x: xs[index], step: events.step?.[index], detail: events.detail?.[index] ?? null, models: [name] }));
   });
-  const found = each.filter(({ kind, x }) => MARKED.includes(kind) && x > 0).sort((a, b) => a.x - b.x);
+  const found = each.filter(({ kind, x }) => MARKED.includes(kind) && (x > 0 || kind === "interrupted")).sort((a, b) => a.x - b.x);
   const near = NEAR * Math.max(...found.map(({ x }) => x), ...furthest(history, view));
   const joined = [];
   for (const mark of found) {

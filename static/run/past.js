@@ -2,6 +2,7 @@
 
 import * as api from "../base/api.js";
 import * as format from "../base/format.js";
+import { titleOf } from "../base/models.js";
 import { askNow } from "../base/poller.js";
 import { changes } from "../settings/difference.js";
 import * as draft from "../settings/draft.js";
@@ -41,13 +42,28 @@ export function changesOf({ differing, models }, settingTitles) {
 /** Return what a run is called, as it stands within a sentence: its name, or what its models differ in. Pure. */
 export const titleOfRun = (run, settingTitles) => (run.name ? format.isolated(run.name) : changesOf(run, settingTitles));
 
-/** Return what a past run is, in a line; `open` is {title, history}. Pure. */
-export function describePast({ title, history, started }) {
+/** Return from where a model goes on; of a checkpoint of an earlier version nobody knows the epoch yet. Pure. */
+function startOf(checkpoint) {
+  if (!checkpoint) return "from the start";
+  return checkpoint.epoch === null ? "from its last checkpoint" : `from its last checkpoint, epoch ${format.epoch(checkpoint.epoch)}`;
+}
+
+/** Return from where a run's models go on, as it stands behind where they were; "" where they go on from there. Pure. */
+function startsOf(models, checkpoints) {
+  const left = Object.keys(models).filter((name) => models[name].state !== "finished");
+  if (left.every((name) => models[name].step === (checkpoints[name]?.step ?? 0))) return "";
+  const starts = left.map((name) => [titleOf(name), startOf(checkpoints[name])]);
+  if (new Set(starts.map(([, start]) => start)).size === 1) return `; goes on ${starts[0][1]}`;
+  return `; ${starts.map(([name, start]) => `${name} goes on ${start}`).join("; ")}`;
+}
+
+/** Return what a past run is, in a line; `open` is {title, history, started, checkpoints}. Pure. */
+export function describePast({ title, history, started, checkpoints }) {
   const which = `A past run: ${title} · ${format.moment(started)}`;
   if (!isUnfinished(history)) return which;
   const [word, question] = isInterrupted(history) ? ["interrupted", ". Go on?"] : ["stopped", ""];
   const places = Object.values(history.models).map((model) => `${format.epoch(model.epoch ?? 0)} of ${model.config.epochs}`);
-  return `${which} · ${word} at epoch ${[...new Set(places)].join(" and ")}${question}`;
+  return `${which} · ${word} at epoch ${[...new Set(places)].join(" and ")}${startsOf(history.models, checkpoints)}${question}`;
 }
 
 /** Return what the files of a run are called, without their ending. */

@@ -40,6 +40,23 @@ def test_checkpoint_is_written_by_the_writer_and_the_latest_wins(client: FlaskCl
     assert [path.suffix for path in path.parent.iterdir()] == [".checkpoint"] * 2
 
 
+@pytest.mark.parametrize(
+    ("head", "step"),
+    [
+        (b'[430, 0.001, "cosine"]\nPK', 430),
+        (b"[430, 0.001, 0.001]\nPK", 430),  # as earlier versions wrote it, and before them without a header
+        (b"PK\x03\x04", None),
+        (b"", None),
+        (b"[", None),
+        (b"[]\n", None),
+        (b"7\n", None),
+        (b"[null]\n", None),
+    ],
+)
+def test_step_of_a_checkpoint_stands_in_its_first_line(head: bytes, step: int | None) -> None:
+    assert checkpoints.step_of(head) == step
+
+
 def test_points_are_on_disk_before_the_checkpoint_that_they_led_to(
     client: FlaskClient, store: RunStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

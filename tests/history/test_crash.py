@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from crashes import Nursery, Points, check_after_the_kill, lost_seconds, saved
+from crashes import BODY, Nursery, Points, check_after_the_kill, lost_seconds, saved
 from helpers import PATIENCE, wait_for
 
 from config import MODEL_NAMES
@@ -53,6 +53,37 @@ def test_training_server_killed_at_random_moments_loses_a_second_at_most_and_res
     assert len(saved(tmp_path / "runs", tmp_path)[1]["model1"]) > 100  # it has come on
 
 
+def test_run_that_was_killed_tells_from_where_it_goes_on_and_what_was_lost(nursery: Nursery, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    server = nursery.server(runs)
+    server.wait_until_ready()
+    run = server.ask("/api/start", {name: config | {"batch_size": 2} for name, config in BODY.items()})["run"]
+    files = [runs / "checkpoints" / f"{run}.{name}.checkpoint" for name in MODEL_NAMES]
+    for name, file in zip(MODEL_NAMES, files, strict=True):
+        wait_for(file.exists, "checkpoint")
+        reached = server.ask("/api/metrics")["models"][name]["step"]
+        wait_for(
+            lambda name=name, least=reached + 20: server.ask("/api/metrics")["models"][name]["step"] > least, "step"
+        )  # type: ignore[misc]
+        server.ask("/api/pause", {"model": name})
+    wait_for(lambda: all("paused" in events for events in saved_events(runs).values()), "events on the disk")
+    server.kill()
+    after = check_after_the_kill(nursery, runs, run, entered=True)
+    left = after.ask(f"/api/runs/{run}")
+    for name, at in left["checkpoints"].items():
+        assert 0 < at["step"] < left["models"][name]["step"]
+        assert at == {"step": at["step"], "epoch": at["step"] / 512}
+    after.start_or_resume(run)
+    for name, model in after.ask("/api/metrics")["models"].items():
+        at = left["checkpoints"][name]
+        lost = f"at epoch {left['models'][name]['epoch']:.2f}, continued from {at['epoch']:.2f}"
+        events = list(zip(*(model["events"][field] for field in ("kind", "detail", "step")), strict=True))
+        assert events[0] == ("running", None, 0)
+        assert events[1][:2] == ("undone", "paused")
+        assert events[2:] == [("interrupted", lost, at["step"]), ("running", None, at["step"])]
+    after.kill()
+
+
 def test_server_told_to_end_while_it_saves_ends_within_5_seconds_and_saves_all(
     nursery: Nursery, tmp_path: Path, reference: Points
 ) -> None:
@@ -75,6 +106,16 @@ def test_server_told_to_end_while_it_saves_ends_within_5_seconds_and_saves_all(
         assert set(states.values()) == {"stopped"}
         assert lost_seconds(server, points, steps, reference) == 0.0
         assert {path.suffix for path in (tmp_path / "runs" / "checkpoints").iterdir()} <= {".checkpoint"}
+
+
+def saved_events(runs: Path) -> dict[str, list[str]]:
+    """Return what has happened to each model, as the file has it."""
+    database = sqlite3.connect(f"file:{runs / 'history.sqlite'}?mode=ro", uri=True)
+    try:
+        rows = database.execute("SELECT model, kind FROM events ORDER BY number").fetchall()
+    finally:
+        database.close()
+    return {name: [kind for model, kind in rows if model == name] for name in MODEL_NAMES}
 
 
 @pytest.mark.soak

@@ -174,6 +174,7 @@ def test_status_of_a_resumed_run_begins_where_its_checkpoint_was_taken(client: F
     assert monitor.control.comparison.join(60)
     before = metrics_of(client)["models"]["model1"]
     monitor.store.save()
+    left = monitor.store.run_status(run, "model2")
     log = monitor.store.reopen(run, {"model1": before["step"], "model2": 0})
     status = log.status("model1")
     assert (status.step, status.epoch, status.parameters) == (before["step"], before["epoch"], before["parameters"])
@@ -184,6 +185,16 @@ def test_status_of_a_resumed_run_begins_where_its_checkpoint_was_taken(client: F
     assert (other.step, other.epoch, other.loss, other.elapsed_seconds) == (0, 0.0, None, 0.0)
     assert log.view()[1]["model2"]["points"]["step"] == []
     assert log.take_news() == {}
+
+    # model 1 has lost nothing, model 2 all: that is put on record once, be the run reopened ever so often
+    again = monitor.store.reopen(run, {"model1": before["step"], "model2": 0})
+    assert log.events("model2") == again.events("model2")
+    assert [event.kind for event in again.events("model1")] == ["running", "stopped"]
+    assert again.events("model2") == [
+        ("running", 0, 0.0, 0.0, None),
+        ("undone", *again.events("model2")[1][1:4], "stopped"),
+        ("stopped", 0, 0.0, 0.0, f"at epoch {left.epoch:.2f}, continued from the start"),
+    ]
 
 
 def test_resume_is_refused_where_it_makes_no_sense(client: FlaskClient) -> None:

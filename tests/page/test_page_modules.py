@@ -223,6 +223,13 @@ def test_marks_of_both_models_at_one_place_are_one(modules: Page) -> None:
     ]
 
 
+def test_an_interruption_is_a_mark_also_where_all_was_lost_and_what_was_undone_is_none(modules: Page) -> None:
+    events = "{kind: ['running', 'undone', 'interrupted'], epoch: [0, 1, 0], detail: [null, 'paused', 'at epoch 1.00']}"
+    models = f"{{model1: {{events: {events}, points: {{epoch: [3]}}}}}}"
+    marks = run_in(modules, "figure/marks", f"m.marks({{models: {models}}}, {{x: 'epochs', imagesPerEpoch: 9}})")
+    assert [(mark["kind"], mark["x"], mark["detail"]) for mark in marks] == [("interrupted", 0, "at epoch 1.00")]
+
+
 def test_a_fork_is_one_mark_on_every_axis(modules: Page) -> None:
     one = "{kind: ['running', 'stopped'], step: [0, 90], epoch: [0, 1], seconds: [0, 5.25], detail: [null, null]}"
     two = "{kind: ['running', 'stopped', 'forked'], step: [0, 90, 90], epoch: [0, 1, 1], seconds: [0, 5.25, 5], detail: [null, null, 'x']}"
@@ -263,17 +270,38 @@ def test_buttons_offer_what_the_states_admit(modules: Page, states: list[str], e
     [
         (("finished", 3), ("finished", 3), ""),
         (("interrupted", 1.5), ("stopped", 1.5), " · interrupted at epoch 1.50 of 3. Go on?"),
-        (("stopped", 1), ("finished", 3), " · stopped at epoch 1.00 of 3 and 3.00 of 3"),
+        (("stopped", 1), ("finished", 3, None), " · stopped at epoch 1.00 of 3 and 3.00 of 3"),
+        (
+            ("interrupted", 1.5, {"step": 10, "epoch": 1}),
+            ("interrupted", 1.5, {"step": 10, "epoch": 1}),
+            " · interrupted at epoch 1.50 of 3; goes on from its last checkpoint, epoch 1.00. Go on?",
+        ),
+        (
+            ("interrupted", 1.5, {"step": 10, "epoch": 1}),
+            ("interrupted", 0.75, None),
+            " · interrupted at epoch 1.50 of 3 and 0.75 of 3; Model 1 goes on from its last checkpoint, epoch 1.00;"
+            " Model 2 goes on from the start. Go on?",
+        ),
+        (
+            ("interrupted", 1.5, {"step": None, "epoch": None}),
+            ("finished", 3, None),
+            " · interrupted at epoch 1.50 of 3 and 3.00 of 3; goes on from its last checkpoint. Go on?",
+        ),
     ],
 )
 def test_a_past_run_is_described_in_a_line(
-    modules: Page, one: tuple[str, float], two: tuple[str, float], said: str
+    modules: Page, one: tuple[Any, ...], two: tuple[Any, ...], said: str
 ) -> None:
     models = {
-        name: {"state": state, "epoch": epoch, "config": {"epochs": 3}}
-        for name, (state, epoch) in (("model1", one), ("model2", two))
+        name: {"state": state, "epoch": epoch, "step": 10 * epoch, "config": {"epochs": 3}}
+        for name, (state, epoch, *_) in (("model1", one), ("model2", two))
     }
-    past = json.dumps({"title": "adam → sgd", "history": {"models": models}, "started": None})
+    checkpoints = {
+        name: at[0] if at else {"step": 10 * epoch, "epoch": epoch}
+        for name, (_, epoch, *at) in (("model1", one), ("model2", two))
+    }
+    given = {"title": "adam → sgd", "history": {"models": models}, "started": None, "checkpoints": checkpoints}
+    past = json.dumps(given)
     assert run_in(modules, "run/past", f"m.describePast({past})") == f"A past run: adam → sgd · –{said}"
 
 

@@ -15,6 +15,7 @@ from browser import (
     tell,
     wait_for,
 )
+from drawn import look, look_until
 from playwright.sync_api import Page, Route, expect
 
 
@@ -37,14 +38,24 @@ def test_the_final_verdict_comes_although_the_server_refused_it_at_the_end(page:
 def test_a_page_left_open_over_a_crash_shows_the_run_and_offers_to_go_on(own_page: Page, own_server: Server) -> None:
     set_quick_models(own_page)
     start(own_page)
-    wait_for(lambda: ask(own_page, "metrics")["models"]["model1"]["epoch"] > 1.1, "first checkpoint")
     run = latest(own_page)
+
+    def has_gone_on_from_checkpoints() -> bool:
+        known = ask(own_page, f"runs/{run}")
+        return all(at and known["models"][name]["step"] > at["step"] + 3 for name, at in known["checkpoints"].items())
+
+    wait_for(has_gone_on_from_checkpoints, "steps after the first checkpoints")
+    own_page.click("#pause")
+    badges(own_page, "paused")
     own_server.kill()
     own_page.click("#pause")
-    expect(own_page.locator("#banner")).to_contain_text("Could not pause")
+    expect(own_page.locator("#banner")).to_contain_text("Could not resume")
     own_server.start()
     past = own_page.locator("#past")
-    expect(past).to_contain_text(re.compile(r"A past run: Kernels 4 → 8 · .* · interrupted at epoch \d.*Go on\?"))
+    at = r"its last checkpoint, epoch \d+\.00|the start"
+    expect(past).to_contain_text(
+        re.compile(rf"A past run: Kernels 4 → 8 · .* · interrupted at epoch \d.*; .*goes on from ({at})\. Go on\?")
+    )
     badges(own_page, "interrupted")
     expect(own_page.locator("#empty")).to_be_hidden()
     expect(own_page.locator("#chart")).to_be_visible()
@@ -64,6 +75,10 @@ def test_a_page_left_open_over_a_crash_shows_the_run_and_offers_to_go_on(own_pag
     badges(own_page, "running")
     expect(past).to_be_hidden()
     assert latest(own_page) == run
+    look_until(
+        own_page, "layout.annotations.some(({text}) => text.replace(/<br>/g, ' ').includes('interrupted at epoch'))"
+    )
+    assert not look(own_page, "layout.annotations.some(({text}) => text.includes('paused'))")
 
 
 def test_a_finished_run_stays_on_display_over_a_restart(own_page: Page, own_server: Server) -> None:
