@@ -53,8 +53,12 @@ def test_a_phone_needs_no_sideways_scroll(page: Page, theme: str) -> None:
     assert not is_wider_than_screen(page)
     set_quick_models(page)
     start(page)
-    page.locator("#chart").scroll_into_view_if_needed()  # drawn on only where somebody sees it
+    top = page.locator("#chart").bounding_box()["y"]  # type: ignore[index]
+    assert top < 500  # the figure is in sight, and so it is drawn on
     page.wait_for_function(COUNT_POINTS, arg=2)
+    expect(page.locator("[data-verdict='first']")).to_contain_text("so far")
+    expect(page.locator("[data-verdict='second']")).not_to_be_empty()
+    assert page.locator("#chart").bounding_box()["y"] == top  # type: ignore[index]
     assert not is_wider_than_screen(page)
 
 
