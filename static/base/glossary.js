@@ -1,7 +1,7 @@
 /** The words that a student may not know, each explained in a sentence or two where it stands. In a template: data-term="epoch". */
 
 export const GLOSSARY = {
-  accuracy: "Share of images whose class the model names rightly. In training it is counted over the latest thousand images.",
+  accuracy: "Share of images whose class the model names rightly. In training it is averaged over the latest images, as the curve is.",
   batch: "The images of one training step: the weights are changed once for all of them.",
   epoch: "One pass over all training images. Epoch 1.5: the model has seen each image once, and half of them twice.",
   flops: "Floating point operations: the multiplications and additions that training takes. At equal FLOPs a large network has seen fewer images than a small one.",

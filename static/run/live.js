@@ -14,6 +14,12 @@ function awaited(model) {
 
 const isSmoothed = (model) => "smooth_loss" in model;
 
+/** Return the last value of a training curve as the figure draws it, smoothed or not: "loss" or "accuracy". Pure. */
+function curveEnd(model, quantity) {
+  const values = model.points?.[isSmoothed(model) ? `smooth_${quantity}` : quantity] ?? [];
+  return quantity === "loss" ? values.at(-1) : values.findLast((value) => value !== null); // a loss that broke has no value
+}
+
 const SETTLED_S = 2;
 
 /** Return the seconds that a model has yet to train; its first steps do not tell. */
@@ -22,8 +28,8 @@ const remaining = (model) => (isActive(model.state) && model.elapsed_seconds >= 
 export const LIVE_FIGURES = {
   epoch: (model) => `${format.epoch(model.epoch)} / ${format.count(model.config?.epochs)}`,
   step: (model) => `${format.count(model.step)} / ${format.count(model.total_steps)}`,
-  loss: (model) => format.loss(isSmoothed(model) ? model.smooth_loss : model.loss),
-  accuracy: (model) => format.percent(model.accuracy),
+  loss: (model) => format.loss(curveEnd(model, "loss")),
+  accuracy: (model) => format.percent(curveEnd(model, "accuracy")),
   val_accuracy: (model) => awaited(model) ?? format.percent(model.val_accuracy),
   test_accuracy: (model) => format.percent(model.test_accuracy),
   batches_per_second: (model) => format.rate(model.batches_per_second),
@@ -32,19 +38,21 @@ export const LIVE_FIGURES = {
   remaining: (model) => format.duration(remaining(model)),
 };
 
-/** Say what the loss is: where the training curve ends, smoothed as it is. */
-function nameLoss(panel, model, smoothing) {
-  const stat = panel.querySelector("[data-figure='loss']").closest(".stat");
-  const images = format.count(smoothing);
-  write(stat.querySelector("dt"), isSmoothed(model) ? "Smoothed loss" : "Batch loss");
-  stat.title = isSmoothed(model) ? `Training loss, a moving average over ${images} images, as its curve shows it` : "Training loss of the latest batch, as its curve shows it while smoothing is off";
+/** Say what loss and accuracy are: where the training curves end, smoothed as these are. */
+function nameCurveEnds(panel, model, smoothing) {
+  const [loss, accuracy] = ["loss", "accuracy"].map((name) => panel.querySelector(`[data-figure="${name}"]`).closest(".stat"));
+  const average = `a moving average over ${format.count(smoothing)} images, as its curve shows it`;
+  write(loss.querySelector("dt"), isSmoothed(model) ? "Smoothed loss" : "Batch loss");
+  loss.title = isSmoothed(model) ? `Training loss, ${average}` : "Training loss of the latest batch, as its curve shows it while smoothing is off";
+  const share = "Share right among the last 1,000 training images";
+  accuracy.querySelector("dd").title = isSmoothed(model) ? `${share}, ${average}` : `${share}, as its curve shows it while smoothing is off`;
 }
 
 function showModel(name, model, smoothing) {
   const card = document.getElementById(name);
   const panel = card.querySelector(".live");
   panel.hidden = model.state === "idle";
-  nameLoss(panel, model, smoothing);
+  nameCurveEnds(panel, model, smoothing);
   for (const figure of panel.querySelectorAll("[data-figure]")) write(figure, LIVE_FIGURES[figure.dataset.figure](model));
   panel.querySelector("progress").value = model.total_steps ? model.step / model.total_steps : 0;
   const badge = card.querySelector(".badge");
@@ -100,5 +108,5 @@ export function connectLive() {
   onShown((isNews) => {
     if (isNews) showLive();
   });
-  onCurves(showLive); // the loss is smoothed as the curves are
+  onCurves(showLive); // loss and accuracy are smoothed as the curves are
 }

@@ -27,6 +27,7 @@ from playwright.sync_api import Page, Route, expect
 from config import MODEL_NAMES
 
 WINDOW = 2_750
+QUANTITIES = ("loss", "accuracy")
 
 
 # The lines are true
@@ -113,17 +114,26 @@ def test_the_training_line_is_the_average_of_all_batches_live_after_a_reload_and
     check_lines(page, server, run)
 
 
-def test_the_card_shows_the_loss_where_its_curve_ends(finished: Page) -> None:
+def test_the_card_shows_loss_and_accuracy_where_their_curves_end(finished: Page) -> None:
+    for images, title in (("2,750", "Smoothed loss"), (None, "Batch loss")):
+        if images is None:
+            finished.get_by_role("slider", name="Smoothing").fill("0")
+            look_until(finished, "data.find(({uid}) => uid === 'model1-raw-loss').visible === false")
+        for model in MODEL_NAMES:
+            card = finished.locator(f"#{model} .live")
+            loss, accuracy = (
+                card.locator(".stat", has=finished.locator(f"[data-figure='{name}']")) for name in QUANTITIES
+            )
+            expect(loss.locator("dt")).to_have_text(title)
+            for titled in (loss, accuracy.locator("dd")):
+                said = f"moving average over {images} images" if images else "while smoothing is off"
+                expect(titled).to_have_attribute("title", re.compile(said))
+            ends = [lines(finished)[f"{model}-{name}"]["y"][-1] for name in QUANTITIES]
+            expect(loss.locator("dd")).to_have_text(f"{ends[0]:.3f}")
+            expect(accuracy.locator("dd")).to_have_text(f"{100 * ends[1]:.1f} %")
     for model in MODEL_NAMES:
-        stat = finished.locator(f"#{model} .stat", has=finished.locator("[data-figure='loss']"))
-        expect(stat.locator("dt")).to_have_text("Smoothed loss")
-        expect(stat).to_have_attribute("title", re.compile("moving average over 2,750 images"))
-        expect(stat.locator("dd")).to_have_text(f"{lines(finished)[f'{model}-loss']['y'][-1]:.3f}")
-    finished.get_by_role("slider", name="Smoothing").fill("0")
-    for model in MODEL_NAMES:
-        stat = finished.locator(f"#{model} .stat", has=finished.locator("[data-figure='loss']"))
-        expect(stat.locator("dt")).to_have_text("Batch loss")
-        expect(stat.locator("dd")).to_have_text(f"{ask(finished, 'metrics')['models'][model]['loss']:.3f}")
+        loss = finished.locator(f"#{model} [data-figure='loss']")
+        expect(loss).to_have_text(f"{ask(finished, 'metrics')['models'][model]['loss']:.3f}")
 
 
 # What is seen, in the figures of recorded runs
