@@ -61,6 +61,14 @@ class Entrant:
         return measures.early_loss_reduction_rate(self.recent.losses, self.recent.step, batches)
 
     @property
+    def evaluation_interval(self) -> float | None:
+        """How many epochs lie between the latest evaluation and the next or, where none follows, the one before."""
+        done, following = self.evaluations["epoch"], self.model.get("next_evaluation_step")
+        if following and done:
+            return float(following / self.model["steps_per_epoch"] - done[-1])
+        return measures.evaluation_interval(self.evaluations)
+
+    @property
     def smoothed_until(self) -> int:
         """Up to which step the training loss holds label smoothing, as earlier versions recorded it; 0 for none."""
         plain_from = self.model.get("plain_loss_from")

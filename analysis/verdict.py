@@ -74,7 +74,7 @@ def compare(
             {"accuracy": target} | {each.name: reached(each, target, images["train"]) for each in (one, two)}
             for target in measures.TARGETS
         ],
-        "interval": {each.name: measures.evaluation_interval(each.evaluations) for each in (one, two)},
+        "interval": {each.name: each.evaluation_interval for each in (one, two)},
         "rows": rows(one, two, images, gpu_use, statement, case.tested),
         "outcomes": outcomes(one, two, case, images["validation"]),
         "notes": [note._asdict() for note in notes(one, two, images, leads, case.tested)],

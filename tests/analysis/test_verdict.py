@@ -45,6 +45,13 @@ def test_targets_tell_when_each_accuracy_was_first_reached() -> None:
     assert result["interval"] == {"model1": 1, "model2": 1}
 
 
+def test_the_interval_is_that_at_which_evaluations_come_from_now_on() -> None:
+    ended = entrant([0.8, 0.9])
+    ended["evaluations"]["epoch"] = [2.5, 3.0]
+    goes_on = ended | {"next_evaluation_step": 4 * 860}
+    assert compared(ended, goes_on)["interval"] == {"model1": 0.5, "model2": 1}
+
+
 def test_test_accuracy_comes_with_its_interval_at_the_end() -> None:
     result = compared(entrant([0.9], test_accuracy=0.91, state="finished"), entrant([0.9]))
     assert result["test"]["model2"] is None
