@@ -149,7 +149,8 @@ FIGURES = (
         "batches/s",
         "{:.1f}",
         False,
-        "Training steps a second. Models of different batch sizes do not compare by it: look at images/s.",
+        "Training steps a second, as they are now. Models of different batch sizes do not compare by it: look at "
+        "images/s. Marked better as those are.",
         "Median of the last 5 s of training, without pauses and evaluations",
         relative_margin=CLOCK_MARGIN,
     ),
@@ -159,7 +160,8 @@ FIGURES = (
         "images/s",
         "{:,.0f}",
         False,
-        "Training images a second.",
+        "Training images a second, as they are now. Marked better only while both models train, and where one was the "
+        "faster over the whole training, too.",
         "Median of the last 5 s of training, without pauses and evaluations",
         relative_margin=CLOCK_MARGIN,
     ),
@@ -208,7 +210,8 @@ FIGURES = (
         "{:,.1f}",
         False,
         "Arithmetic done a second: how well the model uses the hardware. Small models keep it less busy. What no pool "
-        "looks at is not computed and not counted, so this can be less than images/s times the textbook's work.",
+        "looks at is not computed and not counted, so this can be less than images/s times the textbook's work. Marked "
+        "better as images/s are.",
         "FLOPs done to learn from an image × images/s",
         relative_margin=CLOCK_MARGIN,
     ),

@@ -13,6 +13,7 @@ from analysis.values import figure_values
 
 PROGRESS = {"epochs_to_target": "epoch", "seconds_to_target": "seconds"}  # the column that each is read from
 RATES = ("loss_reduction_rate", "half_life")
+SPEEDS = ("batches_per_second", "images_per_second", "achieved_flops")  # of the last seconds
 
 
 def rows(
@@ -36,7 +37,7 @@ def rows(
         incomparable.add("batches_per_second")
     states = {each.model["state"] for each in (one, two)}
     if not speeds_compare(one, two):
-        incomparable |= {"batches_per_second", "images_per_second", "achieved_flops"}
+        incomparable |= {*SPEEDS}
     if "failed" in states:
         incomparable.add("instability")
     ahead = {"best_accuracy": ahead_at_best(one, two, images["validation"]), "test_accuracy": tested and tested.leader}
@@ -100,9 +101,28 @@ def _better(
         return None
     if key == "training_time" and {one.model["state"], two.model["state"]} != {"finished"}:
         return None
+    winner = _ahead(figure, lower_is_better, one, value1, two, value2)
+    if key in SPEEDS and winner != _ahead(
+        figure, lower_is_better, one, _so_far(one, value1), two, _so_far(two, value2)
+    ):
+        return None  # it is so now, but was not over the whole training
+    return winner
+
+
+def _ahead(
+    figure: Figure, lower_is_better: bool, one: Entrant, value1: float, two: Entrant, value2: float
+) -> str | None:
     if abs(value1 - value2) <= max(figure.margin, figure.relative_margin * max(abs(value1), abs(value2))):
         return None
     return one.name if (value1 < value2) == lower_is_better else two.name
+
+
+def _so_far(each: Entrant, speed: float) -> float:
+    """Return what a speed of the last seconds was over the whole training, but for a factor that all have alike."""
+    model = each.model
+    if not model["images_per_second"] or not model["elapsed_seconds"]:
+        return 0.0
+    return float(speed / model["images_per_second"] * model["epoch"] / model["elapsed_seconds"])
 
 
 def _first_to_reach(column: str, one: Entrant, two: Entrant, margin: float) -> str | None:

@@ -96,14 +96,28 @@ def test_accuracies_within_the_noise_have_no_better_one() -> None:
 
 
 def test_values_that_read_alike_have_no_better_one() -> None:
-    speeds = [entrant(images_per_second=speed) for speed in (1000.1, 1000.2)]
+    speeds = [entrant([0.9], epoch_seconds=10 / speed, images_per_second=speed) for speed in (1000.1, 1000.2)]
     assert row(compared(*speeds), "images_per_second")["better"] is None
 
 
-@pytest.mark.parametrize(("second", "better"), [(1040.0, None), (1100.0, "model2")])
-def test_values_that_differ_by_less_than_their_noise_have_no_better_one(second: float, better: str | None) -> None:
-    result = compared(entrant(images_per_second=1000.0), entrant(images_per_second=second))
-    assert row(result, "images_per_second")["better"] == better
+@pytest.mark.parametrize(
+    ("now", "so_far", "better"),
+    [
+        (1040.0, 1100.0, None),  # nearer to each other than two equal models may be
+        (1100.0, 1040.0, None),
+        (1100.0, 900.0, None),
+        (1100.0, 1100.0, "model2"),
+    ],
+)
+@pytest.mark.parametrize("key", ["images_per_second", "batches_per_second", "achieved_flops"])
+def test_a_speed_is_better_only_where_it_was_over_the_whole_training(
+    now: float, so_far: float, better: str | None, key: str
+) -> None:
+    one, two = (
+        entrant([0.9], epoch_seconds=55_000 / mean, images_per_second=speed, batches_per_second=speed / 64)
+        for speed, mean in ((1000.0, 1000.0), (now, so_far))
+    )
+    assert row(compared(one, two), key)["better"] == better
 
 
 @pytest.mark.parametrize(("accuracies", "better"), [([0.90, 0.895], None), ([0.90, 0.88], "model1")])
@@ -112,10 +126,12 @@ def test_drawdowns_within_a_point_have_no_better_one(accuracies: list[float], be
 
 
 def test_batches_a_second_compare_only_between_equal_batches() -> None:
-    one = entrant(batches_per_second=10.0)
-    equal = compared(one, entrant(batches_per_second=20.0))
-    assert row(equal, "batches_per_second")["better"] == "model2"
-    unequal = compared(one, entrant(batches_per_second=20.0, settings={"batch_size": 8}))
+    one = entrant([0.9], epoch_seconds=20, batches_per_second=10.0, images_per_second=640.0)
+    fast = {"epoch_seconds": 10, "batches_per_second": 20.0}
+    assert (
+        row(compared(one, entrant([0.9], **fast, images_per_second=1280.0)), "batches_per_second")["better"] == "model2"
+    )
+    unequal = compared(one, entrant([0.9], **fast, images_per_second=160.0, settings={"batch_size": 8}))
     assert row(unequal, "batches_per_second")["better"] is None
     assert "batch-sizes" in note_ids(unequal)
 
