@@ -29,8 +29,10 @@ export const isActive = (state) => state === "running" || state === "paused";
 /** Return the state of several models as one word. */
 export const overallState = (each) => SEVERITY.find((state) => each.includes(state)) ?? "idle";
 export const anyActive = (history) => states(history).some(isActive);
+/** Return what a model is doing in a word: its state, or that it has trained its last batch and looks at the test images. */
+export const wordOf = ({ state, testing }) => (testing && isActive(state) ? "testing" : state);
 /** Whether all that is still on has trained its last batch, and looks at the test images. */
-export const isTesting = (history) => anyActive(history) && Object.values(history.models).every((model) => model.testing || !isActive(model.state));
+export const isTesting = (history) => anyActive(history) && Object.values(history.models).every((model) => !isActive(wordOf(model)));
 export const isInterrupted = (history) => states(history).includes("interrupted");
 /** Whether a run was broken off, so that it can go on under its own settings. */
 export const isUnfinished = (history) => isInterrupted(history) || states(history).includes("stopped");

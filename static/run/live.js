@@ -2,7 +2,7 @@
 
 import { write } from "../base/dom.js";
 import * as format from "../base/format.js";
-import { isActive, isTesting, overallState, states } from "./answers.js";
+import { isActive, isTesting, overallState, states, wordOf } from "./answers.js";
 import { secondsToLook } from "./looks.js";
 import { latestRun, onCurves, onLatest, onShown, onWhich, pairInTraining, pastRun, serverNow, shownRun } from "./state.js";
 
@@ -58,7 +58,7 @@ function showModel(name, model, smoothing) {
   const badge = card.querySelector(".badge");
   badge.hidden = panel.hidden;
   badge.dataset.state = model.state;
-  write(badge, model.state);
+  write(badge, wordOf(model));
   const trouble = panel.querySelector(".trouble");
   trouble.hidden = !model.error;
   write(trouble, model.error ?? "");

@@ -6,7 +6,7 @@ import { make, write } from "../base/dom.js";
 import * as format from "../base/format.js";
 import { MODELS, signOf } from "../base/models.js";
 import { askNow } from "../base/poller.js";
-import { anyActive } from "../run/answers.js";
+import { anyActive, wordOf } from "../run/answers.js";
 import { useSettings } from "../run/forms.js";
 import { changesOf, lookAt, overlay, refreshRuns, titleOfRun } from "../run/past.js";
 import { onRuns, pastRuns, titles } from "../run/state.js";
@@ -27,12 +27,13 @@ export function originOf({ parent }, runs, settingTitles) {
 }
 
 /** Return in a few words how far a model came. Pure. */
-export function outcome({ state, val_accuracy, test_accuracy, epoch }) {
+export function outcome(model) {
+  const { state, val_accuracy, test_accuracy, epoch } = model;
   const known = (accuracy) => accuracy !== null && accuracy !== undefined;
   const tested = known(test_accuracy) ? `${format.percent(test_accuracy)} on the test images` : "";
   if (tested && state === "finished") return tested;
   const measured = tested || (known(val_accuracy) ? `${format.percent(val_accuracy)} validation` : "");
-  return `${state} at epoch ${format.epoch(epoch ?? 0)}${measured && ` · ${measured}`}`;
+  return `${wordOf(model)} at epoch ${format.epoch(epoch ?? 0)}${measured && ` · ${measured}`}`;
 }
 
 const countSettings = ({ differing }) => `${differing.length || "no"} setting${differing.length === 1 ? "" : "s"}`;

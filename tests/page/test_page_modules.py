@@ -331,6 +331,16 @@ def test_a_past_run_is_described_in_a_line(
             "m.outcome({state: 'stopped', val_accuracy: 0.9, epoch: 1})",
             "stopped at epoch 1.00 · 90.0 % validation",
         ),
+        (
+            "run/answers",
+            "['running', 'paused', 'stopped'].map((state) => m.wordOf({state, testing: true}))",
+            ["testing", "testing", "stopped"],
+        ),
+        (
+            "tabs/history",
+            "m.outcome({state: 'running', testing: true, val_accuracy: null, epoch: 1})",
+            "testing at epoch 1.00",
+        ),
         ("run/lessons", "['a', 'b', 'c'].map((id) => m.after([{id: 'a'}, {id: 'b'}], id).id)", ["b", "a", "a"]),
         ("run/notes", "m.choose([{id: 'a'}, {id: 'b'}], ['a'])", [{"id": "b"}]),
     ],

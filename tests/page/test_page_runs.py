@@ -1,8 +1,10 @@
 """A comparison on the page, from start to end."""
 
 import re
+from typing import Any
 
 from browser import COUNT_POINTS, badges, brings_nothing_new, set_quick_models, start, steps
+from drawn import Shown
 from playwright.sync_api import Page, expect
 
 from config import MODEL_NAMES
@@ -60,6 +62,18 @@ def test_one_model_pauses_while_the_other_goes_on(page: Page) -> None:
     page.locator("#confirm").get_by_role("button", name="Stop").click()
     expect(page.locator("#model2 .badge")).to_have_text("stopped")
     expect(page.locator("#model1 .badge")).to_have_text("running")
+
+
+def look_at_the_test_images(answer: dict[str, Any]) -> None:
+    for model in answer["models"].values():
+        model |= {"state": "running", "testing": True}
+
+
+def test_cards_and_top_bar_have_one_word_for_the_look_at_the_test_images(shown: Shown) -> None:
+    shown.alter = look_at_the_test_images
+    page = shown.open()
+    badges(page, "testing")
+    expect(page.locator("#state")).to_have_text("Testing")
 
 
 def test_a_finished_run_shows_both_test_accuracies(page: Page) -> None:
