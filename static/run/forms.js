@@ -48,9 +48,20 @@ function fill(wanted) {
   refreshSizes();
 }
 
-/** Take what stands in the forms as typed. */
-function noteFilled() {
+/** Put settings that the user has chosen into the forms; what was typed there can be put back. */
+function choose(wanted) {
+  if (draft.isOwn() && isOther(wanted) && !draft.isHeld()) draft.layAside(typedSettings());
+  for (const model of MODELS) fillSettings(model, wanted[model]);
+  draft.noteChosen();
+  showFilled();
+}
+
+function noteCopied() {
   draft.noteTyped();
+  showFilled();
+}
+
+function showFilled() {
   showSettings();
   refreshSizes();
   showInAddress();
@@ -98,8 +109,7 @@ export function showAllFaults(faults) {
 
 /** Put a past run's settings into the forms; `run` is of /api/runs. */
 export function useSettings(run) {
-  fill(settingsOf(run));
-  noteFilled();
+  choose(settingsOf(run));
   fold(false);
   window.scrollTo({ top: 0 });
 }
@@ -110,7 +120,8 @@ export function useShown() {
   const shown = settingsOf(shownRun());
   if (draft.isTyped() && isOther(shown) && !draft.isHeld()) draft.hold(typedSettings(), "The forms show what is repeated. What you had set comes back when that has trained.");
   fill(shown);
-  noteFilled();
+  draft.noteChosen();
+  showInAddress();
 }
 
 /** Hand what is typed to the server by `call`; what it faults stands beside the fields. */
@@ -202,11 +213,8 @@ export function connectForms() {
   document.getElementById("start-next").addEventListener("click", startNext);
   document.getElementById("put-back").addEventListener("click", putBack);
   connectLayerButtons();
-  connectPresets(() => serverNow().presets ?? [], (preset) => {
-    for (const model of MODELS) fillSettings(model, preset[model]);
-    noteFilled();
-  });
-  connectCopying(noteFilled);
+  connectPresets(() => serverNow().presets ?? [], choose);
+  connectCopying(noteCopied);
   connectFolds();
   connectShareButton();
   onServer(() => {

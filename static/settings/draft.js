@@ -2,21 +2,33 @@
 
 import { write } from "../base/dom.js";
 
+const KEPT = "What you had set before is kept.";
+
 let typed = false; // the forms hold what no run of this page is set to
+let own = false; // by hand, since something else was last put into the forms
 let kept = null;
 let held = false; // what is kept waits for a run that has not begun
+let aside = false; // what is kept can be put back until something starts
 
 export const isTyped = () => typed;
+export const isOwn = () => own;
 
 /** Note that the user has put something into the forms: what is kept then waits until it is asked for. */
 export function noteTyped() {
-  typed = true;
-  if (kept && !held) say("What you had set before is kept.");
+  typed = own = true;
+  if (kept && !held) say(KEPT);
+}
+
+/** Note that the user has chosen what stands in the forms: it can be chosen again. */
+export function noteChosen() {
+  noteTyped();
+  own = false;
 }
 
 /** Note that what stands in the forms trains, or is in the queue. */
 export function noteStarted() {
-  typed = false;
+  typed = own = false;
+  if (aside) forget();
 }
 
 function say(sentence) {
@@ -27,7 +39,7 @@ function say(sentence) {
 /** Keep settings for the end of the run that trains, and say so in a sentence. */
 function keep(settings, sentence) {
   kept = settings;
-  typed = held = false;
+  typed = own = held = aside = false;
   say(sentence);
 }
 
@@ -35,7 +47,15 @@ function keep(settings, sentence) {
 export function hold(settings, sentence) {
   kept = settings;
   held = true;
+  aside = false;
   say(sentence);
+}
+
+/** Keep settings that make way for others that the user has chosen: whoever chose by mistake puts them back. */
+export function layAside(settings) {
+  kept = settings;
+  aside = true;
+  say(KEPT);
 }
 
 export const isHeld = () => held;
@@ -43,12 +63,16 @@ export const isHeld = () => held;
 /** The run has begun that what is held waits for. */
 export const letGo = (sentence) => keep(kept, sentence);
 
+function forget() {
+  kept = null;
+  held = aside = false;
+  say("");
+}
+
 /** Return the settings that were kept, null where none were, and keep them no longer. */
 export function takeBack() {
   const settings = kept;
-  kept = null;
-  held = false;
-  if (settings) typed = true;
-  say("");
+  if (settings) typed = own = true;
+  forget();
   return settings;
 }

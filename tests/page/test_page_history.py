@@ -6,6 +6,8 @@ import pytest
 from browser import LONG, ask, badges, run_in, set_quick_models, start, stop_training, tell, wait_for
 from playwright.sync_api import Locator, Page, expect
 
+from studies.presets import PRESETS
+
 
 @pytest.fixture
 def history(finished: Page) -> Page:
@@ -44,11 +46,22 @@ def test_a_run_is_laid_behind_the_curves_and_taken_away(history: Page) -> None:
     history.wait_for_function(f"() => ({count})() === 0")
 
 
-def test_its_settings_are_put_into_the_forms_again(history: Page) -> None:
+def test_its_settings_are_put_into_the_forms_again_and_what_was_typed_can_be_put_back(history: Page) -> None:
+    rate = history.locator("[data-name='model1.learning_rate'] input")
+    undo = history.locator("#put-back")
     history.click("#fold")
-    history.locator("[data-name='model1.learning_rate'] input").fill("0.25")
+    rate.fill("0.25")
+    expect(undo).to_be_hidden()
     newest(history).get_by_role("button", name="Use settings").click()
-    expect(history.locator("[data-name='model1.learning_rate'] input")).to_have_value("0.001")
+    expect(rate).to_have_value("0.001")
+    undo.click()
+    expect(rate).to_have_value("0.25")
+    history.select_option("#preset", label=PRESETS[0].name)
+    expect(rate).to_have_value("0.001")
+    newest(history).get_by_role("button", name="Use settings").click()  # what was typed is still kept
+    undo.click()
+    expect(rate).to_have_value("0.25")
+    expect(undo).to_be_hidden()
 
 
 def test_a_run_is_renamed_and_script_in_a_name_is_only_text(history: Page) -> None:
