@@ -156,8 +156,8 @@ def say_differences(case: Case) -> str:
     else:
         facts = [f"{f'{len(names)} settings differ' if names[1:] else 'One setting differs'} ({shown})."]
     for model, (first, *others) in (case.steered or {}).items():
-        rates = ", then to ".join(f"{rate:g}" for rate in others)
-        facts.append(f"{label(model)}'s learning rate was changed on the way, from {first:g} to {rates}.")
+        rates = ", then to ".join(f"{rate:.4g}" for rate in others)
+        facts.append(f"{label(model)}'s learning rate was changed on the way, from {first:.4g} to {rates}.")
     facts += [f"{label(model)} went on {how}." for model, how in (case.held or {}).items()]
     return " ".join([*facts, *_say_lengths(case)])
 

@@ -3,7 +3,6 @@
 What such a run's models are set to, and what is said of the change. No torch here.
 """
 
-from operator import attrgetter
 from typing import Any
 
 from config import SCHEMA, ModelConfig, parse_config
@@ -59,10 +58,8 @@ def change_one(source: ModelConfig, settings: dict[str, Any]) -> tuple[str, Mode
 def say_change(source: ModelConfig, config: ModelConfig, name: str) -> str:
     """Return a changed setting in words, such as "learning rate 0.001 → 0.0001"."""
     title = SCHEMA["properties"][name]["title"].lower()
-    before, after = (
-        f"{value:g}" if isinstance(value, float) else value for value in map(attrgetter(name), (source, config))
-    )
-    return f"{title} {before} → {after}"
+    before, now = (getattr(each, name) for each in (source, config))
+    return f"{title} {before:.4g} → {now:.4g}" if isinstance(before, float) else f"{title} {before} → {now}"
 
 
 def add_epochs(config: ModelConfig, more: int) -> ModelConfig:

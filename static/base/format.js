@@ -44,12 +44,17 @@ export const short = known((value) => {
   return String(value);
 });
 
-/** A setting's value in a sentence: lists joined, truth as on and off. */
+const inFour = (number) => String(Number(number.toPrecision(4)));
+
+/** A setting's value in a sentence: lists joined, truth as on and off, a fraction in four digits. */
 export function setting(value) {
   if (Array.isArray(value)) return value.join(" ");
   if (typeof value === "boolean") return value ? "on" : "off";
-  return String(value);
+  return typeof value === "number" && !Number.isInteger(value) ? inFour(value) : String(value);
 }
+
+/** A sentence with its fractions in four digits: "learning rate 0.000657482 → 0.001" → "learning rate 0.0006575 → 0.001". */
+export const fewDigits = (text) => text.replace(/\d+\.\d+(e[+-]?\d+)?/g, (number) => inFour(Number(number)));
 
 /** A place on one of the axes that two models are compared along. */
 export const position = (axis, value) =>

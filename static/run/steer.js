@@ -2,11 +2,13 @@
 
 import * as api from "../base/api.js";
 import { write } from "../base/dom.js";
+import * as format from "../base/format.js";
 import { askNow } from "../base/poller.js";
-import { parseTyped } from "../settings/form.js";
+import { inWords, parseTyped, titleOf } from "../settings/form.js";
 import { isActive } from "./answers.js";
 import { latestRun, onLatest, onWhich, pairInTraining, pastRun } from "./state.js";
 
+const RATE = "learning_rate";
 const asked = {}; // model → the rate that was asked for and is not yet in use, and the run that it is for
 const menuOf = (model) => document.querySelector(`[data-steer="${model}"]`);
 const input = (menu) => menu.querySelector("input");
@@ -30,7 +32,7 @@ async function apply(model) {
     menu.querySelector("summary").focus();
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
-    showFault(menu, Object.values(error.fields)[0] ?? error.message);
+    showFault(menu, inWords(Object.values(error.fields)[0] ?? error.message, RATE, titleOf(model, RATE)));
     input(menu).focus();
   }
   button.disabled = false;
@@ -55,9 +57,9 @@ function showSteering() {
     menu.hidden = pastRun() !== null || pairInTraining() !== null || !(active || canFork);
     menu.classList.toggle("fork-only", !active);
     const known = rate !== null && rate !== undefined;
-    write(menu.querySelector(".steer-rate"), active && known ? `Rate ${next ?? rate}` : "Fork");
+    write(menu.querySelector(".steer-rate"), active && known ? `Rate ${format.setting(next ?? rate)}` : "Fork");
     menu.querySelector("summary").title = active ? "Change the learning rate" : "";
-    write(menu.querySelector(".steer-now"), known ? `Learning rate now ${rate}${next === null ? "" : `, ${next} from the next batch on`}` : "");
+    write(menu.querySelector(".steer-now"), known ? `Learning rate now ${format.setting(rate)}${next === null ? "" : `, ${format.setting(next)} from the next batch on`}` : "");
     if (menu.hidden) menu.open = false;
   }
 }

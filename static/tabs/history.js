@@ -110,7 +110,7 @@ async function attempt(call, then) {
     then?.();
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
-    showProblem("history", `${error.message}.`);
+    showProblem("history", `${error.message.replace(/^more_epochs(?= )/, "More epochs")}.`);
   }
   await refreshRuns();
 }

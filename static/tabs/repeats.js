@@ -160,7 +160,7 @@ async function attempt(call) {
     if (!(error instanceof api.ApiError)) throw error;
     const { runs, ...others } = error.fields;
     byId("count").setAttribute("aria-invalid", String(runs !== undefined));
-    write(fault, runs ?? (Object.keys(others).length ? "A setting in the forms above cannot be used." : `${error.message}.`));
+    write(fault, runs?.replace(/^runs(?= )/, "The number of pairs") ?? (Object.keys(others).length ? "A setting in the forms above cannot be used." : `${error.message}.`));
     showAllFaults(others);
   }
   byId("stop").disabled = false;

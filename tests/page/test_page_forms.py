@@ -66,8 +66,10 @@ def test_bad_settings_are_named_beside_their_fields_and_nothing_starts(page: Pag
     page.locator("[name='model2.batch_size']").fill("0")
     page.click("#start")
     learning_rate = page.locator(".field[data-name='model1.learning_rate']")
-    expect(learning_rate.locator(".fault")).to_have_text(re.compile('learning_rate must be .* got "3x"'))
-    expect(page.locator(".field[data-name='model2.batch_size'] .fault")).to_contain_text("batch_size must be")
+    expect(learning_rate.locator(".fault")).to_have_text(
+        'Learning rate must be a number above 0 and at most 10, got "3x"'
+    )
+    expect(page.locator(".field[data-name='model2.batch_size'] .fault")).to_contain_text("Batch size must be")
     expect(page.locator("[name='model1.learning_rate']")).to_be_focused()
     expect(page.locator("[name='model1.learning_rate']")).to_have_attribute("aria-invalid", "true")
     expect(page.locator("#start")).to_be_enabled()
@@ -80,7 +82,9 @@ def test_rows_stay_level_when_a_layer_has_a_fault(page: Page, faults: Faults) ->
     faults.expected = re.compile("400")
     show_settings(page)
     page.locator("[name='model1.kernels.1']").fill("0")
-    expect(page.locator(".field[data-name='model1.kernels'] .fault")).to_contain_text("kernels must be")
+    expect(page.locator(".field[data-name='model1.kernels'] .fault")).to_have_text(
+        re.compile(r"^Kernels must each be a whole number from 1 to 1024, got 0\b")
+    )
     tops = (
         "(rows) => rows.map((row) => { const {top, height} = row.getBoundingClientRect(); return top + height / 2; })"
     )

@@ -97,6 +97,21 @@ def test_durations_read_naturally(modules: Page, seconds: str, text: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        ("m.setting(0.0006574821363275049)", "0.0006575"),
+        ("[0.5, 1e-7, 4294967295, 8192].map(m.setting).join()", "0.5,1e-7,4294967295,8192"),
+        (
+            "m.fewDigits('learning rate 0.000657482 → 1.23456e-05, 55000 images')",
+            "learning rate 0.0006575 → 0.00001235, 55000 images",
+        ),
+    ],
+)
+def test_no_number_is_said_in_more_digits_than_one_reads(modules: Page, expression: str, text: str) -> None:
+    assert run_in(modules, "base/format", expression) == text
+
+
+@pytest.mark.parametrize(
     ("curves", "expected"),
     [
         ("[1, 2], [5, 7], [1, 2], [4, 8]", {"x": [1, 2], "y": [1, -1]}),
@@ -330,6 +345,11 @@ def test_a_past_run_is_described_in_a_line(
             "tabs/history",
             "m.outcome({state: 'stopped', val_accuracy: 0.9, epoch: 1})",
             "stopped at epoch 1.00 · 90.0 % validation",
+        ),
+        (
+            "settings/form",
+            "m.inWords('kernel_sizes must be a list of 1 to 8 values, each one of 1, 3, 5, 7, one for each of the 4 layers, got 9', 'kernel_sizes', 'Kernel sizes')",
+            "Kernel sizes must each be one of 1, 3, 5, 7, got 9",
         ),
         (
             "run/answers",

@@ -126,7 +126,7 @@ def test_faults_of_what_is_to_start_next_stand_beside_the_fields(page: Page, fau
     show_settings(page)
     page.locator("[name='model2.batch_size']").fill("0")
     page.click("#start-next")
-    expect(page.locator(".field[data-name='model2.batch_size'] .fault")).to_contain_text("batch_size must be")
+    expect(page.locator(".field[data-name='model2.batch_size'] .fault")).to_contain_text("Batch size must be")
     expect(page.locator("[name='model2.batch_size']")).to_be_focused()
     assert ask(page, "queue")["items"] == []
     badges(page, "running")

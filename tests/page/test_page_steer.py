@@ -38,7 +38,7 @@ def test_a_learning_rate_is_changed_on_the_way_and_marked(page: Page, faults: Fa
     menu = page.locator("[data-steer='model1']")
     expect(menu.locator("summary")).to_have_text("Rate 0.001")
     steer(page, "model1", "fast")
-    expect(menu.locator(".fault")).to_have_text(re.compile('must be.*got "fast"'))
+    expect(menu.locator(".fault")).to_have_text(re.compile('^Learning rate must be.*got "fast"'))
     check_with_axe(page)
     steer(page, "model1", "0.0003")
     expect(menu.locator("summary")).to_have_text("Rate 0.0003")

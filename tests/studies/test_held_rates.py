@@ -66,7 +66,7 @@ def test_rate_that_was_steered_since_is_gone_on_with(client: FlaskClient, monito
     [
         ("dropout", 0.1, "dropout 0.5 → 0.1", None),
         ("epochs", 500, "epochs 420 → 500", None),
-        ("learning_rate", 0.25, "learning rate {rate:g} → 0.25", 0.25),
+        ("learning_rate", 0.25, "learning rate {rate:.4g} → 0.25", 0.25),
         ("schedule", "constant", "schedule cosine → constant, learning rate {rate:.3g} → 0.001", 0.001),
     ],
 )
