@@ -1,5 +1,6 @@
 /** What happened on the way, marked in the figure: pauses, ends, and what was changed. Pure. */
 
+import * as format from "../base/format.js";
 import { titleOf } from "../base/models.js";
 import { AXES } from "./axes.js";
 
@@ -7,7 +8,10 @@ const MARKED = ["paused", "finished", "stopped", "failed", "steered", "forked", 
 const LINE_PX = 14; // a label's height and a letter's width, on the screen
 const LETTER_PX = 6.6;
 const LETTERS = 32; // of a label's line
-const MOST_ROWS = 4; // of labels above the figure; a mark for which there is no room has its line only
+const MOST_ROWS = 3; // of labels above the figure; a mark for which there is no room has its line, and is counted: "+3"
+const MOST_PAUSE_ROWS = 2;
+const TOGETHER_PX = 8; // marks so close share a label
+const COUNT = " +99"; // has room behind each label
 const NEAR = 0.015; // of the axis: closer marks of one kind share a label
 
 /** Return each mark as {kind, x, detail, models}, those of both models at about the same place as one. */
@@ -42,33 +46,64 @@ export function wrap(text, letters) {
   return lines;
 }
 
-/** Return what a mark says, in lines: whose it is, what happened, and what it changed. */
-function wording({ kind, detail, models }) {
-  const what = kind === "steered" ? detail : [kind, detail].filter(Boolean).join(" ");
-  return wrap(models.length > 1 ? what : `${titleOf(models[0])} ${what}`, LETTERS);
+/** Return what marks that share a label say in the order of their times: "stopped, continued for 2 more epochs". Pure. */
+export function wording(together) {
+  const said = new Map();
+  for (const { kind, detail, models } of together) {
+    const what = format.fewDigits(kind === "steered" ? detail : [kind, detail].filter(Boolean).join(" "));
+    said.set(what, new Set([...(said.get(what) ?? []), ...models]));
+  }
+  let before = "";
+  return [...said].map(([what, models]) => {
+    const who = models.size > 1 ? "" : titleOf([...models][0]);
+    const named = who === before ? "" : who || "both"; // at the beginning both need no name
+    before = who;
+    return named ? `${named} ${what}` : what;
+  }).join(", ");
 }
 
+/** Return a label's lines, at most so many as there are rows. */
+function linesOf(together) {
+  const lines = wrap(wording(together), LETTERS);
+  return lines.length > MOST_ROWS ? [...lines.slice(0, MOST_ROWS - 1), `${lines[MOST_ROWS - 1]} …`] : lines;
+}
+
+/** Return the labels of the marks in sight, each {x, marks, lines}: those that stand together have one. */
+function gather(found, [from, to], width) {
+  const labels = [];
+  for (const mark of found.filter(({ x }) => x >= from && x <= to)) {
+    const x = (width * (mark.x - from)) / (to - from);
+    if (labels.length && x - labels.at(-1).px < TOGETHER_PX) labels.at(-1).marks.push(mark);
+    else labels.push({ px: x, x: mark.x, marks: [mark] });
+  }
+  return labels.map((label) => ({ ...label, lines: linesOf(label.marks) }));
+}
+
+const isPause = ({ marks }) => marks.every(({ kind }) => kind === "paused");
+
 /**
- * Return for each mark its label {row, height, side} above a plot of so many pixels: `row`, 0 the lowest, is one in
- * which its words run into no others, null where there is none. What was changed comes before what was paused.
+ * Return those labels for which there is room above a plot of so many pixels, in the order of their times, with
+ * {row, height, side, more}: `row`, 0 the lowest, is one in which its words run into no others, and `more` counts the
+ * marks beside it that have no label. What was changed comes before what was paused.
  */
-function stack(found, [from, to], width) {
-  const placed = found.map(() => ({ row: null, height: 0 }));
-  const order = [...found.keys()].sort((a, b) => (found[a].kind === "paused") - (found[b].kind === "paused"));
+function stack(labels, width) {
+  const placed = new Map();
   const isFree = ({ left, right, row, height }) => left >= 0 && right <= width
-    && !placed.some((other) => other.row !== null && left < other.right && other.left < right && row < other.row + other.height && other.row < row + height);
-  for (const index of order) {
-    if (found[index].x < from || found[index].x > to) continue;
-    const lines = wording(found[index]);
-    const height = lines.length;
-    const reach = LETTER_PX * Math.max(...lines.map(({ length }) => length));
-    const x = (width * (found[index].x - from)) / (to - from);
+    && ![...placed.values()].some((other) => left < other.right && other.left < right && row < other.row + other.height && other.row < row + height);
+  for (const label of [...labels].sort((one, other) => isPause(one) - isPause(other))) {
+    const { px: x, lines: { length: height } } = label;
+    const reach = LETTER_PX * Math.max(...label.lines.map(({ length }) => length), label.lines.at(-1).length + COUNT.length);
     const sides = [{ side: "left", left: x, right: x + reach }, { side: "right", left: x - reach, right: x }];
     if (x > width / 2) sides.reverse();
-    const rows = [...Array(MOST_ROWS - height + 1).keys()];
-    placed[index] = rows.flatMap((row) => sides.map((side) => ({ ...side, row, height }))).find(isFree) ?? placed[index];
+    const rows = [...Array(Math.max(0, (isPause(label) ? MOST_PAUSE_ROWS : MOST_ROWS) - height + 1)).keys()];
+    const place = rows.flatMap((row) => sides.map((side) => ({ ...side, row, height }))).find(isFree);
+    if (place) placed.set(label, { ...place, more: 0 });
   }
-  return placed;
+  const shown = labels.filter((label) => placed.has(label));
+  for (const label of labels.filter((each) => shown.length && !placed.has(each))) {
+    placed.get(shown.findLast(({ px }) => px <= label.px) ?? shown[0]).more += label.marks.length;
+  }
+  return shown.map((label) => ({ ...label, ...placed.get(label) }));
 }
 
 /**
@@ -78,16 +113,15 @@ function stack(found, [from, to], width) {
 export function drawMarks(history, view, width, window = null, colours = {}) {
   const found = marks(history, view);
   const whole = [0, Math.max(0, ...furthest(history, view)) || 1];
-  const placed = stack(found, window ?? whole, width);
-  const shown = [...placed.keys()].filter((index) => placed[index].row !== null);
+  const [ofAll, shown] = [whole, window ?? whole].map((span) => stack(gather(found, span, width), width));
   return {
-    height: LINE_PX * Math.max(0, ...stack(found, whole, width).filter(({ row }) => row !== null).map(({ row, height }) => row + height)),
+    height: LINE_PX * Math.max(0, ...ofAll.map(({ row, height }) => row + height)),
     shapes: found.map(({ x }) => ({
       type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", layer: "below", line: { color: colours.faint, width: 1, dash: "1px,3px" },
     })),
-    annotations: shown.map((index) => ({
-      x: found[index].x, y: 1, yref: "paper", yanchor: "bottom", yshift: LINE_PX * placed[index].row, showarrow: false, borderpad: 0,
-      xanchor: placed[index].side, align: placed[index].side, text: wording(found[index]).join("<br>"), font: { size: 11, color: colours.faint },
+    annotations: shown.map(({ x, row, side, lines, more }) => ({
+      x, y: 1, yref: "paper", yanchor: "bottom", yshift: LINE_PX * row, showarrow: false, borderpad: 0,
+      xanchor: side, align: side, text: `${lines.join("<br>")}${more ? ` +${more}` : ""}`, font: { size: 11, color: colours.faint },
     })),
   };
 }

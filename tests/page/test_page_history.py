@@ -106,7 +106,7 @@ def test_a_finished_run_goes_on_for_another_epoch_as_a_new_one(history: Page, ru
         assert model["epoch"] == 2
         assert model["evaluations"]["epoch"] == pytest.approx([0.25, 0.5, 1, 1.5, 2], abs=0.01)
     assert ask(history, f"runs/{old}") == before
-    marks = "document.querySelector('#chart').layout.annotations.map(({text}) => text)"
+    marks = "document.querySelector('#chart').layout.annotations.map(({text}) => text.replace('<br>', ' ')).join()"
     history.wait_for_function(f"() => {marks}.includes('continued for 1 more epoch')")
     history.click("#tab-history")
     expect(history.locator(f"#runs tr[data-run='{old}']")).to_contain_text(

@@ -378,6 +378,35 @@ def test_the_axis_on_the_right_has_no_title_to_run_into_the_labels(modules: Page
     assert run_in(modules, "figure/figure", f"m.layout({shown}, {view}, {{}}, {{}}).yaxis2.title.text") == title
 
 
+def drawn_marks(modules: Page, *happened: tuple[str, float]) -> Any:
+    """Return what is drawn for events of model 1 in five epochs, above a plot of 900 pixels."""
+    kinds, epochs = [kind for kind, _ in happened], [epoch for _, epoch in happened]
+    events = json.dumps({"kind": kinds, "epoch": epochs, "step": [1] * len(kinds), "detail": [None] * len(kinds)})
+    history = f"{{models: {{model1: {{events: {events}, points: {{epoch: [5]}}}}}}}}"
+    return run_in(modules, "figure/marks", f"m.drawMarks({history}, {{x: 'epochs'}}, 900)")
+
+
+def test_what_happened_at_one_place_is_said_in_its_order_by_one_label(modules: Page) -> None:
+    drawn = drawn_marks(modules, ("paused", 1), ("stopped", 1), ("continued", 1), ("paused", 2), ("paused", 2.01))
+    said = [label["text"].replace("<br>", " ") for label in drawn["annotations"]]
+    assert said == ["Model 1 paused, stopped, continued", "Model 1 paused"]
+
+
+def test_labels_of_many_marks_stay_low_and_count_those_that_have_none(modules: Page) -> None:
+    pauses = [("paused", 0.5 + number / 10) for number in range(41)]
+    drawn = drawn_marks(modules, *pauses, ("stopped", 2.52), ("continued", 2.52))
+    texts = [label["text"].replace("<br>", " ") for label in drawn["annotations"]]
+    assert drawn["height"] <= 28
+    assert any("stopped, continued" in text for text in texts)
+    left_out = sum(int(text.partition("+")[2] or 0) for text in texts)
+    named = sum(text.partition(" +")[0].count(",") + 1 for text in texts)
+    assert left_out > 0
+    assert named + left_out == len(drawn["shapes"])
+    for row in {label["yshift"] for label in drawn["annotations"]}:
+        places = [label["x"] for label in drawn["annotations"] if label["yshift"] == row]
+        assert places == sorted(places)
+
+
 @pytest.mark.parametrize(
     ("text", "lines"),
     [
