@@ -9,7 +9,7 @@ import { askNow } from "../base/poller.js";
 import { anyActive, wordOf } from "../run/answers.js";
 import { useSettings } from "../run/forms.js";
 import { changesOf, lookAt, overlay, refreshRuns, titleOfRun } from "../run/past.js";
-import { onRuns, pastRuns, titles } from "../run/state.js";
+import { latestRun, onLatest, onRuns, pastRuns, titles } from "../run/state.js";
 import { showProblem } from "../run/status.js";
 
 const MOST_OVERLAYS = 20;
@@ -83,7 +83,7 @@ function resumeButton(run, act) {
 /** What a model came to; its sign stands there where the table is too narrow for a head. */
 function outcomeCell(name, model) {
   const sign = make("span", { class: "sign", "aria-hidden": "true", text: `${signOf(name)} ` });
-  return make("td", { "data-of": name }, sign, outcome(model));
+  return make("td", { "data-of": name }, sign, make("span", { class: "outcome", text: outcome(model) }));
 }
 
 function row(run, title, origin, acts) {
@@ -157,10 +157,18 @@ function show() {
     return row(run, title, originOf(run, shown, titles()), actsOn(run, title));
   });
   keepFocus(table, () => table.tBodies[0].replaceChildren(...rows));
+  showProgress(); // the list may be older than what is known of it
   table.hidden = shown.length === 0;
   document.getElementById("no-runs").hidden = shown.length > 0;
   document.body.classList.toggle("has-past", shown.length > 0);
   write(table.caption, `${shown.length} past comparison${shown.length === 1 ? "" : "s"}, newest first`);
+}
+
+/** Say in the row of the run that trains how far its models are; nothing else there changes. */
+function showProgress() {
+  const { run, models } = latestRun();
+  const row = shown.some(({ id }) => id === run) ? table.querySelector(`tr[data-run="${CSS.escape(run)}"]`) : null;
+  for (const said of row?.querySelectorAll(".outcome") ?? []) write(said, outcome(models[said.parentElement.dataset.of]));
 }
 
 /** Show the runs that the server has listed, where any is new or another than before. */
@@ -174,5 +182,6 @@ function showListed() {
 
 export function connectHistory() {
   onRuns(showListed);
+  onLatest(showProgress);
   document.getElementById("tab-history").addEventListener("click", refreshRuns);
 }

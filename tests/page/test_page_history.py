@@ -138,6 +138,12 @@ def test_a_stopped_run_is_resumed_under_its_own_name(page: Page) -> None:
     badges(page, "running")
     assert ask(page, "metrics")["run"] == run
     expect(row.locator(".run-origin")).to_have_count(0)
+    how_far = row.locator("[data-of='model1']")
+    row.get_by_role("button", name="Rename").focus()
+    for _ in range(2):  # as it trains, the row goes on with it
+        expect(how_far).to_contain_text("running at epoch")
+        expect(how_far).not_to_have_text(how_far.text_content() or "")
+    expect(row.get_by_role("button", name="Rename")).to_be_focused()
 
 
 def test_who_gives_more_epochs_is_told_that_a_schedule_is_left(page: Page) -> None:
