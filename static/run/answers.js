@@ -24,7 +24,8 @@ export function merge(history, { boot, run, next, reset, paired, models }) {
 /** What a training can be in, in the order in which it counts, as history/states.py has it. */
 export const SEVERITY = ["running", "paused", "failed", "interrupted", "stopped", "finished", "idle"];
 
-export const states = (history) => Object.values(history.models).map((model) => model.state);
+/** Return the states of a run's models, or of one of them. */
+export const states = (history, model) => (model ? [history.models[model]] : Object.values(history.models)).map(({ state }) => state);
 export const isActive = (state) => state === "running" || state === "paused";
 /** Return the state of several models as one word. */
 export const overallState = (each) => SEVERITY.find((state) => each.includes(state)) ?? "idle";

@@ -43,6 +43,11 @@ export function showControls() {
   }
 }
 
+const WANTED = { pause: (state) => state !== "running", resume: (state) => state !== "paused", stop: (state) => !isActive(state) };
+
+/** Return whether models in these states are as an action would have made them. Pure. */
+export const isDone = (action, each) => each.every(WANTED[action]);
+
 const confirmStop = (model) =>
   confirm(`Stop ${model ? nameOf(model) : "both models"} for good? What was measured stays.`, "Stop", "Keep training");
 
@@ -59,7 +64,9 @@ export function connectControls() {
         await api.act(action, model);
         showProblem("action", "");
       } catch (error) {
-        showProblem("action", `Could not ${action}: ${error.message}.`);
+        const { run } = latestRun();
+        const isOver = () => latestRun().run !== run || isDone(action, states(latestRun(), model));
+        showProblem("action", `Could not ${action}: ${error.message}.`, isOver);
       }
       askNow();
     });

@@ -8,8 +8,9 @@ const show = (id, text) => write(document.getElementById(id), text);
 const KINDS = ["connection", "loading", "saving", "action", "link", "chart", "smoothing", "comparison", "place", "history", "inside", "repeats"];
 const problems = Object.fromEntries(KINDS.map((kind) => [kind, ""])); // said in this order
 
-/** Show a problem of one kind in the banner until it is mended ("") or dismissed. */
-export function showProblem(kind, text) {
+/** Show a problem of one kind in the banner until it is mended ("") or dismissed; that with an action until it `isOver()`. */
+export function showProblem(kind, text, isOver = () => false) {
+  if (kind === "action") isActionOver = isOver;
   if (problems[kind] === text) return;
   problems[kind] = text;
   if (kind === "action") refusedAt = Date.now();
@@ -20,10 +21,11 @@ export function showProblem(kind, text) {
 
 const READING_MS = 6000;
 let refusedAt = 0; // when the problem with an action was shown
+let isActionOver = () => false;
 
-/** Take back what an action was refused for, once it could be read and the server answers again. */
+/** Take back what an action was refused for, once it is so all the same, or could be read and the server answers again. */
 function forgetRead() {
-  if (Date.now() - refusedAt > READING_MS) showProblem("action", "");
+  if (isActionOver() || Date.now() - refusedAt > READING_MS) showProblem("action", "");
 }
 
 /** Say that the server answers. */

@@ -1,11 +1,12 @@
 """A comparison on the page, from start to end."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
-from browser import COUNT_POINTS, badges, brings_nothing_new, set_quick_models, start, steps
+from browser import COUNT_POINTS, Faults, badges, brings_nothing_new, set_quick_models, start, steps
 from drawn import Shown
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from config import MODEL_NAMES
 
@@ -49,15 +50,27 @@ def test_a_comparison_starts_grows_pauses_resumes_and_stops(page: Page) -> None:
     expect(page.locator("#significance")).to_be_visible()
 
 
-def test_one_model_pauses_while_the_other_goes_on(page: Page) -> None:
+def resume_before(route: Route) -> None:
+    """Refuse a resume as the server does where a click before has resumed already."""
+    response = route.fetch()
+    assert response.ok
+    error = {"code": "conflict", "message": "model1 is running and cannot become running"}
+    route.fulfill(status=409, json={"error": error})
+
+
+def test_one_model_pauses_while_the_other_goes_on(page: Page, faults: Faults) -> None:
     set_quick_models(page)
     start(page)
     badges(page, "running")
     page.get_by_role("button", name="Pause model 1").click()
     expect(page.locator("#model1 .badge")).to_have_text("paused")
     expect(page.locator("#model2 .badge")).to_have_text("running")
+    faults.expected = re.compile("409")
+    page.route("**/api/resume", resume_before)
+    page.clock.set_fixed_time(datetime.now(UTC))  # no message is old enough to be taken back for its age
     page.get_by_role("button", name="Resume model 1").click()
     badges(page, "running")
+    expect(page.locator("#problem")).to_have_text("")
     page.get_by_role("button", name="Stop model 2").click()
     page.locator("#confirm").get_by_role("button", name="Stop").click()
     expect(page.locator("#model2 .badge")).to_have_text("stopped")
