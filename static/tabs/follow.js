@@ -23,8 +23,9 @@ export function isCurrent({ at, split }, { models }) {
 }
 
 /**
- * Follow the run that the page shows, once the server has loaded what answers. `load()` asks, shows, and returns the
- * answer; `onProblem(text)` says why it could not. Returns `reload()`, which loads also where nothing is new.
+ * Follow the run that the page shows, once the server has loaded what answers. `load(isLast)` asks, shows, and returns the
+ * answer: one that is not current, or not `isWhole`, is asked for again, until the last try; `onProblem(text)` says why it
+ * could not. Returns `reload()`, which loads also where nothing is new.
  */
 export function follow(panel, { load, onProblem }) {
   let done = null; // the stage that is shown
@@ -35,8 +36,9 @@ export function follow(panel, { load, onProblem }) {
 
   async function attempt(wanted) {
     try {
-      const answer = await load();
-      if (tries >= MOST_TRIES || isCurrent(answer, shownRun())) done = wanted;
+      const isLast = tries >= MOST_TRIES;
+      const answer = await load(isLast);
+      if (isLast || ((answer.isWhole ?? true) && isCurrent(answer, shownRun()))) done = wanted;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       if (error.status) onProblem(`${error.message.replace(/\.$/, "")}.`); // a server that is gone, polling tells

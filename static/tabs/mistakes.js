@@ -80,8 +80,10 @@ function show(answer, paint) {
 
 async function load() {
   fillClasses(byId("mistakes-label"));
-  const answer = await api.fetchMistakes({ run: pastRun()?.id, ...question() });
+  const asked = question();
+  const answer = await api.fetchMistakes({ run: pastRun()?.id, ...asked });
   const paint = answer.images.length ? await loadSprite(answer.split, answer.images.map(({ image }) => image)) : null;
+  if (page !== asked.page) return answer; // another page was asked for meanwhile, and follows
   page = answer.page; // the last one, where there are fewer images than before
   show(answer, paint);
   return answer;

@@ -19,6 +19,7 @@ const DRAWING_MS = 120; // between two questions while the hand moves
 const NOTHING = { label: null, models: { model1: null, model2: null } };
 const INVITATION = "Draw, upload or take a picture: both models answer at once.";
 const COMING = "answers after its first evaluation, a quarter into its first epoch.";
+const SAVED = "has just ended, and its weights are being saved.";
 const NOT_KEPT = "was not kept when this run ended.";
 
 const byId = (id) => document.getElementById(id);
@@ -29,19 +30,21 @@ let picks = null;
 let timer = null;
 let reload = null;
 
-/** Return what the models say of a picture, or when they will. Pure. */
-function sentence(what, { label, models }, names, isOn) {
+/** Return the models of a run that has ended here whose weights the server has not yet. Pure. */
+export const unsaved = (answers, models) => MODELS.filter((model) => !answers[model] && models[model].step > 0 && ["stopped", "finished"].includes(models[model].state));
+
+/** Return what the models say of a picture, or when they will; `waits` is for those whose weights are being saved. Pure. */
+function sentence(what, { label, models }, names, isOn, waits) {
   const truth = label === null ? "" : `: ${names[label]}`;
   const said = MODELS.map((model) => {
     const answer = models[model];
-    if (!answer) return `${titleOf(model)} ${isOn ? COMING : NOT_KEPT}`;
+    if (!answer) return `${titleOf(model)} ${waits.includes(model) ? SAVED : isOn ? COMING : NOT_KEPT}`;
     const best = answerOf(answer.probabilities);
     if (best < 0) return `${titleOf(model)} has broken: its answer is not a number.`;
     return `${titleOf(model)} says ${lower(names[best])} (${share(answer.probabilities[best])}).`;
   });
   return `${what}${truth}. ${said.join(" ")}`;
 }
-
 
 /** Ask about another picture, not more often than a hand that draws can be followed. */
 function take(wanted) {
@@ -54,14 +57,14 @@ function take(wanted) {
   }, DRAWING_MS);
 }
 
-function show(answer) {
+function show(answer, waits = []) {
   const of = (model) => answer.models[model]?.probabilities ?? null;
   showAnswers(table, { classes: classes(), shown: [...classes().keys()], truth: answer.label, model1: of("model1"), model2: of("model2") });
   for (const model of MODELS) {
     const epoch = answer.models[model]?.epoch;
     write(table.querySelector(`[data-when-of="${model}"]`), epoch === undefined ? "" : `after ${format.epoch(epoch)} epochs`);
   }
-  write(byId("tryit-about"), picture ? sentence(picture.what, answer, classes(), anyActive(shownRun())) : INVITATION);
+  write(byId("tryit-about"), picture ? sentence(picture.what, answer, classes(), anyActive(shownRun()), waits) : INVITATION);
 }
 
 async function loadPicks() {
@@ -77,7 +80,7 @@ async function loadPicks() {
   }));
 }
 
-async function load() {
+async function load(isLast) {
   if (!picks) await loadPicks();
   if (!picture) {
     show(NOTHING);
@@ -85,8 +88,9 @@ async function load() {
   }
   const { split, image } = picture;
   const answer = await api.predict({ ...(pastRun() ? { run: pastRun().id } : {}), ...(split ? { split, image } : { pixels: sketch.read() }) });
-  show(picture ? answer : NOTHING); // it may have been cleared meanwhile
-  return { at: answer.models };
+  const waits = isLast || pastRun() ? [] : unsaved(answer.models, shownRun().models);
+  show(picture ? answer : NOTHING, waits); // it may have been cleared meanwhile
+  return { at: answer.models, isWhole: waits.length === 0 };
 }
 
 async function attempt(act) {

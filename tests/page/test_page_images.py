@@ -5,9 +5,20 @@ import re
 from typing import Any
 
 import pytest
-from browser import ask, check_with_axe, open_tab, run_in, set_quick_models, start, stop_training, tell, wait_for
+from browser import (
+    ask,
+    check_with_axe,
+    latest,
+    open_tab,
+    run_in,
+    set_quick_models,
+    start,
+    stop_training,
+    tell,
+    wait_for,
+)
 from PIL import Image, ImageDraw
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 CLASSES = "['Coat', 'Dress', 'T-shirt/top']"
 SLOW = {"kernels": [128, 256], "batch_size": 8}
@@ -59,7 +70,11 @@ def test_before_the_first_evaluation_each_tab_says_what_will_appear_and_after_a_
     expect(page.locator("#tryit-about")).to_contain_text("Draw, upload or take a picture")
     page.locator("#picks button").first.click()
     expect(page.locator("#tryit-about")).to_contain_text("Model 2 answers after its first evaluation")
+    unsaved = {"run": latest(page), "label": 0, "models": {"model1": None, "model2": None}}
+    page.route("**/api/predict", lambda route: route.fulfill(json=unsaved))
     stop_training(page)
+    expect(page.locator("#tryit-about")).to_contain_text("Model 2 has just ended, and its weights are being saved")
+    page.unroute("**/api/predict")
     expect(page.locator("#tryit-about")).to_contain_text("Model 2 says")  # by the weights that the stop has saved
     open_tab(page, "mistakes")
     expect(page.locator("#mistakes-about")).to_contain_text("No answers of this run are kept")
@@ -107,6 +122,13 @@ def test_after_the_end_the_mistakes_are_those_on_the_test_images(finished: Page)
         expect(finished.locator(f"[data-count='{show}']")).to_have_text(f"{counts[show]:,}")
         choose_mistakes(finished, show)
         expect(finished.locator("#mistakes-about")).to_contain_text(f"{counts[show]:,} of the 10,000")
+    late: list[Route] = []
+    finished.route("**/api/mistakes*", lambda route: route.continue_() if late else late.append(route))
+    with finished.expect_request("**/api/mistakes*"):
+        finished.locator("[name='mistakes-sort'][value='unsure']").check(force=True)
+    finished.get_by_role("button", name="Next", exact=True).click()  # before the first page is answered
+    late[0].continue_()
+    expect(finished.locator("#mistakes-pager span")).to_have_text(re.compile(r"Page 2 of \d+"))
     first = finished.locator("#gallery li").first
     expect(first.locator(".truth")).to_have_count(1)
     expect(first.locator(".answer:not(.right) .mark-right")).to_have_text(["✗", "✗"])
