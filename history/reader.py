@@ -38,18 +38,20 @@ class RunReader:
     def runs(self, *, deleted: bool = False) -> list[dict[str, Any]]:
         """Return all runs, or those that are deleted and can be restored, newest first.
 
-        Each has its id, name, start and parent, which settings differ, and each model's last status.
+        Each has its id, name, start and parent, of which series it is which pair, which settings differ, and each
+        model's last status.
         """
         waiting = self._waiting.statuses()
         rows = self._database.select(
-            "SELECT id, name, started, parent, branch, model, config, status FROM runs JOIN models ON run = id"
-            " WHERE deleted = ? ORDER BY id DESC, model",
+            "SELECT runs.id, name, runs.started, parent, branch, runs.series, plan, model, config, status"
+            " FROM runs JOIN models ON run = runs.id LEFT JOIN series ON series.id = runs.series"
+            " WHERE deleted = ? ORDER BY runs.id DESC, model",
             (deleted,),
         )
         runs: dict[str, dict[str, Any]] = {}
-        for run, name, started, parent, branch, model, config, saved in rows:
+        for run, name, started, parent, branch, series, plan, model, config, saved in rows:
             about = {"id": run, "name": name, "started": started, "parent": _parent(parent, branch)}
-            entry = runs.setdefault(run, about | {"models": {}})
+            entry = runs.setdefault(run, about | {"pair": _pair(series, plan, config), "models": {}})
             status = waiting[run, model].as_json() if (run, model) in waiting else json.loads(saved)
             entry["models"][model] = status | {"config": json.loads(config)}
         for entry in runs.values():
@@ -222,6 +224,13 @@ class RunReader:
             self.warning = f"The checkpoint of {model} of run {run} was damaged; it was set aside as {aside}."
             log.error("run %s: %s", run, self.warning)
             return None
+
+
+def _pair(series: str | None, plan: str | None, config: str) -> dict[str, Any] | None:
+    """Return which pair, from 1, of how many of a series a run of these settings is; None where it is of none."""
+    seeds: list[int] = json.loads(plan).get("seeds", []) if plan else []
+    seed = json.loads(config).get("seed")
+    return {"series": series, "number": seeds.index(seed) + 1, "of": len(seeds)} if seed in seeds else None
 
 
 def _parent(run: str | None, kind: str | None) -> dict[str, str | None] | None:

@@ -26,6 +26,13 @@ export function originOf({ parent }, runs, settingTitles) {
   return `${BRANCHES[parent.kind]} ${known ? titleOfRun(known, settingTitles) : "a run that is no longer here"}`;
 }
 
+/** Return which pair of a series a run is, if it is one, and with which seeds. Pure. */
+export function seedsOf({ pair, models }) {
+  const seeds = [...new Set(Object.values(models).map(({ config }) => config.seed))];
+  const said = `seed${seeds.length > 1 ? "s" : ""} ${seeds.join(" and ")}`;
+  return pair ? `pair ${pair.number} of ${pair.of}, ${said}` : said;
+}
+
 /** Return in a few words how far a model came. Pure. */
 export function outcome(model) {
   const { state, val_accuracy, test_accuracy, epoch } = model;
@@ -88,7 +95,7 @@ function outcomeCell(name, model) {
 
 function row(run, title, origin, acts) {
   const [model1, model2] = Object.values(run.models);
-  const name = make("th", { scope: "row" }, make("span", { class: "run-name", text: title }), make("span", { class: "soft", text: when(run.started) }));
+  const name = make("th", { scope: "row" }, make("span", { class: "run-name", text: title }), make("span", { class: "soft", text: `${when(run.started)} · ${seedsOf(run)}` }));
   if (origin) name.append(make("span", { class: "soft run-origin", text: origin }));
   const todo = make("td", { class: "todo" },
     button("Open", "Show its curves and figures", acts.open),

@@ -341,6 +341,17 @@ def test_a_past_run_is_described_in_a_line(
         ("tabs/photo", "[...m.toGrey(Uint8ClampedArray.of(255, 255, 255, 255, 0, 0, 0, 0))]", [1, 0]),
         ("tabs/photo", "[...m.toGrey(Uint8ClampedArray.of(0, 0, 0, 255, 0, 0, 0, 0))]", [0, 1]),
         ("tabs/history", "m.outcome({state: 'finished', test_accuracy: 0.912})", "91.2 % on the test images"),
+        ("tabs/history", "m.seedsOf({pair: null, models: {model1: {config: {seed: 3}}}})", "seed 3"),
+        (
+            "tabs/history",
+            "m.seedsOf({pair: null, models: {model1: {config: {seed: 3}}, model2: {config: {seed: 4}}}})",
+            "seeds 3 and 4",
+        ),
+        (
+            "tabs/history",
+            "m.seedsOf({pair: {number: 2, of: 5}, models: {model1: {config: {seed: 3}}, model2: {config: {seed: 3}}}})",
+            "pair 2 of 5, seed 3",
+        ),
         (
             "tabs/history",
             "m.outcome({state: 'stopped', val_accuracy: 0.9, epoch: 1})",

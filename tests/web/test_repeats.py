@@ -48,6 +48,7 @@ def test_series_runs_every_pair_with_one_seed_for_both_models(client: FlaskClien
     runs = {run["id"]: run for run in strict(client.get("/api/runs"))["runs"]}
     for pair in found["pairs"]:
         models = runs[pair["run"]]["models"]
+        assert runs[pair["run"]]["pair"] == {"series": found["series"], "number": pair["seed"], "of": 3}
         assert [models[name]["config"] for name in MODEL_NAMES] == [
             config.model_copy(update={"seed": pair["seed"]}).model_dump(mode="json") for config in QUICK.values()
         ]
