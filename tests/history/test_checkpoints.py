@@ -12,6 +12,7 @@ from served import (
     QUICK,
     metrics_of,
     start,
+    strict,
     wait_for_steps,
     wait_until,
 )
@@ -27,7 +28,9 @@ def store(tmp_path: Path, monitor: Monitor, client: FlaskClient) -> RunStore:
     return monitor.store
 
 
-def test_checkpoint_is_written_by_the_writer_and_the_latest_wins(client: FlaskClient, store: RunStore) -> None:
+def test_checkpoint_is_written_by_the_writer_and_the_latest_wins(
+    client: FlaskClient, store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = start(client, QUICK)
     wait_until(client, "finished")
     for number in range(5):
@@ -37,7 +40,16 @@ def test_checkpoint_is_written_by_the_writer_and_the_latest_wins(client: FlaskCl
     assert store.checkpoint(run, "model1") == b"weights 4"
     assert store.checkpoint(run, "../../model1") is None
     assert store.checkpoint("../x", "model1") is None
+    store.save()  # model 2's as well
     assert [path.suffix for path in path.parent.iterdir()] == [".checkpoint"] * 2
+
+    steps = metrics_of(client)["models"]["model2"]["step"]
+    with monkeypatch.context() as patch:
+        patch.delattr(checkpoints.CheckpointFiles, "read")  # where it was taken is told without reading it whole
+        assert strict(client.get(f"/api/runs/{run}"))["checkpoints"] == {
+            "model1": {"step": None, "epoch": None},
+            "model2": {"step": steps, "epoch": 1.0},
+        }
 
 
 @pytest.mark.parametrize(

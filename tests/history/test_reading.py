@@ -34,6 +34,7 @@ READERS: dict[str, Callable[[RunStore], Any]] = {
     "events": lambda store: store.events(RUN, "model1"),
     "insights": lambda store: store.insights(RUN),
     "predictions": lambda store: store.predictions(RUN),
+    "checkpoints_at": lambda store: store.checkpoints_at(RUN),
     "checkpoint": lambda store: [store.checkpoint(RUN, name) for name in MODEL_NAMES],
     "series": lambda store: (store.series(), store.series("s"), store.series_seeds()),
     "series_of": lambda store: (store.series_of(RUN), store.series_like(RUN)),
