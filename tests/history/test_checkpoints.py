@@ -41,7 +41,7 @@ def test_checkpoint_is_written_by_the_writer_and_the_latest_wins(
     assert store.checkpoint(run, "../../model1") is None
     assert store.checkpoint("../x", "model1") is None
     store.save()  # model 2's as well
-    assert [path.suffix for path in path.parent.iterdir()] == [".checkpoint"] * 2
+    wait_for(lambda: [each.suffix for each in path.parent.iterdir()] == [".checkpoint"] * 2, "both models' files alone")
 
     steps = metrics_of(client)["models"]["model2"]["step"]
     with monkeypatch.context() as patch:
