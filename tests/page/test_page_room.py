@@ -151,6 +151,12 @@ CUT = """() => [...document.querySelectorAll("#notes .text, #difference, [data-v
         && getComputedStyle(part).overflow !== "visible").map((part) => part.textContent)"""
 
 
+# A summary of settings may be cut: then "…" says so, and its title tells the rest.
+CUT_WITHOUT_A_SIGN = """() => [...document.querySelectorAll(".summary")]
+    .filter((line) => line.scrollHeight > line.clientHeight + 1 && !(getComputedStyle(line).webkitLineClamp === "2" && line.title))
+    .map((line) => line.textContent)"""
+
+
 MANY = "9 settings differ: Kernels, Kernel sizes, Optimizer, Learning rate, Dropout, Batch size, Epochs, Seed, Weight decay"
 NOTE = """() => {
     const note = document.createElement("li");
@@ -165,6 +171,7 @@ def test_nothing_is_cut_that_means_something(shown: Shown) -> None:
         page.set_viewport_size({"width": width, "height": 800})
         page.evaluate(NOTE)
         assert page.evaluate(CUT) == [], width
+        assert page.evaluate(CUT_WITHOUT_A_SIGN) == [], width
     page.click("#fold")
     for width in (1280, 853, 640, 390):
         page.set_viewport_size({"width": width, "height": 800})
