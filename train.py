@@ -113,7 +113,7 @@ class ModelTrainer(threading.Thread):
         self.life.end()
 
     def steer(self, learning_rate: float) -> None:
-        """Change the learning rate, a schedule's peak, from the next step on; IllegalTransition where none is left."""
+        """Change the learning rate, a schedule's peak, from the next step on. Raises IllegalTransition."""
         self.life.steer(learning_rate)
 
     def run(self) -> None:

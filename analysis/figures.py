@@ -150,7 +150,7 @@ FIGURES = (
         "{:.1f}",
         False,
         "Training steps a second, as they are now. Models of different batch sizes do not compare by it: look at "
-        "images/s. Marked better as those are.",
+        "images/s. The better one is marked where that of images/s is.",
         "Median of the last 5 s of training, without pauses and evaluations",
         relative_margin=CLOCK_MARGIN,
     ),
@@ -210,8 +210,8 @@ FIGURES = (
         "{:,.1f}",
         False,
         "Arithmetic done a second: how well the model uses the hardware. Small models keep it less busy. What no pool "
-        "looks at is not computed and not counted, so this can be less than images/s times the textbook's work. Marked "
-        "better as images/s are.",
+        "looks at is not computed and not counted, so this can be less than images/s times the textbook's work. The "
+        "better one is marked where that of images/s is.",
         "FLOPs done to learn from an image × images/s",
         relative_margin=CLOCK_MARGIN,
     ),

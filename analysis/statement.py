@@ -61,11 +61,11 @@ class Case:
 
     states, epochs: by model; differing: the settings in which they differ, of a fork the one that it changed; steered:
     the learning rates, in their order, of each model whose rate was changed on the way; forked: what a fork changed,
-    such as "dropout 0.5 → 0.2"; repeats: what repeats.result tells of a series with the same settings, or None; held:
-    how each model went on whose schedule had come to its end, such as "for 1 more epoch: cosine schedule over, learning
-    rate stays 1e-05"; both_evaluated: whether both models have been, be it nowhere at the same place on the axis;
-    tests_pending, work_pending: whether the answers to the test images, or the work per image that the lead's axis
-    needs, can only be told once PyTorch has loaded.
+    such as "dropout 0.5 → 0.2"; repeats: what repeats.result tells of a series with the same settings, or None;
+    went_on: how each model with a schedule went on for more epochs, where the other did not go on in the same way, such
+    as "for 1 more epoch: cosine schedule over, learning rate stays 1e-05"; both_evaluated: whether both models have
+    been, be it nowhere at the same place on the axis; tests_pending, work_pending: whether the answers to the test
+    images, or the work per image that the lead's axis needs, can only be told once PyTorch has loaded.
     """
 
     states: Mapping[str, str]
@@ -76,7 +76,7 @@ class Case:
     steered: Mapping[str, Sequence[float]] | None = None
     forked: str | None = None
     repeats: Mapping[str, Any] | None = None
-    held: Mapping[str, str] | None = None
+    went_on: Mapping[str, str] | None = None
     both_evaluated: bool = False
     tests_pending: bool = False
     work_pending: bool = False
@@ -92,7 +92,7 @@ class Case:
     @property
     def causes(self) -> int:
         """Return how many things differ, any of which may be why the models do not do alike."""
-        went_on_alike = len({(self.held or {}).get(model) for model in self.states}) == 1
+        went_on_alike = len({(self.went_on or {}).get(model) for model in self.states}) == 1
         settings = 1 if self.forked else len(self.differing)
         return settings + len(self.steered or {}) + (not went_on_alike) + self.is_unequally_long
 
@@ -106,7 +106,7 @@ class Case:
     @property
     def is_as_set(self) -> bool:
         """Return whether both models have trained from the start as they are set, as the pairs of a series do."""
-        return not self.forked and not self.steered and not self.held
+        return not self.forked and not self.steered and not self.went_on
 
     @property
     def pairs(self) -> int:
@@ -158,7 +158,7 @@ def say_differences(case: Case) -> str:
     for model, (first, *others) in (case.steered or {}).items():
         rates = ", then to ".join(f"{rate:.4g}" for rate in others)
         facts.append(f"{label(model)}'s learning rate was changed on the way, from {first:.4g} to {rates}.")
-    facts += [f"{label(model)} went on {how}." for model, how in (case.held or {}).items()]
+    facts += [f"{label(model)} went on {how}." for model, how in (case.went_on or {}).items()]
     return " ".join([*facts, *_say_lengths(case)])
 
 

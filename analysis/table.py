@@ -101,24 +101,26 @@ def _better(
         return None
     if key == "training_time" and {one.model["state"], two.model["state"]} != {"finished"}:
         return None
-    winner = _ahead(figure, lower_is_better, one, value1, two, value2)
-    if key in SPEEDS and winner != _ahead(
-        figure, lower_is_better, one, _so_far(one, value1), two, _so_far(two, value2)
-    ):
-        return None  # it is so now, but was not over the whole training
+    winner = _ahead(figure, lower_is_better, (one, value1), (two, value2))
+    if key in SPEEDS:
+        over_all = ((each, _over_all(each, speed)) for each, speed in ((one, value1), (two, value2)))
+        if winner != _ahead(figure, lower_is_better, *over_all):
+            return None
     return winner
 
 
 def _ahead(
-    figure: Figure, lower_is_better: bool, one: Entrant, value1: float, two: Entrant, value2: float
+    figure: Figure, lower_is_better: bool, first: tuple[Entrant, float], second: tuple[Entrant, float]
 ) -> str | None:
+    """Return whose value is better by more than the figure's margin, None where neither's is."""
+    (one, value1), (two, value2) = first, second
     if abs(value1 - value2) <= max(figure.margin, figure.relative_margin * max(abs(value1), abs(value2))):
         return None
     return one.name if (value1 < value2) == lower_is_better else two.name
 
 
-def _so_far(each: Entrant, speed: float) -> float:
-    """Return what a speed of the last seconds was over the whole training, but for a factor that all have alike."""
+def _over_all(each: Entrant, speed: float) -> float:
+    """Return a speed of the last seconds as it was over the whole training, in a unit that both models share."""
     model = each.model
     if not model["images_per_second"] or not model["elapsed_seconds"]:
         return 0.0

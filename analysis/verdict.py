@@ -3,7 +3,6 @@
 Puts the statement, the table and the notes together; pure functions, and no torch.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -114,7 +113,7 @@ def make_case(
         tested=read_test(one, two, significance),
         differing=differing_settings(one.config, two.config),
         steered=steered,
-        held=went_on_after_schedule(one, two),
+        went_on=ways_on(one, two),
         forked=forked and read_fork(forked),
         repeats=repeats,
         both_evaluated=bool(one.evaluations["epoch"] and two.evaluations["epoch"]),
@@ -135,15 +134,15 @@ def count_images(significance: Mapping[str, Any]) -> int:
     return sum(significance[outcome] for outcome in ("both_right", "only1", "only2", "both_wrong"))
 
 
-def went_on_after_schedule(one: Entrant, two: Entrant) -> dict[str, str]:
-    """Return how each model went on whose schedule had come to its end, which its settings no longer tell."""
-    held: dict[str, str] = {}
+def ways_on(one: Entrant, two: Entrant) -> dict[str, str]:
+    """Return in words how each model with a schedule went on for more epochs, where the other did not go on alike."""
+    ways: dict[str, str] = {}
     for each, other in ((one, two), (two, one)):
         for event in each.events:
             how = read_schedule(event)
             if how and event not in other.events:
-                held[each.name] = how
-    return held
+                ways[each.name] = how
+    return ways
 
 
 def learning_rates(each: Entrant, other: Entrant) -> list[float]:
@@ -153,11 +152,9 @@ def learning_rates(each: Entrant, other: Entrant) -> list[float]:
     a change that no batch has seen has brought about nothing.
     """
     own = [(event, rates) for event in each.events if event not in other.events and (rates := read_rates(event))]
-    changes = [rates for event, rates in own if event.step < each.model.get("step", math.inf)]
-    if own:
+    changes = [rates for event, rates in own if event.step < each.model["step"]]
+    if own or each.model.get("held_rate") is not None:  # the events tell all
         return [changes[0][0], *(now for _, now in changes)] if changes else []
-    if each.model.get("held_rate") is not None:
-        return []
     was, now = each.config.get("learning_rate"), each.model.get("learning_rate")
     return [was, now] if was and now and was != now else []
 

@@ -12,7 +12,7 @@ from config import ModelConfig
 from history.checkpoints import CheckpointFiles
 from history.database import Database
 from history.errors import NotSaved
-from history.events import ends_at, event_at, say_loss
+from history.events import ends_at, event_at, say_return
 from history.log import MetricsLog
 from history.reader import RunReader
 from history.records import SPLITS, Event, Status
@@ -131,7 +131,7 @@ class Branches:
         A model that `steps` does not name stays as it is. rates: the learning rate that each model goes on with.
         What was measured beyond stays in the file, hidden, until the same steps are taken again: they
         are the same, since everything random in a run follows from its settings. What happened beyond is marked as
-        undone, and that it was lost is put on record. Raises UnknownRun or NotSaved.
+        undone, and in which state a model was left is put on record. Raises UnknownRun or NotSaved.
         """
         self._writer.save()  # the checkpoints too: who goes on from a run must not cost it its own
         left = self._reader.statuses(run)
@@ -144,7 +144,7 @@ class Branches:
                 undo_after(connection, run, model, step)
                 if rates is not None:
                     undo_unseen(connection, run, model, step, rates[model])
-                if (detail := say_loss(left[model], statuses[model])) is not None:
+                if (detail := say_return(left[model], statuses[model])) is not None:
                     put_on_record(connection, run, model, event_at(statuses[model], left[model].state, detail))
         metrics = MetricsLog(statuses, keep_unsaved=True, base=base)
         self._reader.fill(metrics, run, statuses)
@@ -192,8 +192,8 @@ def undo_after(connection: sqlite3.Connection, run: str, model: str, step: int) 
 
 def put_on_record(connection: sqlite3.Connection, run: str, model: str, event: Event) -> None:
     """Enter one more event, unless it is the last already: a process can be killed between reopening and training."""
-    rest = "WHERE run = ? AND model = ? ORDER BY number DESC LIMIT 1"
-    [(number, *last)] = connection.execute(EVENTS.select(rest), (run, model)).fetchall() or [(-1,)]
+    latest_first = "WHERE run = ? AND model = ? ORDER BY number DESC"
+    number, *last = connection.execute(EVENTS.select(latest_first), (run, model)).fetchone() or (-1,)
     if tuple(last) != event:
         insert(connection, EVENTS, run, model, [(number + 1, *event)])
 

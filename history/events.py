@@ -12,7 +12,7 @@ from history.states import INTERRUPTED
 JUMP = re.compile(r", learning rate \S+ → \S+$")
 RATES = re.compile(r"learning rate (\S+) → (\S+)")
 FORK = "from model 1: "
-LEFT_SCHEDULE = re.compile(r": (?:left its .* schedule at|.* schedule over,) ")
+STAYS = "learning rate stays"
 
 
 def event_at(status: Status, kind: str, detail: str) -> Event:
@@ -20,11 +20,11 @@ def event_at(status: Status, kind: str, detail: str) -> Event:
     return Event(kind, status.step, status.epoch, status.elapsed_seconds, detail)
 
 
-def say_loss(left: Status, back: Status) -> str | None:
-    """Return the detail of the state in which a model was left, such as "interrupted", where it goes on.
+def say_return(left: Status, back: Status) -> str | None:
+    """Return the detail of the state in which a model was left, put on record where it goes on.
 
-    It tells how far the model had come, and from where it has to go on; None where nothing was lost and nobody
-    needs to be told.
+    It tells how far the model had come, and from where it goes on where that is less. None of one that was stopped and
+    lost nothing.
     """
     if left.step > back.step:
         return f"at epoch {left.epoch:.2f}, continued from {f'{back.epoch:.2f}' if back.step else 'the start'}"
@@ -46,6 +46,16 @@ def ends_at(detail: str | None, rate: float) -> bool:
     """Return whether the detail of "steered" says that the learning rate became this one."""
     found = RATES.fullmatch(detail or "")
     return found is not None and found[2] == f"{rate:g}"
+
+
+def say_jump(before: float, now: float) -> str:
+    """Return in words how a learning rate changes by what was done to a schedule."""
+    return f"learning rate {before:.4g} → {now:.4g}"
+
+
+def say_stay(rate: float) -> str:
+    """Return in words at which rate a model is held that leaves its schedule."""
+    return f"{STAYS} {rate:.4g}"
 
 
 def say_fork(change: str) -> str:
@@ -73,12 +83,12 @@ def say_more_epochs(
     if held is None:
         return f"{said}: {title} schedule now over {epochs} epochs"
     left = f"{title} schedule over" if share >= 1 else f"left its {title} schedule at {100 * share:.3g} %"
-    return f"{said}: {left}, learning rate stays {held:.3g}"
+    return f"{said}: {left}, {say_stay(held)}"
 
 
 def leaves_schedule(event: Event) -> bool:
     """Return whether a model has left its schedule in an event, and keeps the learning rate that it had."""
-    return event.kind == "continued" and LEFT_SCHEDULE.search(event.detail or "") is not None
+    return event.kind == "continued" and STAYS in (event.detail or "")
 
 
 def read_schedule(event: Event) -> str | None:

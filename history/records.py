@@ -110,8 +110,8 @@ class Evaluation(NamedTuple):
 class Event(NamedTuple):
     """What happened to a trainer: a new state, or "steered", "forked" or "continued", with the change as `detail`.
 
-    A state with a detail is the one in which a model was left that lost what came after its checkpoint, such as
-    "interrupted"; it stands where the model went on. "undone" is what happened in what was lost.
+    A state with a detail is the one in which a model was left, such as "interrupted"; it stands where the model went
+    on, and tells what was lost, if anything. "undone" is what happened in what was lost.
     """
 
     kind: str

@@ -47,7 +47,7 @@ class Left(NamedTuple):
     series: str | None  # that it is a pair of
     is_branch: bool  # it went on from another run, whose steps it took over
     off_schedule: frozenset[str]  # models that have left their schedule, and keep the rate that they had
-    held_rates: dict[str, float | None]  # which that is; None also in runs whose settings an earlier version rewrote
+    held_rates: dict[str, float | None]  # which that is; None also where an earlier version put it into the settings
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from history.records import new_run_id
 from history.states import IllegalTransition
 from history.store import NotSaved, Origin, RunKeeper, RunStore
 from studies.branches import change_one
-from studies.origins import continued_origins, forked_origins, rest_of, sound, stored_configs
+from studies.origins import continued_origins, forked_origins, require_checkpoint, rest_of, stored_configs
 from studies.refusals import Conflict, NotReady
 from studies.workshop import Loading, Workshop
 
@@ -94,25 +94,25 @@ class Control:
             rate = trainer.life.learning_rate  # None of one that an earlier version has finished
             source = trainer.config if rate is None else trainer.config.model_copy(update={"learning_rate": rate})
             changed, config = change_one(source, settings)
-            self._check_left(workshop, config)
+            self._check_steps_remain(workshop, config)
             if not trainer.life.is_active:
-                sound(self._store.checkpoint(run, MODEL_NAMES[0]), run, MODEL_NAMES[0])
+                require_checkpoint(self._store.checkpoint(run, MODEL_NAMES[0]), run, MODEL_NAMES[0])
             self._store.save()
             if self._store.problem:  # refused, as all above, while nothing has been stopped
                 raise NotSaved(self._store.problem)
             comparison.end()
             comparison.join()
-            self._check_left(workshop, config)  # the last step may have been taken just then
+            self._check_steps_remain(workshop, config)  # the last step may have been taken just then
             finished = trainer.state == "finished"
-            is_held = self.latest.metrics.status(MODEL_NAMES[0]).held_rate is not None
             origins = forked_origins(
                 self._store,
                 workshop,
                 run,
+                trainer.config,
                 source,
                 config,
                 changed,
-                set_rate=trainer.config.learning_rate if is_held else None,
+                held_rate=self.latest.metrics.status(MODEL_NAMES[0]).held_rate,
                 has_finished=finished,
             )
             return self._branch(workshop, run, "forked", origins)
@@ -201,7 +201,7 @@ class Control:
         if series is not None and series.is_alive() and series is not threading.current_thread():
             raise Conflict("Repeats are running: stop them first")
 
-    def _check_left(self, workshop: Workshop, config: ModelConfig) -> None:
+    def _check_steps_remain(self, workshop: Workshop, config: ModelConfig) -> None:
         """Raise Conflict where a copy of model 1 with these settings would have nothing to train."""
         status = self.latest.metrics.status(MODEL_NAMES[0])
         if status.step >= workshop.total_steps(config):

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from config import MODEL_NAMES, ModelConfig
-from history.events import say_fork, say_more_epochs
+from history.events import say_fork, say_jump, say_more_epochs, say_stay
 from history.records import INCOMPLETE, label
 from history.store import Left, Origin, RunStore
 from studies.branches import add_epochs, say_change
@@ -53,7 +53,7 @@ def rest_of(
     found = {name: left.checkpoints[name] for name in models}
     for name, checkpoint in found.items():
         if left.is_branch or name in left.off_schedule:
-            sound(checkpoint, run, name)
+            require_checkpoint(checkpoint, run, name)
     checkpoints = {name: checkpoint for name, checkpoint in found.items() if checkpoint is not None}
     headers = {name: workshop.header(checkpoint) for name, checkpoint in checkpoints.items()}
     steps = {name: headers[name].step if name in headers else 0 for name in models}
@@ -91,10 +91,10 @@ def longer_origin(
         return Origin(model, 0, checkpoint, longer, detail)
     held, share = last_rate(workshop, header, config), header.step / workshop.total_steps(config)
     detail = say_more_epochs(more_epochs, config.schedule, held=held, share=share)
-    return Origin(model, header.step, signed(workshop, checkpoint, header, config), longer, detail, held)
+    return Origin(model, header.step, telling_schedule(workshop, checkpoint, header, config), longer, detail, held)
 
 
-def signed(workshop: Workshop, checkpoint: bytes, header: "Header", config: ModelConfig) -> bytes:
+def telling_schedule(workshop: Workshop, checkpoint: bytes, header: "Header", config: ModelConfig) -> bytes:
     """Return a checkpoint that tells under which schedule its rate holds, as those of earlier versions do not."""
     return checkpoint if header.schedule is not None else workshop.with_schedule(checkpoint, config.schedule)
 
@@ -118,7 +118,12 @@ def continued_origins(
     """
     return {
         name: longer_origin(
-            workshop, name, config, left.held_rates[name], sound(left.checkpoints[name], run, name), more_epochs
+            workshop,
+            name,
+            config,
+            left.held_rates[name],
+            require_checkpoint(left.checkpoints[name], run, name),
+            more_epochs,
         )
         for name, config in configs.items()
     }
@@ -128,42 +133,41 @@ def forked_origins(
     store: RunStore,
     workshop: Workshop,
     run: str,
+    as_set: ModelConfig,
     source: ModelConfig,
     config: ModelConfig,
     changed: str,
     *,
-    set_rate: float | None,
+    held_rate: float | None,
     has_finished: bool,
 ) -> dict[str, Origin]:
     """Return from where a fork goes on: model 1 as it was, and its copy with one setting changed.
 
-    source: what model 1 is set to, with the learning rate that it has now; set_rate: the one that it was set to, where
-    it has left its schedule, else None. A copy for more epochs of a model whose schedule has run its course keeps the
-    last rate; in others the schedule is stretched. Raises Conflict where model 1 has no checkpoint.
+    as_set: what model 1 is set to; source: the same with the learning rate that it has now; config: those of the copy;
+    held_rate: of model 1, as Status has it. A copy for more epochs of a model whose schedule has run its course keeps
+    the last rate; in others the schedule is stretched. Raises Conflict where model 1 has no checkpoint.
     """
-    checkpoint = sound(store.checkpoint(run, MODEL_NAMES[0]), run, MODEL_NAMES[0])
+    checkpoint = require_checkpoint(store.checkpoint(run, MODEL_NAMES[0]), run, MODEL_NAMES[0])
     header, change = workshop.header(checkpoint), say_change(source, config, changed)
     copied = workshop.copy(checkpoint, changed)
-    held = copy_held = None
-    if set_rate is not None:
-        held, copy_held = source.learning_rate, None if changed == "schedule" else config.learning_rate
-        source = source.model_copy(update={"learning_rate": set_rate})
-        if changed != "learning_rate":
-            config = config.model_copy(update={"learning_rate": set_rate})
-    if changed == "epochs" and has_finished and set_rate is None and config.schedule != "constant":
+    copy_held = None
+    if held_rate is not None:
+        copy_held = {"schedule": None, "learning_rate": config.learning_rate}.get(changed, held_rate)
+        source, config = as_set, as_set.model_copy(update={changed: getattr(config, changed)})
+    if changed == "epochs" and has_finished and held_rate is None and config.schedule != "constant":
         copy_held = last_rate(workshop, header, source)
-        copied = signed(workshop, copied, header, source)
-        change = f"{change}, learning rate stays {copy_held:.3g}"
+        copied = telling_schedule(workshop, copied, header, source)
+        change = f"{change}, {say_stay(copy_held)}"
     elif changed in ("epochs", "schedule"):
-        before = next_rate(workshop, header, source.held_at(held))
+        before = next_rate(workshop, header, source.held_at(held_rate))
         after = next_rate(workshop, workshop.header(copied), config.held_at(copy_held))
-        change = change if before == after else f"{change}, learning rate {before:.3g} → {after:.3g}"
-    model1 = Origin(MODEL_NAMES[0], header.step, checkpoint, source, None, held)
+        change = change if before == after else f"{change}, {say_jump(before, after)}"
+    model1 = Origin(MODEL_NAMES[0], header.step, checkpoint, source, None, held_rate)
     model2 = Origin(MODEL_NAMES[0], header.step, copied, config, say_fork(change), copy_held)
     return dict(zip(MODEL_NAMES, (model1, model2), strict=True))
 
 
-def sound(checkpoint: bytes | None, run: str, model: str) -> bytes:
+def require_checkpoint(checkpoint: bytes | None, run: str, model: str) -> bytes:
     """Return a checkpoint. Raises Conflict where there is none."""
     if checkpoint is None:
         raise Conflict(f"{label(model)} of run {run} has no checkpoint to go on from")

@@ -71,8 +71,10 @@ def fork_checkpoint(checkpoint: bytes, changed: str) -> bytes:
     rate before.
     """
     state = read_checkpoint(checkpoint)
-    forgotten = {"optimizer": "optimizer", "learning_rate": "learning_rate", "schedule": "learning_rate"}.get(changed)
-    state["engine"].pop(forgotten, None)
+    if changed == "optimizer":
+        state["engine"].pop("optimizer", None)
+    if changed in ("learning_rate", "schedule"):
+        state["engine"].pop("learning_rate", None)
     return write_checkpoint(state)
 
 

@@ -53,8 +53,8 @@ export function setting(value) {
   return typeof value === "number" && !Number.isInteger(value) ? inFour(value) : String(value);
 }
 
-/** A sentence with its fractions in four digits: "learning rate 0.000657482 → 0.001" → "learning rate 0.0006575 → 0.001". */
-export const fewDigits = (text) => text.replace(/\d+\.\d+(e[+-]?\d+)?/g, (number) => inFour(Number(number)));
+/** A sentence with its long fractions in four digits: "rate 0.000657482 at epoch 5.10" → "rate 0.0006575 at epoch 5.10". */
+export const fewDigits = (text) => text.replace(/\d+\.\d{4,}(e[+-]?\d+)?/g, (number) => inFour(Number(number)));
 
 /** A place on one of the axes that two models are compared along. */
 export const position = (axis, value) =>

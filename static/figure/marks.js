@@ -12,7 +12,7 @@ const MOST_ROWS = 3; // of labels above the figure; a mark for which there is no
 const MOST_PAUSE_ROWS = 2;
 const TOGETHER_PX = 8; // marks so close share a label
 const COUNT = " +99"; // has room behind each label
-const NEAR = 0.015; // of the axis: closer marks of one kind share a label
+const NEAR = 0.015; // of the axis: marks of one kind of both models that are closer are one
 
 /** Return each mark as {kind, x, detail, models}, those of both models at about the same place as one. */
 export function marks(history, view) {
@@ -46,8 +46,8 @@ export function wrap(text, letters) {
   return lines;
 }
 
-/** Return what marks that share a label say in the order of their times: "stopped, continued for 2 more epochs". Pure. */
-export function wording(together) {
+/** Return what marks that share a label say in the order of their times: "stopped, continued for 2 more epochs". */
+function wording(together) {
   const said = new Map();
   for (const { kind, detail, models } of together) {
     const what = format.fewDigits(kind === "steered" ? detail : [kind, detail].filter(Boolean).join(" "));

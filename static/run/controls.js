@@ -6,7 +6,7 @@ import { nameOf } from "../base/models.js";
 import { askNow } from "../base/poller.js";
 import { isActive, states } from "./answers.js";
 import { isStarting, latestRun, onLatest, onWhich, pastRun, serverNow } from "./state.js";
-import { showProblem } from "./status.js";
+import { showProblem, showRefusal } from "./status.js";
 
 /** Return what may be asked of trainers in these states. Pure. */
 export function possible(each) {
@@ -43,10 +43,10 @@ export function showControls() {
   }
 }
 
-const WANTED = { pause: (state) => state !== "running", resume: (state) => state !== "paused", stop: (state) => !isActive(state) };
+const HAS_HAPPENED = { pause: (state) => state !== "running", resume: (state) => state !== "paused", stop: (state) => !isActive(state) };
 
 /** Return whether models in these states are as an action would have made them. Pure. */
-export const isDone = (action, each) => each.every(WANTED[action]);
+export const isDone = (action, each) => each.every(HAS_HAPPENED[action]);
 
 const confirmStop = (model) =>
   confirm(`Stop ${model ? nameOf(model) : "both models"} for good? What was measured stays.`, "Stop", "Keep training");
@@ -66,7 +66,7 @@ export function connectControls() {
       } catch (error) {
         const { run } = latestRun();
         const isOver = () => latestRun().run !== run || isDone(action, states(latestRun(), model));
-        showProblem("action", `Could not ${action}: ${error.message}.`, isOver);
+        showRefusal(`Could not ${action}: ${error.message}.`, isOver);
       }
       askNow();
     });

@@ -50,7 +50,7 @@ function fill(wanted) {
 
 /** Put settings that the user has chosen into the forms; what was typed there can be put back. */
 function choose(wanted) {
-  if (draft.isOwn() && isOther(wanted) && !draft.isHeld()) draft.layAside(typedSettings());
+  if (draft.isByHand() && isOther(wanted) && !draft.isHeld()) draft.layAside(typedSettings());
   for (const model of MODELS) fillSettings(model, wanted[model]);
   draft.noteChosen();
   showFilled();

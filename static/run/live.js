@@ -41,11 +41,11 @@ export const LIVE_FIGURES = {
 /** Say what loss and accuracy are: where the training curves end, smoothed as these are. */
 function nameCurveEnds(panel, model, smoothing) {
   const [loss, accuracy] = ["loss", "accuracy"].map((name) => panel.querySelector(`[data-figure="${name}"]`).closest(".stat"));
-  const average = `a moving average over ${format.count(smoothing)} images, as its curve shows it`;
+  const [of, how] = isSmoothed(model) ? ["", `a moving average over ${format.count(smoothing)} images, as its curve shows it`]
+    : [" of the latest batch", "as its curve shows it while smoothing is off"];
   write(loss.querySelector("dt"), isSmoothed(model) ? "Smoothed loss" : "Batch loss");
-  loss.title = isSmoothed(model) ? `Training loss, ${average}` : "Training loss of the latest batch, as its curve shows it while smoothing is off";
-  const share = "Share right among the last 1,000 training images";
-  accuracy.querySelector("dd").title = isSmoothed(model) ? `${share}, ${average}` : `${share}, as its curve shows it while smoothing is off`;
+  loss.title = `Training loss${of}, ${how}`;
+  accuracy.querySelector("dd").title = `Share right among the last 1,000 training images, ${how}`; // its dt explains the word
 }
 
 function showModel(name, model, smoothing) {

@@ -35,7 +35,7 @@ async function follow(id) {
   if (pastRun()) await closePastRun();
 }
 
-/** Return whether the server has answered. */
+/** Show the run that the address names; return whether the server has answered. */
 async function followAddress() {
   try {
     await follow(runIn(window.location.pathname));

@@ -8,9 +8,13 @@ const show = (id, text) => write(document.getElementById(id), text);
 const KINDS = ["connection", "loading", "saving", "action", "link", "chart", "smoothing", "comparison", "place", "history", "inside", "repeats"];
 const problems = Object.fromEntries(KINDS.map((kind) => [kind, ""])); // said in this order
 
-/** Show a problem of one kind in the banner until it is mended ("") or dismissed; that with an action until it `isOver()`. */
-export function showProblem(kind, text, isOver = () => false) {
-  if (kind === "action") isActionOver = isOver;
+const READING_MS = 6000;
+let refusedAt = 0; // when the problem with an action was shown
+let isRefusalOver = () => false;
+
+/** Show a problem of one kind in the banner until it is mended ("") or dismissed. */
+export function showProblem(kind, text) {
+  if (kind === "action") isRefusalOver = () => false;
   if (problems[kind] === text) return;
   problems[kind] = text;
   if (kind === "action") refusedAt = Date.now();
@@ -19,13 +23,15 @@ export function showProblem(kind, text, isOver = () => false) {
   document.getElementById("banner").hidden = all === "";
 }
 
-const READING_MS = 6000;
-let refusedAt = 0; // when the problem with an action was shown
-let isActionOver = () => false;
+/** Show that an action was refused, until `isOver()`. */
+export function showRefusal(text, isOver) {
+  showProblem("action", text);
+  isRefusalOver = isOver;
+}
 
 /** Take back what an action was refused for, once it is so all the same, or could be read and the server answers again. */
 function forgetRead() {
-  if (isActionOver() || Date.now() - refusedAt > READING_MS) showProblem("action", "");
+  if (isRefusalOver() || Date.now() - refusedAt > READING_MS) showProblem("action", "");
 }
 
 /** Say that the server answers. */

@@ -4,7 +4,7 @@ import * as api from "../base/api.js";
 import { write } from "../base/dom.js";
 import * as format from "../base/format.js";
 import { askNow } from "../base/poller.js";
-import { inWords, parseTyped, titleOf } from "../settings/form.js";
+import { callByTitle, parseTyped, titleOf } from "../settings/form.js";
 import { isActive } from "./answers.js";
 import { latestRun, onLatest, onWhich, pairInTraining, pastRun } from "./state.js";
 
@@ -32,7 +32,7 @@ async function apply(model) {
     menu.querySelector("summary").focus();
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
-    showFault(menu, inWords(Object.values(error.fields)[0] ?? error.message, RATE, titleOf(model, RATE)));
+    showFault(menu, callByTitle(Object.values(error.fields)[0] ?? error.message, RATE, titleOf(model, RATE)));
     input(menu).focus();
   }
   button.disabled = false;

@@ -5,30 +5,29 @@ import { write } from "../base/dom.js";
 const KEPT = "What you had set before is kept.";
 
 let typed = false; // the forms hold what no run of this page is set to
-let own = false; // by hand, since something else was last put into the forms
+let byHand = false; // the user has typed since the forms were last filled
 let kept = null;
-let held = false; // what is kept waits for a run that has not begun
-let aside = false; // what is kept can be put back until something starts
+let until = null; // what it is kept for: the "begin" or the "end" of a run, or to be put back before a "start"
 
 export const isTyped = () => typed;
-export const isOwn = () => own;
+export const isByHand = () => byHand;
 
 /** Note that the user has put something into the forms: what is kept then waits until it is asked for. */
 export function noteTyped() {
-  typed = own = true;
-  if (kept && !held) say(KEPT);
+  typed = byHand = true;
+  if (kept && !isHeld()) say(KEPT);
 }
 
 /** Note that the user has chosen what stands in the forms: it can be chosen again. */
 export function noteChosen() {
   noteTyped();
-  own = false;
+  byHand = false;
 }
 
 /** Note that what stands in the forms trains, or is in the queue. */
 export function noteStarted() {
-  typed = own = false;
-  if (aside) forget();
+  typed = byHand = false;
+  if (until === "start") forget();
 }
 
 function say(sentence) {
@@ -36,43 +35,39 @@ function say(sentence) {
   document.getElementById("put-back").hidden = kept === null;
 }
 
-/** Keep settings for the end of the run that trains, and say so in a sentence. */
-function keep(settings, sentence) {
-  kept = settings;
-  typed = own = held = aside = false;
-  say(sentence);
-}
-
 /** Keep settings for the end of a run that is yet to begin, unless they are put back before, and say so in a sentence. */
 export function hold(settings, sentence) {
   kept = settings;
-  held = true;
-  aside = false;
+  until = "begin";
   say(sentence);
 }
 
 /** Keep settings that make way for others that the user has chosen: whoever chose by mistake puts them back. */
 export function layAside(settings) {
   kept = settings;
-  aside = true;
+  until = "start";
   say(KEPT);
 }
 
-export const isHeld = () => held;
+/** Whether what is kept waits for a run that has not begun. */
+export const isHeld = () => until === "begin";
 
-/** The run has begun that what is held waits for. */
-export const letGo = (sentence) => keep(kept, sentence);
+/** The run has begun that what is held waits for: it is kept for its end, as a sentence says. */
+export function letGo(sentence) {
+  until = "end";
+  typed = byHand = false;
+  say(sentence);
+}
 
 function forget() {
-  kept = null;
-  held = aside = false;
+  kept = until = null;
   say("");
 }
 
 /** Return the settings that were kept, null where none were, and keep them no longer. */
 export function takeBack() {
   const settings = kept;
-  if (settings) typed = own = true;
+  if (settings) typed = byHand = true;
   forget();
   return settings;
 }

@@ -75,18 +75,18 @@ export function fillSettings(model, settings) {
 }
 
 /**
- * Return a fault as the server says it in the words of the form: by what the setting is called there, and of a list, which
- * has a box for each value, what may stand in one. Pure.
+ * Return a fault that begins with a setting's key with its title instead; of a list, which has a box for each value, it
+ * says what may stand in one. Pure.
  */
-export function inWords(fault, key, title) {
-  const named = fault.replace(new RegExp(`^${key}(?= )`), title);
+export function callByTitle(fault, key, title) {
+  const named = fault.startsWith(`${key} `) ? title + fault.slice(key.length) : fault;
   return named.replace(/ must be a list of \d+ to \d+ values, each (.*?)(, one for each of the \d+ layers)?(?=, got )/, " must each be $1");
 }
 
 /** Show each fault beside its field and clear the other fields of that model. Keys are "model1.learning_rate". */
 export function showFaults(model, faults) {
   for (const field of fieldsOf(model)) {
-    const fault = inWords(faults[field.dataset.name] ?? "", field.dataset.key, field.dataset.title);
+    const fault = callByTitle(faults[field.dataset.name] ?? "", field.dataset.key, field.dataset.title);
     field.classList.toggle("faulty", fault !== "");
     const text = field.querySelector(".fault");
     write(text, fault);

@@ -11,6 +11,7 @@ import { useSettings } from "../run/forms.js";
 import { changesOf, lookAt, overlay, refreshRuns, titleOfRun } from "../run/past.js";
 import { latestRun, onLatest, onRuns, pastRuns, titles } from "../run/state.js";
 import { showProblem } from "../run/status.js";
+import { callByTitle } from "../settings/form.js";
 
 const MOST_OVERLAYS = 20;
 const overlaid = new Map(); // {id, title} of the runs behind the curves, by id
@@ -47,7 +48,9 @@ const countSettings = ({ differing }) => `${differing.length || "no"} setting${d
 const when = format.moment;
 const anyFinished = (run) => Object.values(run.models).some(({ state }) => state === "finished");
 const allFinished = (run) => Object.values(run.models).every(({ state }) => state === "finished");
-const hasSchedule = (run) => Object.values(run.models).some(({ config, epoch }) => epoch > 0 && (config.schedule ?? "constant") !== "constant");
+/** Whether a model of a run is on a schedule that it leaves where it gets more epochs. Pure. */
+export const isOnSchedule = ({ models }) => Object.values(models).some(({ config, epoch, held_rate: held }) =>
+  epoch > 0 && (held ?? null) === null && (config.schedule ?? "constant") !== "constant");
 
 function button(text, title, act) {
   const element = make("button", { type: "button", class: "quiet", title, text });
@@ -117,7 +120,7 @@ async function attempt(call, then) {
     then?.();
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
-    showProblem("history", `${error.message.replace(/^more_epochs(?= )/, "More epochs")}.`);
+    showProblem("history", `${callByTitle(error.message, "more_epochs", "More epochs")}.`);
   }
   await refreshRuns();
 }
@@ -131,7 +134,7 @@ function layBehind({ id }, title, wanted) {
 
 async function resume(run) {
   document.getElementById("resume-new").hidden = !anyFinished(run);
-  document.getElementById("resume-schedule").hidden = !hasSchedule(run);
+  document.getElementById("resume-schedule").hidden = !isOnSchedule(run);
   document.getElementById("resume-epochs").min = allFinished(run) ? 1 : 0;
   const epochs = await ask("resume", allFinished(run) ? 1 : 0);
   if (epochs !== null) await attempt(() => api.changeRun(run.id, "resume", { more_epochs: Number(epochs) }), askNow);

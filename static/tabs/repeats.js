@@ -10,7 +10,7 @@ import { onThemeChange } from "../base/theme.js";
 import { drawSmall } from "../figure/charts.js";
 import { gaps, means, winner } from "../figure/spread.js";
 import { differing } from "../settings/difference.js";
-import { parseTyped, typedSettings } from "../settings/form.js";
+import { callByTitle, parseTyped, typedSettings } from "../settings/form.js";
 import { onSettings, showAllFaults } from "../run/forms.js";
 import { lookAt } from "../run/past.js";
 import { closePastRun, isTraining, latestRun, onLatest, titles } from "../run/state.js";
@@ -160,7 +160,7 @@ async function attempt(call) {
     if (!(error instanceof api.ApiError)) throw error;
     const { runs, ...others } = error.fields;
     byId("count").setAttribute("aria-invalid", String(runs !== undefined));
-    write(fault, runs?.replace(/^runs(?= )/, "The number of pairs") ?? (Object.keys(others).length ? "A setting in the forms above cannot be used." : `${error.message}.`));
+    write(fault, (runs && callByTitle(runs, "runs", "The number of pairs")) ?? (Object.keys(others).length ? "A setting in the forms above cannot be used." : `${error.message}.`));
     showAllFaults(others);
   }
   byId("stop").disabled = false;

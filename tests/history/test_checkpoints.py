@@ -28,9 +28,7 @@ def store(tmp_path: Path, monitor: Monitor, client: FlaskClient) -> RunStore:
     return monitor.store
 
 
-def test_checkpoint_is_written_by_the_writer_and_the_latest_wins(
-    client: FlaskClient, store: RunStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_checkpoint_is_written_by_the_writer_and_the_latest_wins(client: FlaskClient, store: RunStore) -> None:
     run = start(client, QUICK)
     wait_until(client, "finished")
     for number in range(5):
@@ -43,9 +41,17 @@ def test_checkpoint_is_written_by_the_writer_and_the_latest_wins(
     store.save()  # model 2's as well
     wait_for(lambda: [each.suffix for each in path.parent.iterdir()] == [".checkpoint"] * 2, "both models' files alone")
 
+
+def test_where_a_checkpoint_was_taken_is_told_without_reading_it_whole(
+    client: FlaskClient, store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start(client, QUICK)
+    wait_until(client, "finished")
+    store.save_checkpoint(run, "model1", b"of an earlier version")
+    store.save()
     steps = metrics_of(client)["models"]["model2"]["step"]
     with monkeypatch.context() as patch:
-        patch.delattr(checkpoints.CheckpointFiles, "read")  # where it was taken is told without reading it whole
+        patch.delattr(checkpoints.CheckpointFiles, "read")
         assert strict(client.get(f"/api/runs/{run}"))["checkpoints"] == {
             "model1": {"step": None, "epoch": None},
             "model2": {"step": steps, "epoch": 1.0},

@@ -174,7 +174,6 @@ def test_status_of_a_resumed_run_begins_where_its_checkpoint_was_taken(client: F
     assert monitor.control.comparison.join(60)
     before = metrics_of(client)["models"]["model1"]
     monitor.store.save()
-    left = monitor.store.run_status(run, "model2")
     log = monitor.store.reopen(run, {"model1": before["step"], "model2": 0})
     status = log.status("model1")
     assert (status.step, status.epoch, status.parameters) == (before["step"], before["epoch"], before["parameters"])
@@ -186,8 +185,18 @@ def test_status_of_a_resumed_run_begins_where_its_checkpoint_was_taken(client: F
     assert log.view()[1]["model2"]["points"]["step"] == []
     assert log.take_news() == {}
 
-    # model 1 has lost nothing, model 2 all: that is put on record once, be the run reopened ever so often
-    again = monitor.store.reopen(run, {"model1": before["step"], "model2": 0})
+
+def test_what_was_lost_is_put_on_record_once_be_the_run_reopened_ever_so_often(
+    client: FlaskClient, monitor: Monitor
+) -> None:
+    run = start(client, ENDLESS)
+    wait_for_steps(client, "model2", 30)
+    client.post("/api/stop", json={})
+    assert monitor.control.comparison.join(60)
+    monitor.store.save()
+    before, left = (monitor.store.run_status(run, name) for name in ("model1", "model2"))
+    log = monitor.store.reopen(run, {"model1": before.step, "model2": 0})
+    again = monitor.store.reopen(run, {"model1": before.step, "model2": 0})
     assert log.events("model2") == again.events("model2")
     assert [event.kind for event in again.events("model1")] == ["running", "stopped"]
     assert again.events("model2") == [

@@ -35,19 +35,10 @@ def test_a_fork_is_one_mark_on_every_axis(modules: Page) -> None:
         assert [mark["kind"] for mark in marks] == ["forked"]
 
 
-@pytest.mark.parametrize(("layout", "title"), [("stacked", "accuracy"), ("overlaid", "")])
-def test_the_axis_on_the_right_has_no_title_to_run_into_the_labels(modules: Page, layout: str, title: str) -> None:
-    view = f"{{layout: '{layout}', x: 'epochs'}}"
-    windows = "{x: [0, 1], loss: [0, 1], accuracy: [0, 1], gap: [-1, 1]}"
-    sizes = f"m.measure({{models: {{}}}}, {view}, {{narrow: false, width: 900, height: 500}})"
-    shown = f"{{history: {{models: {{}}}}, curves: {{}}, gap: {{x: [], y: []}}, windows: {windows}, sizes: {sizes}, hidden: new Set()}}"
-    assert run_in(modules, "figure/figure", f"m.layout({shown}, {view}, {{}}, {{}}).yaxis2.title.text") == title
-
-
-def drawn_marks(modules: Page, *happened: tuple[str, float]) -> Any:
-    """Return what is drawn for events of model 1 in five epochs, above a plot of 900 pixels."""
-    kinds, epochs = [kind for kind, _ in happened], [epoch for _, epoch in happened]
-    events = json.dumps({"kind": kinds, "epoch": epochs, "step": [1] * len(kinds), "detail": [None] * len(kinds)})
+def drawn_marks(modules: Page, *happened: tuple[str, float] | tuple[str, float, str]) -> Any:
+    """Return what is drawn for events of model 1, each with its epoch of five, above a plot of 900 pixels."""
+    kinds, epochs, details = zip(*((*each, None)[:3] for each in happened), strict=True)
+    events = json.dumps({"kind": kinds, "epoch": epochs, "step": [1] * len(kinds), "detail": details})
     history = f"{{models: {{model1: {{events: {events}, points: {{epoch: [5]}}}}}}}}"
     return run_in(modules, "figure/marks", f"m.drawMarks({history}, {{x: 'epochs'}}, 900)")
 
@@ -56,6 +47,15 @@ def test_what_happened_at_one_place_is_said_in_its_order_by_one_label(modules: P
     drawn = drawn_marks(modules, ("paused", 1), ("stopped", 1), ("continued", 1), ("paused", 2), ("paused", 2.01))
     said = [label["text"].replace("<br>", " ") for label in drawn["annotations"]]
     assert said == ["Model 1 paused, stopped, continued", "Model 1 paused"]
+
+
+def test_epochs_of_a_label_have_two_digits_and_rates_at_most_four(modules: Page) -> None:
+    lost = ("interrupted", 1, "at epoch 5.10, continued from 5.00")
+    drawn = drawn_marks(modules, lost, ("steered", 3, "learning rate 0.00065748 → 0.001"))
+    assert [label["text"].replace("<br>", " ") for label in drawn["annotations"]] == [
+        "Model 1 interrupted at epoch 5.10, continued from 5.00",
+        "Model 1 learning rate 0.0006575 → 0.001",
+    ]
 
 
 def test_labels_of_many_marks_stay_low_and_count_those_that_have_none(modules: Page) -> None:

@@ -332,7 +332,7 @@ def test_a_past_run_is_described_in_a_line(
         ),
         (
             "settings/form",
-            "m.inWords('kernel_sizes must be a list of 1 to 8 values, each one of 1, 3, 5, 7, one for each of the 4 layers, got 9', 'kernel_sizes', 'Kernel sizes')",
+            "m.callByTitle('kernel_sizes must be a list of 1 to 8 values, each one of 1, 3, 5, 7, one for each of the 4 layers, got 9', 'kernel_sizes', 'Kernel sizes')",
             "Kernel sizes must each be one of 1, 3, 5, 7, got 9",
         ),
         (
@@ -345,9 +345,28 @@ def test_a_past_run_is_described_in_a_line(
             "m.outcome({state: 'running', testing: true, val_accuracy: null, epoch: 1})",
             "testing at epoch 1.00",
         ),
+        *(
+            (
+                "tabs/history",
+                f"m.isOnSchedule({{models: {{model1: {{epoch: {epoch}, held_rate: {held}, config: {{schedule: 'cosine'}}}}}}}})",
+                expected,
+            )
+            for epoch, held, expected in ((1, "null", True), (0, "null", False), (1, "0.001", False))
+        ),
+        ("run/controls", "['pause', 'resume', 'stop'].map((act) => m.isDone(act, ['paused']))", [True, False, False]),
+        ("run/controls", "m.isDone('pause', ['paused', 'running'])", False),
         ("run/lessons", "['a', 'b', 'c'].map((id) => m.after([{id: 'a'}, {id: 'b'}], id).id)", ["b", "a", "a"]),
         ("run/notes", "m.choose([{id: 'a'}, {id: 'b'}], ['a'])", [{"id": "b"}]),
     ],
 )
 def test_rules_return_what_they_say(modules: Page, module: str, expression: str, expected: object) -> None:
     assert run_in(modules, module, expression) == expected
+
+
+@pytest.mark.parametrize(("layout", "title"), [("stacked", "accuracy"), ("overlaid", "")])
+def test_the_axis_on_the_right_has_no_title_to_run_into_the_labels(modules: Page, layout: str, title: str) -> None:
+    view = f"{{layout: '{layout}', x: 'epochs'}}"
+    windows = "{x: [0, 1], loss: [0, 1], accuracy: [0, 1], gap: [-1, 1]}"
+    sizes = f"m.measure({{models: {{}}}}, {view}, {{narrow: false, width: 900, height: 500}})"
+    shown = f"{{history: {{models: {{}}}}, curves: {{}}, gap: {{x: [], y: []}}, windows: {windows}, sizes: {sizes}, hidden: new Set()}}"
+    assert run_in(modules, "figure/figure", f"m.layout({shown}, {view}, {{}}, {{}}).yaxis2.title.text") == title

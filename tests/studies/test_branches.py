@@ -69,7 +69,7 @@ def test_schedule_of_a_finished_run_stays_at_its_last_rate_and_the_settings_stay
         assert models[name]["config"] == config.model_copy(update={"epochs": 3}).model_dump(mode="json")
         assert models[name]["learning_rate"] == models[name]["held_rate"] == last
         title = config.schedule.replace("_", "-")
-        said = f"for 1 more epoch: {title} schedule over, learning rate stays {last:.3g}"
+        said = f"for 1 more epoch: {title} schedule over, learning rate stays {last:.4g}"
         assert details(client, "continued", name) == [said]
         header = monitor.loading.workshop.header(monitor.store.checkpoint(metrics_of(client)["run"], name))
         assert (header.learning_rate, header.schedule) == (last, "constant")
@@ -172,7 +172,7 @@ def test_stopped_run_with_more_epochs_keeps_its_id_and_its_last_rate_and_says_so
     step = monitor.store.run_status(run, "model1").step
     last = scheduled_learning_rate(config, step - 1, 64 * 400, 0.002 if steered else None)
     assert go_on(client, run, 50) == run
-    said = f"for 50 more epochs: left its one-cycle schedule at {step / 256:.3g} %, learning rate stays {last:.3g}"
+    said = f"for 50 more epochs: left its one-cycle schedule at {step / 256:.3g} %, learning rate stays {last:.4g}"
     assert details(client, "continued") == [said]
     now = metrics_of(client)["models"]["model1"]
     assert now["config"] == config.model_copy(update={"epochs": 450}).model_dump(mode="json")

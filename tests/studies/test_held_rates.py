@@ -61,13 +61,28 @@ def test_rate_that_was_steered_since_is_gone_on_with(client: FlaskClient, monito
     assert (now["config"]["learning_rate"], now["held_rate"], now["learning_rate"]) == (0.001, rate, 0.25)
 
 
+def test_copy_of_a_model_that_was_steered_off_its_schedule_goes_on_at_that_rate(
+    client: FlaskClient, monitor: Monitor
+) -> None:
+    _, rate = held_run(client, monitor)
+    client.post("/api/steer", json={"model": "model1", "learning_rate": 0.25})
+    wait_for_steps(client, "model1", model(client, "model1")["step"] + 20)
+    assert client.post("/api/fork", json={"settings": {"dropout": 0.1}}).status_code == 202
+    wait_for_steps(client, "model2", model(client, "model2")["step"] + 20)
+    for now in (model(client, name) for name in MODEL_NAMES):
+        assert (now["config"]["learning_rate"], now["held_rate"], now["learning_rate"]) == (0.001, rate, 0.25)
+    told = strict(client.get("/api/comparison"))["attribution"]
+    assert (told["differing"], told["text"].count("learning rate")) == (["dropout"], 0)
+    end(monitor)
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "said", "rate_of_copy"),
     [
         ("dropout", 0.1, "dropout 0.5 → 0.1", None),
         ("epochs", 500, "epochs 420 → 500", None),
         ("learning_rate", 0.25, "learning rate {rate:.4g} → 0.25", 0.25),
-        ("schedule", "constant", "schedule cosine → constant, learning rate {rate:.3g} → 0.001", 0.001),
+        ("schedule", "constant", "schedule cosine → constant, learning rate {rate:.4g} → 0.001", 0.001),
     ],
 )
 def test_copy_of_a_model_off_its_schedule_differs_in_one_setting(
