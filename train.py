@@ -192,7 +192,7 @@ class ModelTrainer(threading.Thread):
 
     def _steer(self, engine: Engine) -> bool:
         """Change the learning rate where that was asked for, put it on record, and return whether it was."""
-        rate = self.life.take_wanted_learning_rate()
+        rate = self.life.take_wanted_learning_rate(is_last=engine.step + 1 >= engine.total_steps)
         if rate is None:
             return False
         detail = say_rates(engine.learning_rate, rate)

@@ -8,6 +8,7 @@ from analysis import measures
 from config import ModelConfig
 from data import TEST_IMAGES, TRAINING_IMAGES, VALIDATION_IMAGES, Batches
 from history.records import Columns, Event, Model, Recent
+from history.states import ACTIVE_STATES
 
 IMAGES = {"train": TRAINING_IMAGES, "validation": VALIDATION_IMAGES, "test": TEST_IMAGES}
 
@@ -64,7 +65,7 @@ class Entrant:
     def evaluation_interval(self) -> float | None:
         """How many epochs lie between the latest evaluation and the next or, where none follows, the one before."""
         done, following = self.evaluations["epoch"], self.model.get("next_evaluation_step")
-        if following and done:
+        if following and done and self.model["state"] in ACTIVE_STATES:
             return float(following / self.model["steps_per_epoch"] - done[-1])
         return measures.evaluation_interval(self.evaluations)
 

@@ -63,7 +63,7 @@ class Case:
     the learning rates, in their order, of each model whose rate was changed on the way; forked: what a fork changed,
     such as "dropout 0.5 → 0.2"; repeats: what repeats.result tells of a series with the same settings, or None;
     went_on: how each model with a schedule went on for more epochs, where the other did not go on in the same way, such
-    as "for 1 more epoch: cosine schedule over, learning rate stays 1e-05"; both_evaluated: whether both models have
+    as "for 1 more epoch: cosine schedule over, learning rate held at 1e-05"; both_evaluated: whether both models have
     been, be it nowhere at the same place on the axis; tests_pending, work_pending: whether the answers to the test
     images, or the work per image that the lead's axis needs, can only be told once PyTorch has loaded.
     """

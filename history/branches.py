@@ -103,12 +103,15 @@ class Branches:
     def _begin(self, parent: str, kind: str, origin: Origin) -> tuple[Status, list[Event]]:
         """Return the status with which a model of a branch begins, and what happened to it until then."""
         config = origin.config.model_dump(mode="json")
-        known = self._back_to(parent, origin.model, self._reader.statuses(parent)[origin.model], origin.step)
+        left = self._reader.statuses(parent)[origin.model]
+        known = self._back_to(parent, origin.model, left, origin.step)
         status = replace(known, state="idle", config=config, held_rate=origin.held_rate)
         events = [each for each in self._reader.events(parent, origin.model) if each.step <= origin.step]
         last = next((event for event in reversed(events) if event.kind != "steered"), None)
         if last is not None and last.kind in INTENDED_ENDS:  # the parent's, not the branch's
             events.remove(last)
+        if (lost := say_return(left, known)) is not None:
+            events.append(event_at(status, left.state, lost))
         if origin.detail is not None:
             events.append(event_at(status, kind, origin.detail))
         return status, events

@@ -12,7 +12,7 @@ from history.states import INTERRUPTED
 JUMP = re.compile(r", learning rate \S+ → \S+$")
 RATES = re.compile(r"learning rate (\S+) → (\S+)")
 FORK = "from model 1: "
-STAYS = "learning rate stays"
+HELD = re.compile(r"learning rate (?:held at|stays) ")
 
 
 def event_at(status: Status, kind: str, detail: str) -> Event:
@@ -53,9 +53,9 @@ def say_jump(before: float, now: float) -> str:
     return f"learning rate {before:.4g} → {now:.4g}"
 
 
-def say_stay(rate: float) -> str:
+def say_held(rate: float) -> str:
     """Return in words at which rate a model is held that leaves its schedule."""
-    return f"{STAYS} {rate:.4g}"
+    return f"learning rate held at {rate:.4g}"
 
 
 def say_fork(change: str) -> str:
@@ -83,12 +83,12 @@ def say_more_epochs(
     if held is None:
         return f"{said}: {title} schedule now over {epochs} epochs"
     left = f"{title} schedule over" if share >= 1 else f"left its {title} schedule at {100 * share:.3g} %"
-    return f"{said}: {left}, {say_stay(held)}"
+    return f"{said}: {left}, {say_held(held)}"
 
 
 def leaves_schedule(event: Event) -> bool:
     """Return whether a model has left its schedule in an event, and keeps the learning rate that it had."""
-    return event.kind == "continued" and STAYS in (event.detail or "")
+    return event.kind == "continued" and HELD.search(event.detail or "") is not None
 
 
 def read_schedule(event: Event) -> str | None:

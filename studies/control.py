@@ -68,6 +68,8 @@ class Control:
             if finished == set(configs):
                 raise Conflict(f"Run {run} is finished: give more_epochs to train it further")
             rest = rest_of(left, workshop, run, configs, configs.keys() - finished, more_epochs)
+            if more_epochs:
+                self._check_saved()  # settings for more epochs would outlive the checkpoint that they begin at
             for name, checkpoint in rest.checkpoints.items():
                 if checkpoint is not left.checkpoints[name]:  # an old one, which now tells the schedule of its rate
                     self._store.save_checkpoint(run, name, checkpoint)
@@ -97,13 +99,10 @@ class Control:
             self._check_steps_remain(workshop, config)
             if not trainer.life.is_active:
                 require_checkpoint(self._store.checkpoint(run, MODEL_NAMES[0]), run, MODEL_NAMES[0])
-            self._store.save()
-            if self._store.problem:  # refused, as all above, while nothing has been stopped
-                raise NotSaved(self._store.problem)
+            self._check_saved()  # refused, as all above, while nothing has been stopped
             comparison.end()
             comparison.join()
             self._check_steps_remain(workshop, config)  # the last step may have been taken just then
-            finished = trainer.state == "finished"
             origins = forked_origins(
                 self._store,
                 workshop,
@@ -113,7 +112,6 @@ class Control:
                 config,
                 changed,
                 held_rate=self.latest.metrics.status(MODEL_NAMES[0]).held_rate,
-                has_finished=finished,
             )
             return self._branch(workshop, run, "forked", origins)
 
@@ -200,6 +198,12 @@ class Control:
         series = self._series
         if series is not None and series.is_alive() and series is not threading.current_thread():
             raise Conflict("Repeats are running: stop them first")
+
+    def _check_saved(self) -> None:
+        """Save what waits. Raises NotSaved where it cannot be."""
+        self._store.save()
+        if self._store.problem:
+            raise NotSaved(self._store.problem)
 
     def _check_steps_remain(self, workshop: Workshop, config: ModelConfig) -> None:
         """Raise Conflict where a copy of model 1 with these settings would have nothing to train."""

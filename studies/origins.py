@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from config import MODEL_NAMES, ModelConfig
-from history.events import say_fork, say_jump, say_more_epochs, say_stay
+from history.events import say_fork, say_held, say_jump, say_more_epochs
 from history.records import INCOMPLETE, label
 from history.store import Left, Origin, RunStore
 from studies.branches import add_epochs, say_change
@@ -139,7 +139,6 @@ def forked_origins(
     changed: str,
     *,
     held_rate: float | None,
-    has_finished: bool,
 ) -> dict[str, Origin]:
     """Return from where a fork goes on: model 1 as it was, and its copy with one setting changed.
 
@@ -151,13 +150,16 @@ def forked_origins(
     header, change = workshop.header(checkpoint), say_change(source, config, changed)
     copied = workshop.copy(checkpoint, changed)
     copy_held = None
-    if held_rate is not None:
-        copy_held = {"schedule": None, "learning_rate": config.learning_rate}.get(changed, held_rate)
+    if held_rate is not None and changed == "learning_rate":  # two rates compare where both are what is trained
+        source, config, held_rate = source.held_at(source.learning_rate), config.held_at(config.learning_rate), None
+    elif held_rate is not None:
         source, config = as_set, as_set.model_copy(update={changed: getattr(config, changed)})
-    if changed == "epochs" and has_finished and held_rate is None and config.schedule != "constant":
+        copy_held = None if changed == "schedule" else held_rate
+    is_over = header.step >= workshop.total_steps(source)
+    if changed == "epochs" and is_over and held_rate is None and config.schedule != "constant":
         copy_held = last_rate(workshop, header, source)
         copied = telling_schedule(workshop, copied, header, source)
-        change = f"{change}, {say_stay(copy_held)}"
+        change = f"{change}, {say_held(copy_held)}"
     elif changed in ("epochs", "schedule"):
         before = next_rate(workshop, header, source.held_at(held_rate))
         after = next_rate(workshop, workshop.header(copied), config.held_at(copy_held))

@@ -28,6 +28,7 @@ class Lifecycle:
         self.may_train = threading.Event()
         self._metrics = metrics
         self._wanted_learning_rate: float | None = None
+        self._is_at_last_batch = False
         self._is_stopping = False
         self._state = state
         self._status = metrics.status(name)  # what an earlier part of the run has left, if any
@@ -95,7 +96,7 @@ class Lifecycle:
             self._refuse_while_stopping("steered", STEERABLE)
             if not self.is_active:
                 raise IllegalTransition(self.name, self._state, "steered", STEERABLE)
-            if self._status.step == self._status.total_steps:
+            if self._is_at_last_batch or self._status.step == self._status.total_steps:
                 raise IllegalTransition(self.name, "past its last batch", "steered", "still training")
             self._wanted_learning_rate = learning_rate
 
@@ -104,11 +105,15 @@ class Lifecycle:
         """What the next step takes, before the schedule: the rate that is wanted, else that of the status."""
         return self._status.learning_rate if self._wanted_learning_rate is None else self._wanted_learning_rate
 
-    def take_wanted_learning_rate(self) -> float | None:
-        """Return the learning rate that is wanted, once; None where none is. Before each step, and after a stop."""
-        if self._wanted_learning_rate is None:
+    def take_wanted_learning_rate(self, *, is_last: bool) -> float | None:
+        """Return the learning rate that is wanted, once; None where none is. Before each step, and after a stop.
+
+        is_last: there is no step after this one, so none is taken any more.
+        """
+        if self._wanted_learning_rate is None and not is_last:
             return None
         with self.lock:
+            self._is_at_last_batch = is_last
             wanted, self._wanted_learning_rate = self._wanted_learning_rate, None
         return wanted
 

@@ -57,13 +57,22 @@ function startsOf(models, checkpoints) {
   return `; ${starts.map(([name, start]) => `${name} goes on ${start}`).join("; ")}`;
 }
 
-/** Return what a past run is, in a line; `open` is {title, history, started, checkpoints}. Pure. */
-export function describePast({ title, history, started, checkpoints }) {
+/** Return the models of a run that cannot go on: trained anew they would not be what they were. Pure. */
+export const lostModels = ({ history, checkpoints, parent }) => Object.entries(history.models)
+  .filter(([name, { state, held_rate: held }]) => state !== "finished" && checkpoints[name] === null && (parent !== null || (held ?? null) !== null))
+  .map(([name]) => titleOf(name));
+
+/** Return what a past run is, in a line; `open` is {title, history, started, checkpoints, parent}. Pure. */
+export function describePast(open) {
+  const { title, history, started, checkpoints } = open;
   const which = `A past run: ${title} · ${format.moment(started)}`;
   if (!isUnfinished(history)) return which;
   const [word, question] = isInterrupted(history) ? ["interrupted", ". Go on?"] : ["stopped", ""];
   const places = Object.values(history.models).map((model) => `${format.epoch(model.epoch ?? 0)} of ${model.config.epochs}`);
-  return `${which} · ${word} at epoch ${[...new Set(places)].join(" and ")}${startsOf(history.models, checkpoints)}${question}`;
+  const was = `${which} · ${word} at epoch ${[...new Set(places)].join(" and ")}`;
+  const lost = lostModels(open);
+  if (lost.length) return `${was}; the checkpoint of ${lost.join(" and of ")} is lost, so it cannot go on`;
+  return `${was}${startsOf(history.models, checkpoints)}${question}`;
 }
 
 /** Return what the files of a run are called, without their ending. */
@@ -79,7 +88,7 @@ function showWhich() {
   pastLine.hidden = open === null;
   if (!open) return;
   pastLine.querySelector("span").textContent = describePast(open);
-  pastLine.querySelector("#go-on").hidden = isTraining() || !isUnfinished(run);
+  pastLine.querySelector("#go-on").hidden = isTraining() || !isUnfinished(run) || lostModels(open).length > 0;
   pastLine.querySelector("#back").textContent = isTraining() ? "Back to the run that trains" : latestRun().run ? "Back to the latest run" : "Close";
 }
 

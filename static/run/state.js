@@ -117,7 +117,7 @@ async function tellAnother() {
   await tellShown(true);
 }
 
-const pastOf = (id, title, answer, smoothing) => ({ id, title, started: answer.started, checkpoints: answer.checkpoints, history: { ...merge(NO_HISTORY, answer), smoothing } });
+const pastOf = (id, title, answer, smoothing) => ({ id, title, started: answer.started, checkpoints: answer.checkpoints, parent: answer.parent, history: { ...merge(NO_HISTORY, answer), smoothing } });
 
 /** Put a past run in the place of the latest; `answer` is that of /api/runs/<id>, smoothed over `smoothing` images. */
 export function openPastRun(id, title, answer, smoothing) {

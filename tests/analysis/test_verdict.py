@@ -48,8 +48,9 @@ def test_targets_tell_when_each_accuracy_was_first_reached() -> None:
 def test_the_interval_is_that_at_which_evaluations_come_from_now_on() -> None:
     ended = entrant([0.8, 0.9])
     ended["evaluations"]["epoch"] = [2.5, 3.0]
-    goes_on = ended | {"next_evaluation_step": 4 * 860}
+    goes_on = ended | {"next_evaluation_step": 4 * 860, "state": "running"}
     assert compared(ended, goes_on)["interval"] == {"model1": 0.5, "model2": 1}
+    assert compared(ended, goes_on | {"state": "stopped"})["interval"] == {"model1": 0.5, "model2": 0.5}
 
 
 def test_test_accuracy_comes_with_its_interval_at_the_end() -> None:

@@ -42,8 +42,8 @@ def test_schedule_of_a_model_that_goes_on_is_read_as_it_was_said_without_the_jum
     for jump in ("", ", learning rate 0.0001 → 0.0005"):  # which earlier versions made and told
         assert read_schedule(event("continued", say_more_epochs(2, schedule, epochs=7) + jump)) == stretched
     assert not leaves_schedule(event("continued", stretched))
-    over = f"for 2 more epochs: {title} schedule over, learning rate stays 1e-05"
-    left = f"for 2 more epochs: left its {title} schedule at 40 %, learning rate stays 1e-05"
+    over = f"for 2 more epochs: {title} schedule over, learning rate held at 1e-05"
+    left = f"for 2 more epochs: left its {title} schedule at 40 %, learning rate held at 1e-05"
     assert say_more_epochs(2, schedule, held=1e-05) == over
     assert say_more_epochs(2, schedule, held=1e-05, share=0.4) == left
     for said in (over, left):

@@ -289,8 +289,21 @@ def test_a_past_run_is_described_in_a_line(
         for name, (_, epoch, *at) in (("model1", one), ("model2", two))
     }
     given = {"title": "adam → sgd", "history": {"models": models}, "started": None, "checkpoints": checkpoints}
-    past = json.dumps(given)
+    past = json.dumps(given | {"parent": None})
     assert run_in(modules, "run/past", f"m.describePast({past})") == f"A past run: adam → sgd · –{said}"
+
+
+@pytest.mark.parametrize(("parent", "held_rate"), [("x", None), (None, 0.001)])
+def test_a_run_that_has_lost_what_it_went_on_from_does_not_offer_to_go_on(
+    modules: Page, parent: str | None, held_rate: float | None
+) -> None:
+    model = {"state": "interrupted", "epoch": 1.5, "step": 15, "config": {"epochs": 3}, "held_rate": held_rate}
+    history = {"models": {"model1": model, "model2": model}}
+    kept = {"step": 10, "epoch": 1}
+    given = {"title": "a", "history": history, "started": None, "checkpoints": {"model1": kept, "model2": None}}
+    said = run_in(modules, "run/past", f"m.describePast({json.dumps(given | {'parent': parent})})")
+    lost = "the checkpoint of Model 2 is lost, so it cannot go on"
+    assert said == f"A past run: a · – · interrupted at epoch 1.50 of 3; {lost}"
 
 
 @pytest.mark.parametrize(

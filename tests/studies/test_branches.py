@@ -69,7 +69,7 @@ def test_schedule_of_a_finished_run_stays_at_its_last_rate_and_the_settings_stay
         assert models[name]["config"] == config.model_copy(update={"epochs": 3}).model_dump(mode="json")
         assert models[name]["learning_rate"] == models[name]["held_rate"] == last
         title = config.schedule.replace("_", "-")
-        said = f"for 1 more epoch: {title} schedule over, learning rate stays {last:.4g}"
+        said = f"for 1 more epoch: {title} schedule over, learning rate held at {last:.4g}"
         assert details(client, "continued", name) == [said]
         header = monitor.loading.workshop.header(monitor.store.checkpoint(metrics_of(client)["run"], name))
         assert (header.learning_rate, header.schedule) == (last, "constant")
@@ -157,6 +157,31 @@ def test_more_epochs_for_a_half_finished_run_make_a_new_one(client: FlaskClient,
     assert [models[name]["config"]["epochs"] for name in MODEL_NAMES] == [2, 301]
 
 
+def test_what_an_interrupted_model_has_lost_is_on_record_also_where_it_goes_on_as_a_new_run(
+    client: FlaskClient, monitor: Monitor
+) -> None:
+    configs = {"model1": quick(batch_size=256), "model2": quick(batch_size=16, epochs=300, seed=3)}
+    run = start(client, as_json(configs))
+    wait_until(client, "finished", "model1")
+    wait_for_steps(client, "model2", 100)
+    client.post("/api/stop", json={})
+    assert monitor.control.comparison.join(60)
+    monitor.store.save()
+    at = monitor.store.run_status(run, "model2")
+    with history_file(monitor.store.directory) as database:  # as a kill some steps later leaves it
+        database.execute(
+            "UPDATE models SET status = json_set(status, '$.state', 'interrupted', '$.step', ?, '$.epoch', ?)"
+            " WHERE run = ? AND model = 'model2'",
+            (at.step + 32, at.epoch + 0.5, run),
+        )
+    go_on(client, run, 1)
+    lost = f"at epoch {at.epoch + 0.5:.2f}, continued from {at.epoch:.2f}"
+    assert details(client, "interrupted", "model2") == [lost]
+    assert details(client, "interrupted", "model1") == []
+    monitor.control.comparison.end()
+    assert monitor.control.comparison.join(60)
+
+
 @pytest.mark.parametrize("steered", [False, True])
 def test_stopped_run_with_more_epochs_keeps_its_id_and_its_last_rate_and_says_so(
     client: FlaskClient, monitor: Monitor, steered: bool
@@ -172,7 +197,7 @@ def test_stopped_run_with_more_epochs_keeps_its_id_and_its_last_rate_and_says_so
     step = monitor.store.run_status(run, "model1").step
     last = scheduled_learning_rate(config, step - 1, 64 * 400, 0.002 if steered else None)
     assert go_on(client, run, 50) == run
-    said = f"for 50 more epochs: left its one-cycle schedule at {step / 256:.3g} %, learning rate stays {last:.4g}"
+    said = f"for 50 more epochs: left its one-cycle schedule at {step / 256:.3g} %, learning rate held at {last:.4g}"
     assert details(client, "continued") == [said]
     now = metrics_of(client)["models"]["model1"]
     assert now["config"] == config.model_copy(update={"epochs": 450}).model_dump(mode="json")

@@ -11,9 +11,11 @@ from histories import FullDisk, checkpoint_file
 from served import ENDLESS, error_of, metrics_of, start, states, strict, wait_for_steps, wait_until
 
 from config import MODEL_NAMES, ModelConfig
+from history.checkpoints import CheckpointFiles
 from history.store import NotSaved, RunStore
 from studies.origins import longer_origin, peak_after
 from training.checkpoint import read_checkpoint, write_checkpoint
+from training.engine import Engine
 from training.examiner import Examiner
 from training.schedule import scheduled_learning_rate
 from web.monitor import Monitor
@@ -108,6 +110,22 @@ def test_model_off_its_schedule_that_lost_its_checkpoint_is_not_trained_anew(
     assert error["message"] == f"Model 1 of run {run} has no checkpoint to go on from"
 
 
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_more_epochs_are_refused_while_the_checkpoint_that_they_begin_at_is_not_saved(
+    client: FlaskClient, monitor: Monitor, monkeypatch: pytest.MonkeyPatch, schedule: str
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(CheckpointFiles, "write", refuse)
+        run = stopped(client, monitor, COSINE.model_copy(update={"schedule": schedule}))
+        answer = client.post(f"/api/runs/{run}/resume", json={"more_epochs": 20})
+        assert "No space left" in error_of(answer, 503, "not_saved")["message"]
+    assert monitor.store.configs(run)["model1"].epochs == 400
+    go_on(client, run, 20)
+
+
 # Forks
 
 
@@ -121,6 +139,27 @@ def test_fork_for_fewer_epochs_than_were_trained_is_refused_and_stops_nothing(
     error = error_of(client.post("/api/fork", json={"settings": {"epochs": 2}}), 409, "conflict")
     assert "its copy for 2 has nothing left to train" in error["message"]
     assert set(states(client).values()) == {"running"}
+
+
+def test_fork_for_more_epochs_holds_the_last_rate_of_a_schedule_that_is_over_be_the_model_finished_or_not(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, examine = threading.Event(), Examiner.test
+
+    def test_late(*given: Any) -> None:
+        assert asked.wait(60)
+        examine(*given)
+
+    config = quick(batch_size=128, epochs=1, schedule="cosine")
+    with monkeypatch.context() as patched:
+        patched.setattr(Examiner, "test", test_late)
+        start(client, as_json(dict.fromkeys(MODEL_NAMES, config)))
+        wait_for(lambda: metrics_of(client)["models"]["model1"]["step"] == 8, "last step")
+        threading.Timer(0.3, asked.set).start()  # by then the fork waits for the models to end
+        assert client.post("/api/fork", json={"settings": {"epochs": 2}}).status_code == 202
+    last = scheduled_learning_rate(config, 7, 8)
+    assert details(client, "forked", "model2") == [f"from model 1: epochs 1 → 2, learning rate held at {last:.4g}"]
+    wait_until(client, "finished")
 
 
 def test_model_at_its_test_images_is_neither_forked_nor_steered_and_finishes(
@@ -174,6 +213,32 @@ def test_model_that_failed_before_its_first_checkpoint_cannot_be_forked_and_the_
 
 
 # Steering
+
+
+def test_steering_in_the_last_batch_is_refused(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_there, goes_on, take = threading.Event(), threading.Event(), Engine.train_step
+
+    def take_last_late(engine: Engine) -> None:
+        if engine.step == engine.total_steps - 1:
+            is_there.set()
+            assert goes_on.wait(60)
+        take(engine)
+
+    monkeypatch.setattr(Engine, "train_step", take_last_late)
+    try:
+        start(client, as_json(dict.fromkeys(MODEL_NAMES, quick(batch_size=128, epochs=1))))
+        assert is_there.wait(60)
+        answers = {
+            name: client.post("/api/steer", json={"model": name, "learning_rate": 0.25}).status_code
+            for name in MODEL_NAMES
+        }
+    finally:
+        goes_on.set()
+    wait_until(client, "finished")
+    assert 409 in answers.values()  # one of them is there, the other may have come to it
+    for name, answer in answers.items():
+        rate = metrics_of(client)["models"][name]["learning_rate"]
+        assert (answer, rate, len(details(client, "steered", name))) in ((409, 0.001, 0), (200, 0.25, 1))
 
 
 @pytest.mark.parametrize("way", ["stop", "fork"])

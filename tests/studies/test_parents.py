@@ -39,7 +39,7 @@ def test_copy_of_a_finished_model_keeps_the_last_rate_of_its_schedule_and_says_s
     model = metrics_of(client)["models"]["model2"]
     assert model["config"] == config.model_copy(update={"epochs": 3}).model_dump(mode="json")
     assert model["held_rate"] == model["learning_rate"] == last
-    said = f"epochs 2 → 3, learning rate stays {last:.4g}"
+    said = f"epochs 2 → 3, learning rate held at {last:.4g}"
     assert details(client, "forked", "model2") == [f"from model 1: {said}"]
     assert f"with one change ({said})" in strict(client.get("/api/comparison"))["attribution"]["text"]
 
