@@ -149,8 +149,8 @@ FIGURES = (
         "batches/s",
         "{:.1f}",
         False,
-        "Training steps a second, as they are now. Models of different batch sizes do not compare by it: look at "
-        "images/s. The better one is marked where that of images/s is.",
+        "Training steps a second, over the last seconds of training. Models of different batch sizes do not compare by "
+        "it: look at images/s. The better one is marked where that of images/s is.",
         "Median of the last 5 s of training, without pauses and evaluations",
         relative_margin=CLOCK_MARGIN,
     ),
@@ -160,8 +160,8 @@ FIGURES = (
         "images/s",
         "{:,.0f}",
         False,
-        "Training images a second, as they are now. Marked better only while both models train, and where one was the "
-        "faster over the whole training, too.",
+        "Training images a second, over the last seconds of training. Marked better only while both models train, and "
+        "where one was the faster over the whole training, too.",
         "Median of the last 5 s of training, without pauses and evaluations",
         relative_margin=CLOCK_MARGIN,
     ),

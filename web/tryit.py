@@ -38,32 +38,32 @@ class LatestWeights:
 
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
-        self._past: dict[str, tuple[Latest, Source]] = {}  # last read of a past run, by model, and what was on then
+        self._ended: dict[str, tuple[Latest, Source]] = {}  # last read of a run that is over, by model, and what was on
 
     def of(self, workshop: Workshop, run: str, model: str) -> "Source | None":
         """Return a model's latest weights, or None where there are none yet.
 
-        Those of its latest evaluation where it has trained here, else those of its checkpoint. Raises UnknownRun, or
-        Conflict where the run is not whole.
+        Those of its latest evaluation while it trains, then of its checkpoint where that is later. Raises UnknownRun,
+        or Conflict where the run is not whole.
         """
         store, control = self._monitor.store, self._monitor.control
         config = stored_configs(store, run)[model]
         latest, comparison = control.latest, control.comparison
-        is_past = run != latest.run
-        if is_past and model in self._past:
-            since, known = self._past[model]
+        trainer = comparison.trainers[model] if comparison and comparison.run_id == run else None
+        is_over = trainer is None or not trainer.is_alive()
+        if is_over and model in self._ended:
+            since, known = self._ended[model]
             if since is latest and known.run == run:  # asked many times while someone draws; no run has begun since
                 return known
         precision = store.run_status(run, model).precision
-        snapshot = comparison.trainers[model].snapshot if comparison and comparison.run_id == run else None
-        if snapshot is not None:
-            return workshop.source(run, model, config, precision, snapshot)
-        checkpoint = store.checkpoint(run, model)
-        if checkpoint is None:
+        snapshot = None if trainer is None else trainer.snapshot
+        checkpoint = store.checkpoint(run, model) if is_over or snapshot is None else None
+        there = [workshop.source(run, model, config, precision, each) for each in (snapshot, checkpoint) if each]
+        if not there:
             return None
-        source = workshop.source(run, model, config, precision, checkpoint)
-        if is_past:
-            self._past[model] = latest, source
+        source = max(there, key=lambda each: each.step)
+        if is_over:
+            self._ended[model] = latest, source
         return source
 
 

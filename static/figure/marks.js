@@ -7,7 +7,8 @@ import { AXES } from "./axes.js";
 const MARKED = ["paused", "finished", "stopped", "failed", "steered", "forked", "continued", "interrupted"];
 const LINE_PX = 14; // a label's height and a letter's width, on the screen
 const LETTER_PX = 6.6;
-const LETTERS = 32; // of a label's line
+const LETTERS = 32; // of a label's line, and of one that has little room
+const FEW_LETTERS = 18;
 const MOST_ROWS = 3; // of labels above the figure; a mark for which there is no room has its line, and is counted: "+3"
 const MOST_PAUSE_ROWS = 2;
 const TOGETHER_PX = 8; // marks so close share a label
@@ -46,11 +47,14 @@ export function wrap(text, letters) {
   return lines;
 }
 
-/** Return what marks that share a label say in the order of their times: "stopped, continued for 2 more epochs". */
-function wording(together) {
+const shortOf = (detail) => format.fewDigits(detail.replaceAll("learning rate", "rate"));
+const inFull = ({ kind, detail }) => (kind === "steered" ? shortOf(detail) : [kind, detail && shortOf(detail)].filter(Boolean).join(" "));
+
+/** Return what marks that share a label say, `say` of each, in the order of their times: "stopped, continued for 2 more epochs". */
+function wording(together, say) {
   const said = new Map();
-  for (const { kind, detail, models } of together) {
-    const what = format.fewDigits(kind === "steered" ? detail : [kind, detail].filter(Boolean).join(" "));
+  for (const mark of together) {
+    const [what, { models }] = [say(mark), mark];
     said.set(what, new Set([...(said.get(what) ?? []), ...models]));
   }
   let before = "";
@@ -62,13 +66,19 @@ function wording(together) {
   }).join(", ");
 }
 
-/** Return a label's lines, at most so many as there are rows. */
-function linesOf(together) {
-  const lines = wrap(wording(together), LETTERS);
+/** Return a text's lines, at most so many as there are rows. */
+function linesOf(text, letters) {
+  const lines = wrap(text, letters);
   return lines.length > MOST_ROWS ? [...lines.slice(0, MOST_ROWS - 1), `${lines[MOST_ROWS - 1]} …`] : lines;
 }
 
-/** Return the labels of the marks in sight, each {x, marks, lines}: those that stand together have one. */
+/** Return the lines of a label in the forms that it can have, the one that says most first: where there is no room, it is short. */
+function formsOf(together) {
+  const brief = wording(together, ({ kind }) => kind);
+  return [linesOf(wording(together, inFull), LETTERS), linesOf(brief, LETTERS), linesOf(brief, FEW_LETTERS)];
+}
+
+/** Return the labels of the marks in sight, each {px, x, marks}: those that stand together have one. */
 function gather(found, [from, to], width) {
   const labels = [];
   for (const mark of found.filter(({ x }) => x >= from && x <= to)) {
@@ -76,28 +86,32 @@ function gather(found, [from, to], width) {
     if (labels.length && x - labels.at(-1).px < TOGETHER_PX) labels.at(-1).marks.push(mark);
     else labels.push({ px: x, x: mark.x, marks: [mark] });
   }
-  return labels.map((label) => ({ ...label, lines: linesOf(label.marks) }));
+  return labels;
 }
 
 const isPause = ({ marks }) => marks.every(({ kind }) => kind === "paused");
 
 /**
  * Return those labels for which there is room above a plot of so many pixels, in the order of their times, with
- * {row, height, side, more}: `row`, 0 the lowest, is one in which its words run into no others, and `more` counts the
+ * {lines, row, height, side, more}: `row`, 0 the lowest, is one in which its words run into no others, and `more` counts the
  * marks beside it that have no label. What was changed comes before what was paused.
  */
 function stack(labels, width) {
   const placed = new Map();
   const isFree = ({ left, right, row, height }) => left >= 0 && right <= width
     && ![...placed.values()].some((other) => left < other.right && other.left < right && row < other.row + other.height && other.row < row + height);
-  for (const label of [...labels].sort((one, other) => isPause(one) - isPause(other))) {
-    const { px: x, lines: { length: height } } = label;
-    const reach = LETTER_PX * Math.max(...label.lines.map(({ length }) => length), label.lines.at(-1).length + COUNT.length);
+  const placesFor = (label, lines) => {
+    const { px: x } = label;
+    const { length: height } = lines;
+    const reach = LETTER_PX * Math.max(...lines.map(({ length }) => length), lines.at(-1).length + COUNT.length);
     const sides = [{ side: "left", left: x, right: x + reach }, { side: "right", left: x - reach, right: x }];
     if (x > width / 2) sides.reverse();
     const rows = [...Array(Math.max(0, (isPause(label) ? MOST_PAUSE_ROWS : MOST_ROWS) - height + 1)).keys()];
-    const place = rows.flatMap((row) => sides.map((side) => ({ ...side, row, height }))).find(isFree);
-    if (place) placed.set(label, { ...place, more: 0 });
+    return rows.flatMap((row) => sides.map((side) => ({ ...side, row, height, lines, more: 0 })));
+  };
+  for (const label of [...labels].sort((one, other) => isPause(one) - isPause(other))) {
+    const place = formsOf(label.marks).flatMap((lines) => placesFor(label, lines)).find(isFree);
+    if (place) placed.set(label, place);
   }
   const shown = labels.filter((label) => placed.has(label));
   for (const label of labels.filter((each) => shown.length && !placed.has(each))) {

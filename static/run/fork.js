@@ -28,10 +28,10 @@ function showProblems(fields, message) {
 
 /** Offer the settings that may differ in a copy; one that has finished can only be given more epochs. */
 function open({ config, state, learning_rate: rate }, forkable) {
-  const now = { ...config, learning_rate: rate ?? config.learning_rate }; // it may have been steered
+  const isOver = state === "finished";
+  const now = { ...config, epochs: config.epochs + isOver, learning_rate: rate ?? config.learning_rate }; // it may have been steered
   const keys = Object.keys(readSettings(FORM));
   fillSettings(FORM, Object.fromEntries(keys.map((key) => [key, now[key]])));
-  const isOver = state === "finished";
   const offered = isOver ? ["epochs"] : forkable;
   for (const option of menu().options) option.hidden = option.disabled = !offered.includes(option.value);
   const wanted = isOver ? "epochs" : "learning_rate";

@@ -90,6 +90,7 @@ function showWhatTrains() {
 function putBack() {
   const kept = draft.takeBack();
   if (!kept) return;
+  forgetPreset();
   fill(kept);
   showInAddress();
 }
@@ -109,6 +110,7 @@ export function showAllFaults(faults) {
 
 /** Put a past run's settings into the forms; `run` is of /api/runs. */
 export function useSettings(run) {
+  forgetPreset();
   choose(settingsOf(run));
   fold(false);
   window.scrollTo({ top: 0 });

@@ -14,11 +14,13 @@ import {
   latestRun,
   onLatest,
   onRuns,
+  onServer,
   onWhich,
   openPastRun,
   pastRun,
   pastRuns,
   runsBehind,
+  serverNow,
   shownRun,
   takeCurves,
   takeRuns,
@@ -88,6 +90,7 @@ function showWhich() {
   pastLine.hidden = open === null;
   if (!open) return;
   pastLine.querySelector("span").textContent = describePast(open);
+  pastLine.querySelector("#go-on").disabled = serverNow().status !== "ready";
   pastLine.querySelector("#go-on").hidden = isTraining() || !isUnfinished(run) || lostModels(open).length > 0;
   pastLine.querySelector("#back").textContent = isTraining() ? "Back to the run that trains" : latestRun().run ? "Back to the latest run" : "Close";
 }
@@ -211,6 +214,7 @@ async function smoothAnew() {
 
 export function connectPast() {
   onWhich(showWhich);
+  onServer(showWhich);
   onRuns(closeUnlisted);
   onLatest(() => void smoothAnew());
   onView((choice) => {

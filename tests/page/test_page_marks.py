@@ -35,12 +35,12 @@ def test_a_fork_is_one_mark_on_every_axis(modules: Page) -> None:
         assert [mark["kind"] for mark in marks] == ["forked"]
 
 
-def drawn_marks(modules: Page, *happened: tuple[str, float] | tuple[str, float, str]) -> Any:
-    """Return what is drawn for events of model 1, each with its epoch of five, above a plot of 900 pixels."""
+def drawn_marks(modules: Page, *happened: tuple[str, float] | tuple[str, float, str], width: int = 900) -> Any:
+    """Return what is drawn for events of model 1, each with its epoch of five, above a plot of so many pixels."""
     kinds, epochs, details = zip(*((*each, None)[:3] for each in happened), strict=True)
     events = json.dumps({"kind": kinds, "epoch": epochs, "step": [1] * len(kinds), "detail": details})
     history = f"{{models: {{model1: {{events: {events}, points: {{epoch: [5]}}}}}}}}"
-    return run_in(modules, "figure/marks", f"m.drawMarks({history}, {{x: 'epochs'}}, 900)")
+    return run_in(modules, "figure/marks", f"m.drawMarks({history}, {{x: 'epochs'}}, {width})")
 
 
 def test_what_happened_at_one_place_is_said_in_its_order_by_one_label(modules: Page) -> None:
@@ -54,8 +54,16 @@ def test_epochs_of_a_label_have_two_digits_and_rates_at_most_four(modules: Page)
     drawn = drawn_marks(modules, lost, ("steered", 3, "learning rate 0.00065748 → 0.001"))
     assert [label["text"].replace("<br>", " ") for label in drawn["annotations"]] == [
         "Model 1 interrupted at epoch 5.10, continued from 5.00",
-        "Model 1 learning rate 0.0006575 → 0.001",
+        "Model 1 rate 0.0006575 → 0.001",
     ]
+
+
+def test_a_label_without_room_for_all_that_it_says_is_short(modules: Page) -> None:
+    change = ("forked", 2.2, "from model 1: dropout 0.5 → 0.2")
+    [label] = drawn_marks(modules, change, width=900)["annotations"]
+    assert label["text"].replace("<br>", " ") == "Model 1 forked from model 1: dropout 0.5 → 0.2"
+    [label] = drawn_marks(modules, change, width=250)["annotations"]
+    assert label["text"] == "Model 1 forked"
 
 
 def test_labels_of_many_marks_stay_low_and_count_those_that_have_none(modules: Page) -> None:

@@ -43,7 +43,7 @@ def test_a_learning_rate_is_changed_on_the_way_and_marked(page: Page, faults: Fa
     steer(page, "model1", "0.0003")
     expect(menu.locator("summary")).to_have_text("Rate 0.0003")
     expect(page.locator("[data-steer='model2'] summary")).to_have_text("Rate 0.001")
-    page.wait_for_function(f"() => {ANNOTATIONS}.includes('Model 1 learning rate 0.001 → 0.0003')")
+    page.wait_for_function(f"() => {ANNOTATIONS}.includes('Model 1 rate 0.001 → 0.0003')")
     page.click("#pause")
     badges(page, "paused")
     steer(page, "model2", "0.002")
@@ -80,7 +80,7 @@ def test_model_1_is_forked_and_the_old_comparison_stays_in_the_history(page: Pag
     expect(dialog).to_be_hidden()
     wait_for(lambda: ask(page, "metrics")["run"] != before, "new run")
     expect(page.locator("[data-steer='model2'] summary")).to_have_text("Rate 0.0001")
-    page.wait_for_function(f"() => {ANNOTATIONS}.includes('Model 2 forked from model 1: learning rate 0.001 → 0.0001')")
+    page.wait_for_function(f"() => {ANNOTATIONS}.includes('Model 2 forked from model 1: rate 0.001 → 0.0001')")
     assert before in [run["id"] for run in ask(page, "runs")["runs"]]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from helpers import quick
-from served import SHORT, error_of, finish, predict, strict, wait_until
+from served import ENDLESS, SHORT, error_of, finish, metrics_of, predict, start, strict, wait_for_steps, wait_until
 
 from config import MODEL_NAMES
 from training import checkpoint
@@ -29,6 +29,20 @@ def test_tried_picture_gets_the_answer_that_the_evaluation_gave(client: FlaskCli
     )
     assert [layer["name"] for layer in drawn["models"]["model1"]["layers"]] == ["conv1", "conv2", "hidden"]
     assert [layer["side"] for layer in drawn["models"]["model1"]["layers"]] == [14, 7, 1]
+
+
+def test_model_that_was_stopped_is_asked_as_it_was_tested(client: FlaskClient, monitor: Monitor) -> None:
+    start(client, ENDLESS)
+    for name in MODEL_NAMES:
+        wait_for_steps(client, name, 40)
+    client.post("/api/stop", json={})
+    assert monitor.control.comparison is not None
+    assert monitor.control.comparison.join(60)
+    for name in MODEL_NAMES:
+        answer = predict(client, split="test", image=7)["models"][name]
+        assert answer["step"] == metrics_of(client)["models"][name]["step"]
+        tested = monitor.store.predictions(str(metrics_of(client)["run"]))[name]["test"]
+        assert answer["probabilities"] == pytest.approx(tested.probabilities[7].tolist(), abs=1e-4)
 
 
 def test_past_run_is_asked_from_its_checkpoint(client: FlaskClient, monitor: Monitor) -> None:
