@@ -166,7 +166,7 @@ class Status:
     val_loss: float | None = None
     val_accuracy: float | None = None
     test_accuracy: float | None = None
-    testing: bool = False  # it has trained its last batch, and looks at the test images
+    testing: bool = False  # it is to train no further batch, and looks at the test images
     next_evaluation_step: int | None = None  # after which the validation images are looked at next
     batches_per_second: float | None = None
     images_per_second: float | None = None

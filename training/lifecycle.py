@@ -73,8 +73,10 @@ class Lifecycle:
         with self.lock:
             if self._is_stopping or not self.is_active:
                 self._stop_now()
-            self._is_stopping = True
-            self.may_train.set()
+            else:
+                self._is_stopping = True
+                self.announce(testing=True)
+                self.may_train.set()
 
     def end(self) -> None:
         """Be stopped at once, without a look at the test images; what has ended, be it this very moment, stays so."""

@@ -23,7 +23,7 @@ function curveEnd(model, quantity) {
 const SETTLED_S = 2;
 
 /** Return the seconds that a model has yet to train; its first steps do not tell. */
-const remaining = (model) => (isActive(model.state) && model.elapsed_seconds >= SETTLED_S ? model.eta_seconds : null);
+const remaining = (model) => (isActive(wordOf(model)) && model.elapsed_seconds >= SETTLED_S ? model.eta_seconds : null);
 
 export const LIVE_FIGURES = {
   epoch: (model) => `${format.epoch(model.epoch)} / ${format.count(model.config?.epochs)}`,

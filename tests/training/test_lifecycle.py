@@ -1,9 +1,11 @@
 import pytest
 from helpers import quick, trainer_alone
 
+from history.log import MetricsLog
 from history.states import ACTIVE_STATES, LEGAL_MOVES, IllegalTransition
 from train import ModelTrainer
 from training.images import FashionMNIST
+from training.lifecycle import Lifecycle
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left_behind")
 
@@ -84,3 +86,13 @@ def test_every_move_is_published(small_fashion_mnist: FashionMNIST) -> None:
     for state in ("running", "paused", "running", "stopped"):
         trainer.life.move_to(state)
         assert log.status("model1").state == state
+
+
+def test_stop_is_public_at_once_as_the_look_at_the_test_images_that_it_leads_to() -> None:
+    metrics = MetricsLog(["model1"])
+    life = Lifecycle("model1", metrics, run_id="run")
+    life.start()
+    life.stop()
+    assert (metrics.status("model1").state, metrics.status("model1").testing) == ("running", True)
+    life.stop()
+    assert (metrics.status("model1").state, metrics.status("model1").testing) == ("stopped", False)
