@@ -149,7 +149,7 @@ def test_models_that_differ_only_in_the_seed_are_refused_at_the_seed(repeats: Pa
     seed.locator("input").fill("7")
     repeats.locator("#repeats-start").click()
     expect(repeats.locator("#repeats-fault")).to_contain_text("two models that differ in more than the seed")
-    expect(seed.locator(".fault")).to_contain_text("seed must not be all that differs")
+    expect(seed.locator(".fault")).to_contain_text("Seed must not be all that differs")
 
 
 PAIRS = "[{delta: 0.1}, {delta: null}]"
