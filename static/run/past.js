@@ -90,7 +90,6 @@ function showWhich() {
   pastLine.hidden = open === null;
   if (!open) return;
   pastLine.querySelector("span").textContent = describePast(open);
-  pastLine.querySelector("#go-on").disabled = serverNow().status !== "ready";
   pastLine.querySelector("#go-on").hidden = isTraining() || !isUnfinished(run) || lostModels(open).length > 0;
   pastLine.querySelector("#back").textContent = isTraining() ? "Back to the run that trains" : latestRun().run ? "Back to the latest run" : "Close";
 }
@@ -214,7 +213,7 @@ async function smoothAnew() {
 
 export function connectPast() {
   onWhich(showWhich);
-  onServer(showWhich);
+  onServer(() => (document.getElementById("go-on").disabled = serverNow().status !== "ready"));
   onRuns(closeUnlisted);
   onLatest(() => void smoothAnew());
   onView((choice) => {
