@@ -57,7 +57,7 @@ def served(runs: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(timeout=30)
 
 
-def wait_for(condition: Any, seconds: float = 180) -> None:
+def wait_for(condition: Any, seconds: float = 900) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
