@@ -37,7 +37,7 @@ def rows(
         incomparable.add("batches_per_second")
     states = {each.model["state"] for each in (one, two)}
     if not speeds_compare(one, two):
-        incomparable |= {*SPEEDS}
+        incomparable.update(SPEEDS)
     if "failed" in states:
         incomparable.add("instability")
     ahead = {"best_accuracy": ahead_at_best(one, two, images["validation"]), "test_accuracy": tested and tested.leader}

@@ -193,13 +193,13 @@ class RunReader:
     def checkpoints_at(self, run: str) -> dict[str, dict[str, Any] | None]:
         """Return the step and epoch of each model's latest checkpoint, as its header tells; None where there is none.
 
-        Both are None where it tells nothing before it is read whole, as those of earlier versions.
+        Both are None where it tells nothing before it is read whole, as those of earlier versions. Raises UnknownRun.
         """
         found: dict[str, dict[str, Any] | None] = {}
-        for place in self._database.select(MODELS.select("WHERE run = ?", names=MODELS.key), (run,)):
-            head = self._waiting.checkpoint(*place) or self._checkpoints.head(*place)
+        for model in self.statuses(run):
+            head = self._waiting.checkpoint(run, model) or self._checkpoints.head(run, model)
             step = None if head is None else step_of(head)
-            found[place[1]] = None if head is None else {"step": step, "epoch": self._epoch_after(step, *place)}
+            found[model] = None if head is None else {"step": step, "epoch": self._epoch_after(step, run, model)}
         return found
 
     def _epoch_after(self, step: int | None, run: str, model: str) -> float | None:

@@ -51,17 +51,13 @@ function fill(wanted) {
 /** Put settings that the user has chosen into the forms; what was typed there can be put back. */
 function choose(wanted) {
   if (draft.isByHand() && isOther(wanted) && !draft.isHeld()) draft.layAside(typedSettings());
-  for (const model of MODELS) fillSettings(model, wanted[model]);
+  fill(wanted);
   draft.noteChosen();
-  showFilled();
+  showInAddress();
 }
 
 function noteCopied() {
   draft.noteTyped();
-  showFilled();
-}
-
-function showFilled() {
   showSettings();
   refreshSizes();
   showInAddress();

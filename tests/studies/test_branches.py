@@ -21,6 +21,7 @@ from served import (
 )
 
 from config import MODEL_NAMES
+from studies.branches import MAX_EPOCHS
 from studies.origins import peak_after
 from training.schedule import scheduled_learning_rate
 from web.monitor import Monitor
@@ -101,8 +102,8 @@ def test_run_without_its_checkpoint_cannot_go_on_as_a_new_one(client: FlaskClien
 # A run that is over for one model only
 
 
-def half_finished(client: FlaskClient, monitor: Monitor) -> str:
-    configs = {"model1": quick(batch_size=256), "model2": quick(batch_size=16, epochs=500, seed=3)}
+def half_finished(client: FlaskClient, monitor: Monitor, epochs: int = 300) -> str:
+    configs = {"model1": quick(batch_size=256), "model2": quick(batch_size=16, epochs=epochs, seed=3)}
     run = start(client, as_json(configs))
     wait_until(client, "finished", "model1")
     wait_for_steps(client, "model2", 100)
@@ -139,14 +140,10 @@ def test_model_that_has_finished_keeps_its_result_while_the_other_is_resumed(
 
 
 def test_more_epochs_for_a_half_finished_run_make_a_new_one(client: FlaskClient, monitor: Monitor) -> None:
-    run = half_finished(client, monitor)
+    run = half_finished(client, monitor, epochs=MAX_EPOCHS)
     error = error_of(client.post(f"/api/runs/{run}/resume", json={"more_epochs": 1}), 400, "bad_request")
     assert "at most 0" in error["fields"]["more_epochs"]  # the other has as many as there may be
-    configs = {"model1": quick(batch_size=256), "model2": quick(batch_size=16, epochs=300, seed=3)}
-    run = start(client, as_json(configs))
-    wait_until(client, "finished", "model1")
-    client.post("/api/stop", json={})
-    assert monitor.control.comparison.join(60)
+    run = half_finished(client, monitor)
     before = all_of(monitor, run)
     new = go_on(client, run, 1)
     assert new != run
@@ -160,12 +157,7 @@ def test_more_epochs_for_a_half_finished_run_make_a_new_one(client: FlaskClient,
 def test_what_an_interrupted_model_has_lost_is_on_record_also_where_it_goes_on_as_a_new_run(
     client: FlaskClient, monitor: Monitor
 ) -> None:
-    configs = {"model1": quick(batch_size=256), "model2": quick(batch_size=16, epochs=300, seed=3)}
-    run = start(client, as_json(configs))
-    wait_until(client, "finished", "model1")
-    wait_for_steps(client, "model2", 100)
-    client.post("/api/stop", json={})
-    assert monitor.control.comparison.join(60)
+    run = half_finished(client, monitor)
     monitor.store.save()
     at = monitor.store.run_status(run, "model2")
     with history_file(monitor.store.directory) as database:  # as a kill some steps later leaves it

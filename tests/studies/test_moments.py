@@ -1,6 +1,7 @@
 """What is asked for at an awkward moment: is done whole, or refused with all left as it was."""
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -141,30 +142,9 @@ def test_fork_for_fewer_epochs_than_were_trained_is_refused_and_stops_nothing(
     assert set(states(client).values()) == {"running"}
 
 
-def test_fork_for_more_epochs_holds_the_last_rate_of_a_schedule_that_is_over_be_the_model_finished_or_not(
-    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked, examine = threading.Event(), Examiner.test
-
-    def test_late(*given: Any) -> None:
-        assert asked.wait(60)
-        examine(*given)
-
-    config = quick(batch_size=128, epochs=1, schedule="cosine")
-    with monkeypatch.context() as patched:
-        patched.setattr(Examiner, "test", test_late)
-        start(client, as_json(dict.fromkeys(MODEL_NAMES, config)))
-        wait_for(lambda: metrics_of(client)["models"]["model1"]["step"] == 8, "last step")
-        threading.Timer(0.3, asked.set).start()  # by then the fork waits for the models to end
-        assert client.post("/api/fork", json={"settings": {"epochs": 2}}).status_code == 202
-    last = scheduled_learning_rate(config, 7, 8)
-    assert details(client, "forked", "model2") == [f"from model 1: epochs 1 → 2, learning rate held at {last:.4g}"]
-    wait_until(client, "finished")
-
-
-def test_model_at_its_test_images_is_neither_forked_nor_steered_and_finishes(
-    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def may_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Until it is set, no model looks at the test images."""
     asked, examine = threading.Event(), Examiner.test
 
     def test_late(*given: Any) -> None:
@@ -172,15 +152,33 @@ def test_model_at_its_test_images_is_neither_forked_nor_steered_and_finishes(
         examine(*given)
 
     monkeypatch.setattr(Examiner, "test", test_late)
-    try:
-        start(client, as_json(dict.fromkeys(MODEL_NAMES, quick(batch_size=128, epochs=1))))
-        wait_for(lambda: metrics_of(client)["models"]["model1"]["step"] == 8, "last step")
-        error = error_of(client.post("/api/fork", json={"settings": {"dropout": 0.1}}), 409, "conflict")
-        assert "nothing left to train" in error["message"]
-        steered = client.post("/api/steer", json={"model": "model1", "learning_rate": 0.02})
-        assert "is past its last batch" in error_of(steered, 409, "conflict")["message"]
-    finally:
-        asked.set()
+    yield asked
+    asked.set()
+
+
+def test_fork_for_more_epochs_holds_the_last_rate_of_a_schedule_that_is_over_be_the_model_finished_or_not(
+    client: FlaskClient, may_test: threading.Event
+) -> None:
+    config = quick(batch_size=128, epochs=1, schedule="cosine")
+    start(client, as_json(dict.fromkeys(MODEL_NAMES, config)))
+    wait_for(lambda: metrics_of(client)["models"]["model1"]["step"] == 8, "last step")
+    threading.Timer(0.3, may_test.set).start()  # by then the fork waits for the models to end
+    assert client.post("/api/fork", json={"settings": {"epochs": 2}}).status_code == 202
+    last = scheduled_learning_rate(config, 7, 8)
+    assert details(client, "forked", "model2") == [f"from model 1: epochs 1 → 2, learning rate held at {last:.4g}"]
+    wait_until(client, "finished")
+
+
+def test_model_at_its_test_images_is_neither_forked_nor_steered_and_finishes(
+    client: FlaskClient, may_test: threading.Event
+) -> None:
+    start(client, as_json(dict.fromkeys(MODEL_NAMES, quick(batch_size=128, epochs=1))))
+    wait_for(lambda: metrics_of(client)["models"]["model1"]["step"] == 8, "last step")
+    error = error_of(client.post("/api/fork", json={"settings": {"dropout": 0.1}}), 409, "conflict")
+    assert "nothing left to train" in error["message"]
+    steered = client.post("/api/steer", json={"model": "model1", "learning_rate": 0.02})
+    assert "is past its last batch" in error_of(steered, 409, "conflict")["message"]
+    may_test.set()
     wait_until(client, "finished")
 
 
