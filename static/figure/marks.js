@@ -7,7 +7,7 @@ import { AXES } from "./axes.js";
 const MARKED = ["paused", "finished", "stopped", "failed", "steered", "forked", "continued", "interrupted"];
 const LINE_PX = 14; // a label's height and a letter's width, on the screen
 const LETTER_PX = 6.6;
-const LETTERS = 32; // of a label's line, and of one that has little room
+const LETTERS = 40; // of a label's line, and of one that has little room
 const FEW_LETTERS = 18;
 const MOST_ROWS = 3; // of labels above the figure; a mark for which there is no room has its line, and is counted: "+3"
 const MOST_PAUSE_ROWS = 2;
