@@ -63,7 +63,7 @@ class QueueHistory:
 
     def claim(self, item: str, run: str) -> None:
         """Say which run one becomes; from then on it waits no more. Raises UnknownItem."""
-        self._change("UPDATE queue SET run = ?2 WHERE id = ?1 AND run IS NULL", item, run)
+        self._change("UPDATE queue SET run = ? WHERE id = ? AND run IS NULL", run, item)
 
     def release(self, item: str) -> None:
         """Let one wait again, at its place: its run was not begun. Raises UnknownItem."""
@@ -76,11 +76,12 @@ class QueueHistory:
         with self._database.change() as connection:
             connection.execute(TAKE_OUT_ENTERED)
 
-    def _change(self, statement: str, item: str, *values: str) -> None:
+    def _change(self, statement: str, *values: str) -> None:
+        """Change one; the last of the values is its id."""
         with self._database.change() as connection:
-            changed = connection.execute(statement, (item, *values)).rowcount
+            changed = connection.execute(statement, values).rowcount
         if not changed:
-            raise UnknownItem(item)
+            raise UnknownItem(values[-1])
 
 
 def settle_queue(connection: sqlite3.Connection) -> None:
