@@ -243,11 +243,17 @@ def _explain(field: str, given: Mapping[str, object]) -> str:
     if field not in ModelConfig.model_fields:
         return f"{say(field)} is not a setting; the settings are {', '.join(ModelConfig.model_fields)}"
     value, kernels = given[field], given.get("kernels", DEFAULTS.kernels)
-    expected = expected_values(field)
-    if field == "kernel_sizes" and isinstance(kernels, list | tuple):
-        expected += f", one for each of the {len(kernels)} layers"
+    layers = len(kernels) if field == "kernel_sizes" and isinstance(kernels, list | tuple) else None
+    if isinstance(value, list | tuple) and _may_have_length(field, len(value)) and layers in (None, len(value)):
+        return f"{field} must each be {_describe_schema(SCHEMA['properties'][field]['items'])}, got {_say_items(value)}"
+    expected = expected_values(field) + ("" if layers is None else f", one for each of the {layers} layers")
     shown = _say_items(value) if isinstance(value, list | tuple) and value else say(value)
     return f"{field} must be {expected}, got {shown}{_say_comma(value)}"
+
+
+def _may_have_length(field: str, length: int) -> bool:
+    schema = SCHEMA["properties"][field]
+    return schema.get("type") == "array" and schema["minItems"] <= length <= schema["maxItems"]
 
 
 def say(value: object) -> str:

@@ -25,6 +25,7 @@ TRAINING_IMAGES = 55_000
 VALIDATION_IMAGES = 5_000
 TEST_IMAGES = 10_000
 TRAINING_SAMPLE = 1_000  # training images looked at beside those of the validation: each look costs time
+RUNNING_WINDOW = 1_000  # latest training images behind a running accuracy
 CLASS_NAMES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
     "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
@@ -144,7 +145,7 @@ def fetch_files(data_dir: Path, report: Callable[[str], None] = lambda text: pri
     except OSError as error:
         raise DatasetError(f"{data_dir} cannot hold the data set ({error}): give another --data-dir") from error
     failures = []
-    for fetch in (_download_from_mirror, _unpack_debian_package):
+    for origin, fetch in SOURCES.items():
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=data_dir) as partial:
             try:
                 source = fetch(Path(partial), report)
@@ -153,7 +154,7 @@ def fetch_files(data_dir: Path, report: Callable[[str], None] = lambda text: pri
                 for name in CHECKSUMS:
                     os.replace(source / name, data_dir / name)
             except (OSError, RuntimeError, subprocess.SubprocessError, DatasetError) as error:
-                failures.append(f"{fetch.__name__.strip('_').replace('_', ' ')}: {_last_line(error)}")
+                failures.append(f"{origin}: {_last_line(error)}")
                 continue
             return data_dir
     wanted = ", ".join(name for name in CHECKSUMS if not (data_dir / name).is_file())
@@ -169,7 +170,7 @@ def _last_line(error: Exception) -> str:
     return text.strip().splitlines()[-1]
 
 
-def _download_from_mirror(folder: Path, report: Callable[[str], None]) -> Path:
+def download_from_mirror(folder: Path, report: Callable[[str], None]) -> Path:
     """Fetch the four files with torchvision's downloader, which draws a progress bar."""
     from torchvision.datasets import FashionMNIST as Published  # 2 s to import, so only here
     from torchvision.datasets.utils import download_url
@@ -183,7 +184,7 @@ def _download_from_mirror(folder: Path, report: Callable[[str], None]) -> Path:
     return folder
 
 
-def _unpack_debian_package(folder: Path, report: Callable[[str], None]) -> Path:
+def unpack_debian_package(folder: Path, report: Callable[[str], None]) -> Path:
     """Fetch Debian's package with apt-get and unpack it; needs no root and installs nothing."""
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         raise OSError("this machine has no apt")
@@ -199,6 +200,10 @@ def _unpack_debian_package(folder: Path, report: Callable[[str], None]) -> Path:
     package = next(folder.glob("*.deb"))
     _run(["dpkg-deb", "-x", str(package.absolute()), "."], folder)
     return folder / SYSTEM_DIRECTORY.relative_to("/")
+
+
+# Whence the files are fetched, in the order in which it is tried: into a folder, which is returned or one below it.
+SOURCES = {"download from mirror": download_from_mirror, "unpack Debian package": unpack_debian_package}
 
 
 def _run(command: list[str], folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The reader: past runs, and the one that is on, as they are on the disk with what still waits for it laid over.
 
-A reading method writes nothing, and waits neither for a checkpoint's file nor for what is being saved.
+A reading method writes nothing, and waits neither for a checkpoint's file nor for what is being saved; a checkpoint
+that it finds damaged is left to the writer to set aside.
 """
 
 import json

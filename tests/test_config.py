@@ -24,6 +24,7 @@ from studies.presets import PRESETS
 
 FIELDS = list(ModelConfig.model_fields)
 
+EACH = {"a_kernel": "a whole number from 1 to 1024", "a_size": "one of 1, 3, 5, 7"}  # value of a list
 EXPECTED = {
     "kernels": "a list of 1 to 8 values, each a whole number from 1 to 1024",
     "kernel_sizes": "a list of 1 to 8 values, each one of 1, 3, 5, 7",
@@ -98,12 +99,12 @@ def test_zero_and_true_are_taken_where_they_have_a_meaning(field: str, name: str
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"kernels": [32, "64"]}, 'kernels must be {kernels}, got 32, "64"'),
-        ({"kernels": [True]}, "kernels must be {kernels}, got true"),
-        ({"kernels": [8.0]}, "kernels must be {kernels}, got 8.0"),
-        ({"kernels": [0]}, "kernels must be {kernels}, got 0"),
-        ({"kernels": [1025]}, "kernels must be {kernels}, got 1025"),
-        ({"kernels": [[8]]}, "kernels must be {kernels}, got [8]"),
+        ({"kernels": [32, "64"]}, 'kernels must each be {a_kernel}, got 32, "64"'),
+        ({"kernels": [True]}, "kernels must each be {a_kernel}, got true"),
+        ({"kernels": [8.0]}, "kernels must each be {a_kernel}, got 8.0"),
+        ({"kernels": [0]}, "kernels must each be {a_kernel}, got 0"),
+        ({"kernels": [1025]}, "kernels must each be {a_kernel}, got 1025"),
+        ({"kernels": [[8]]}, "kernels must each be {a_kernel}, got [8]"),
         ({"kernels": [1] * 9}, "kernels must be {kernels}, got 1, 1, 1, 1, 1, 1, 1, 1, 1"),
         (
             {"kernel_sizes": [3, 3, 3]},
@@ -113,21 +114,12 @@ def test_zero_and_true_are_taken_where_they_have_a_meaning(field: str, name: str
             {"kernels": [8, 8], "kernel_sizes": [3]},
             "kernel_sizes must be {kernel_sizes}, one for each of the 2 layers, got 3",
         ),
-        (
-            {"kernels": [8], "kernel_sizes": [4]},
-            "kernel_sizes must be {kernel_sizes}, one for each of the 1 layers, got 4",
-        ),
-        (
-            {"kernels": [8], "kernel_sizes": [9]},
-            "kernel_sizes must be {kernel_sizes}, one for each of the 1 layers, got 9",
-        ),
-        (
-            {"kernels": [8], "kernel_sizes": [True]},
-            "kernel_sizes must be {kernel_sizes}, one for each of the 1 layers, got true",
-        ),
+        ({"kernels": [8], "kernel_sizes": [4]}, "kernel_sizes must each be {a_size}, got 4"),
+        ({"kernels": [8], "kernel_sizes": [9]}, "kernel_sizes must each be {a_size}, got 9"),
+        ({"kernels": [8], "kernel_sizes": [True]}, "kernel_sizes must each be {a_size}, got true"),
         ({"optimizer": "Adam"}, 'optimizer must be {optimizer}, got "Adam"'),
         ({"optimizer": "x" * 200}, 'optimizer must be {optimizer}, got "' + "x" * 78 + "…"),
-        ({"kernels": ["64,64", 8]}, 'kernels must be {kernels}, got "64,64", 8'),
+        ({"kernels": ["64,64", 8]}, 'kernels must each be {a_kernel}, got "64,64", 8'),
         ({"batch_size": "1,000"}, 'batch_size must be {batch_size}, got "1,000": write 1000 or 1.000'),
         ({"seed": "1,000,000"}, 'seed must be {seed}, got "1,000,000": write 1000000'),
         ({"dropout": "0;5"}, 'dropout must be {dropout}, got "0;5"'),
@@ -146,7 +138,7 @@ def test_zero_and_true_are_taken_where_they_have_a_meaning(field: str, name: str
 )
 def test_value_outside_its_bounds_is_named(given: dict[str, Any], message: str) -> None:
     field = list(given)[-1]
-    assert refusal(given) == {f"model1.{field}": message.format(**EXPECTED)}
+    assert refusal(given) == {f"model1.{field}": message.format(**EXPECTED, **EACH)}
 
 
 @pytest.mark.parametrize("low_and_high", [

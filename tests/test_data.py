@@ -18,6 +18,7 @@ from training.images import load_fashion_mnist
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = list(CHECKSUMS)
 NOWHERE = Path("/nowhere")
+MIRROR, PACKAGE = data.SOURCES
 
 
 def quiet(text: str) -> None:
@@ -38,14 +39,14 @@ def copy(data_dir: Path, tmp_path: Path) -> Path:
 def no_source(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the mirror nor Debian can be reached."""
 
-    def _download_from_mirror(folder: Path, report: Callable[[str], None]) -> Path:
+    def is_down(folder: Path, report: Callable[[str], None]) -> Path:
         raise OSError("network is down")
 
-    def _unpack_debian_package(folder: Path, report: Callable[[str], None]) -> Path:
+    def has_no_apt(folder: Path, report: Callable[[str], None]) -> Path:
         raise OSError("this machine has no apt")
 
-    monkeypatch.setattr(data, "_download_from_mirror", _download_from_mirror)
-    monkeypatch.setattr(data, "_unpack_debian_package", _unpack_debian_package)
+    monkeypatch.setitem(data.SOURCES, MIRROR, is_down)
+    monkeypatch.setitem(data.SOURCES, PACKAGE, has_no_apt)
 
 
 # Damaged, missing and misplaced files
@@ -131,13 +132,13 @@ def test_missing_file_is_named_where_it_cannot_be_fetched(copy: Path, name: str)
         load_fashion_mnist(copy, system_dir=NOWHERE)
     message = str(caught.value)
     assert f"(missing: {name})" in message
-    assert "download from mirror: network is down; unpack debian package: this machine has no apt" in message
+    assert "download from mirror: network is down; unpack Debian package: this machine has no apt" in message
     assert "github.com/zalandoresearch/fashion-mnist" in message
 
 
 def test_missing_file_is_fetched_again(copy: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (copy / NAMES[0]).unlink()
-    monkeypatch.setattr(data, "_download_from_mirror", copying(data_dir))
+    monkeypatch.setitem(data.SOURCES, MIRROR, copying(data_dir))
     assert len(load_fashion_mnist(copy, system_dir=NOWHERE).train) == 55_000
     assert sorted(path.name for path in copy.iterdir()) == sorted(NAMES)
 
@@ -196,8 +197,8 @@ def copying(source: Path, *, count: int = 4, then: Exception | None = None) -> C
 def test_download_cut_off_leaves_no_file_behind(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, broken: Exception
 ) -> None:
-    monkeypatch.setattr(data, "_download_from_mirror", copying(data_dir, count=count, then=broken))
-    monkeypatch.setattr(data, "_unpack_debian_package", copying(data_dir, count=count, then=broken))
+    monkeypatch.setitem(data.SOURCES, MIRROR, copying(data_dir, count=count, then=broken))
+    monkeypatch.setitem(data.SOURCES, PACKAGE, copying(data_dir, count=count, then=broken))
     with pytest.raises(DatasetError, match="could not be fetched"):
         data.fetch_files(tmp_path, quiet)
     assert list(tmp_path.iterdir()) == []
@@ -210,7 +211,7 @@ def test_interrupt_during_a_download_leaves_no_file_behind(
         copying(data_dir)(folder, report)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(data, "_download_from_mirror", interrupted)
+    monkeypatch.setitem(data.SOURCES, MIRROR, interrupted)
     with pytest.raises(KeyboardInterrupt):
         data.fetch_files(tmp_path, quiet)
     assert list(tmp_path.iterdir()) == []
@@ -224,8 +225,8 @@ def test_corrupt_download_is_not_kept_and_the_next_source_is_asked(
         flip_one_byte(folder / NAMES[3])
         return folder
 
-    monkeypatch.setattr(data, "_download_from_mirror", corrupt)
-    monkeypatch.setattr(data, "_unpack_debian_package", copying(data_dir))
+    monkeypatch.setitem(data.SOURCES, MIRROR, corrupt)
+    monkeypatch.setitem(data.SOURCES, PACKAGE, copying(data_dir))
     assert data.fetch_files(tmp_path, quiet) == tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
     assert data.read_idx(tmp_path / NAMES[3]).shape == (10_000,)
@@ -235,8 +236,8 @@ def test_second_source_is_left_alone_when_the_first_delivers(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Path] = []
-    monkeypatch.setattr(data, "_download_from_mirror", copying(data_dir))
-    monkeypatch.setattr(data, "_unpack_debian_package", lambda folder, report: asked.append(folder))
+    monkeypatch.setitem(data.SOURCES, MIRROR, copying(data_dir))
+    monkeypatch.setitem(data.SOURCES, PACKAGE, lambda folder, report: asked.append(folder))
     data.fetch_files(tmp_path, quiet)
     assert asked == []
 
@@ -244,11 +245,11 @@ def test_second_source_is_left_alone_when_the_first_delivers(
 def test_next_try_after_a_cut_off_download_succeeds(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "_download_from_mirror", copying(data_dir, count=2, then=OSError("cut off")))
-    monkeypatch.setattr(data, "_unpack_debian_package", copying(data_dir, count=2, then=OSError("cut off")))
+    monkeypatch.setitem(data.SOURCES, MIRROR, copying(data_dir, count=2, then=OSError("cut off")))
+    monkeypatch.setitem(data.SOURCES, PACKAGE, copying(data_dir, count=2, then=OSError("cut off")))
     with pytest.raises(DatasetError, match="cut off"):
         data.fetch_files(tmp_path, quiet)
-    monkeypatch.setattr(data, "_unpack_debian_package", copying(data_dir))
+    monkeypatch.setitem(data.SOURCES, PACKAGE, copying(data_dir))
     assert data.find_files(data.fetch_files(tmp_path, quiet)) == tmp_path
 
 
@@ -283,7 +284,7 @@ def test_mirror_is_asked_for_the_four_files_by_name_and_checksum(
 
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="Debian's package needs apt")
 def test_debian_package_really_delivers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "_download_from_mirror", copying(tmp_path / "absent"))  # raises FileNotFoundError
+    monkeypatch.setitem(data.SOURCES, MIRROR, copying(tmp_path / "absent"))  # raises FileNotFoundError
     data_dir = tmp_path / "data"
     reported: list[str] = []
     dataset = load_fashion_mnist(data.fetch_files(data_dir, reported.append), system_dir=NOWHERE)

@@ -82,7 +82,7 @@ def test_ctrl_c_leaves_what_was_measured(data_dir: Path, tmp_path: Path) -> None
     [
         (["--model1.optimizer", "lion"], '--model1.optimizer: optimizer must be one of adam, sgd, rmsprop, got "lion"'),
         (["--epochs", "0"], "--model2.epochs: epochs must be a whole number from 1 to 500, got 0"),
-        (["--kernels", "4,x"], "--model1.kernels: kernels must be a list of 1 to 8 values"),
+        (["--kernels", "4,x"], "--model1.kernels: kernels must each be a whole number"),
         (["--out", "metrics.txt"], "must end in .json or .csv, got metrics.txt"),
         (["--plot", "nowhere/curves.png"], "the folder nowhere does not exist"),
     ],

@@ -1,4 +1,3 @@
-import re
 import threading
 from collections.abc import Iterator
 from itertools import pairwise
@@ -10,7 +9,6 @@ from helpers import CPU, PATIENCE, FullLog, endless, quick, train, trainer_alone
 
 import train as train_module
 from config import ModelConfig
-from history import records
 from history.log import MetricsLog
 from history.states import IllegalTransition
 from train import Comparison
@@ -384,13 +382,6 @@ def test_command_during_the_final_test_is_obeyed_or_overtaken(
 
 
 # What surrounds a run
-
-
-def test_run_ids_are_unique_and_sort_by_time() -> None:
-    ids = [records.new_run_id() for _ in range(100)]
-    assert len(set(ids)) == 100
-    assert all(re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{8}", run) for run in ids)
-    assert ids == sorted(ids)
 
 
 def test_comparison_without_a_log_makes_its_own(small_fashion_mnist: FashionMNIST) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any
 
+from data import RUNNING_WINDOW
 from history.records import Point
 from training.engine import Engine, StepResult
 
 READ_INTERVAL = 0.1  # seconds between two looks at the losses: each makes a GPU wait
-RUNNING_WINDOW = 1000  # training images behind a running accuracy
 SPEED_WINDOW = 5.0  # seconds of training behind a speed
 
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, render_template, url_for
 from analysis.entrant import IMAGES
 from analysis.measures import TARGETS
 from config import DEFAULTS, MODEL_NAMES, SCHEMA
-from data import CLASS_NAMES
+from data import CLASS_NAMES, RUNNING_WINDOW
 from history.smoothing import SMOOTHING_IMAGES, WINDOWS
 from studies.branches import FORKABLE, MAX_EPOCHS
 from studies.presets import PRESETS
@@ -47,6 +47,7 @@ def blueprint(monitor: Monitor) -> Blueprint:
             chart_library=url_for("page.plotly_script", version=plotly.now().name),
             model_names=MODEL_NAMES,
             images=IMAGES,
+            running_window=RUNNING_WINDOW,
             smoothing=(0, *WINDOWS),
             default_smoothing=SMOOTHING_IMAGES,
             targets=[round(100 * target) for target in TARGETS],

@@ -62,7 +62,7 @@ function valuesAt(series, index, isSmoothed) {
 /** Return what the values are: training's, smoothed or of each batch, or validation's. */
 function describe(kind, smoothing, isSmoothed) {
   if (kind === "evaluation") return "Validation, as measured at this evaluation";
-  return isSmoothed ? `Training, loss and accuracy averaged over ${format.count(smoothing)} images` : "Training, as measured at this step; accuracy over the last 1,000 images";
+  return isSmoothed ? `Training, loss and accuracy averaged over ${format.count(smoothing)} images` : "Training, as measured at this step; accuracy is a running one";
 }
 
 /** Return what is to be read at a place: {about, rows: {model: values or null}, isSmoothed}. */

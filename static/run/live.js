@@ -45,7 +45,8 @@ function nameCurveEnds(panel, model, smoothing) {
     : [" of the latest batch", "as its curve shows it while smoothing is off"];
   write(loss.querySelector("dt"), isSmoothed(model) ? "Smoothed loss" : "Batch loss");
   loss.title = `Training loss${of}, ${how}`;
-  accuracy.querySelector("dd").title = `Share right among the last 1,000 training images, ${how}`; // its dt explains the word
+  const value = accuracy.querySelector("dd"); // its dt explains the word
+  value.title = `${(value.dataset.of ??= value.title)}, ${how}`;
 }
 
 function showModel(name, model, smoothing) {

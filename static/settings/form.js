@@ -74,14 +74,8 @@ export function fillSettings(model, settings) {
   showFaults(model, {});
 }
 
-/**
- * Return a fault that begins with a setting's key with its title instead; of a list, which has a box for each value, it
- * says what may stand in one. Pure.
- */
-export function callByTitle(fault, key, title) {
-  const named = fault.startsWith(`${key} `) ? title + fault.slice(key.length) : fault;
-  return named.replace(/ must be a list of \d+ to \d+ values, each (.*?)(, one for each of the \d+ layers)?(?=, got )/, " must each be $1");
-}
+/** Return a fault that begins with a setting's key with its title instead. Pure. */
+export const callByTitle = (fault, key, title) => (fault.startsWith(`${key} `) ? title + fault.slice(key.length) : fault);
 
 /** Show each fault beside its field and clear the other fields of that model. Keys are "model1.learning_rate". */
 export function showFaults(model, faults) {

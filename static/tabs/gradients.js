@@ -17,13 +17,14 @@ let inside = null;
 
 const menu = () => document.getElementById("gradients-layer");
 
-/** Return the names of the layers that any of the models has, in order. Pure. */
+/** Return the names of the layers that any of the models has, each after the one that it follows in its own. Pure. */
 export function layersOf(models) {
-  const all = Object.values(models).map(({ layers }) => layers).sort((a, b) => b.length - a.length);
-  return [...new Set(all.flat())].sort((a, b) => rank(a) - rank(b));
+  const [names, ...others] = Object.values(models).map(({ layers }) => [...layers]).sort((a, b) => b.length - a.length);
+  for (const layers of others) {
+    layers.forEach((name, at) => names.includes(name) || names.splice(names.indexOf(layers[at - 1]) + 1, 0, name));
+  }
+  return names;
 }
-
-const rank = (name) => ({ hidden: 1000, output: 1001 })[name] ?? Number(name.replace(/\D/g, ""));
 
 function showMenu() {
   const names = layersOf(inside.models);

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from config import MODEL_NAMES
 from exports.runs import as_csv, as_json
 from history.log import MetricsLog
 from history.reader import RunReader
-from history.records import Evaluation, Event, Filters, Insight, Layer, Point, Predictions, Status
+from history.records import Evaluation, Event, Filters, Insight, Layer, Point, Predictions, Status, new_run_id
 from history.store import RunStore
 
 RUN = "20260102-030405-abcd"
@@ -233,3 +234,10 @@ def test_status_that_waits_is_told_by_a_series_too(quiet: None, store: RunStore)
     store.record(RUN, log, CONFIGS, {}, "s")
     log.publish("model1", Status("finished", step=7, test_accuracy=0.875))
     assert store.series()["runs"][RUN]["model1"].test_accuracy == 0.875
+
+
+def test_run_ids_are_unique_and_sort_by_time() -> None:
+    ids = [new_run_id() for _ in range(100)]
+    assert len(set(ids)) == 100
+    assert all(re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{8}", run) for run in ids)
+    assert ids == sorted(ids)

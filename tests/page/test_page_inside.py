@@ -165,6 +165,7 @@ def test_pictures_keep_their_size_when_the_theme_changes_while_they_are_hidden(i
         ("tabs/filters", "[0.1, 0.25, 9].map((place) => m.upTo([0.25, 0.5], place))", [-1, 0, 1]),
         ("tabs/tiles", "[...m.signed(btoa('\\x00\\x7f\\x81'))]", [0, 127, -127]),
         ("tabs/tiles", "m.between('rgb(0, 0, 0)', 'rgb(100, 200, 50)', 0.5)", "rgb(50 100 25)"),
+        ("tabs/gradients", "m.layersOf({a: {layers: ['stem', 'block', 'head']}, b: {layers: ['first', 'stem', 'conv10', 'conv2', 'head']}})", ["first", "stem", "block", "conv10", "conv2", "head"]),
         ("tabs/gradients", "m.layersOf({a: {layers: ['conv1', 'output']}, b: {layers: ['conv1', 'conv2', 'hidden', 'output']}})", ["conv1", "conv2", "hidden", "output"]),
         ("tabs/activations", "m.says([0.2, 0.8], 1, ['Coat', 'Bag'])", "Bag 80.0 % ✓"),
         ("tabs/activations", "m.says([0.2, 0.8], 0, ['Coat', 'Bag'])", "Bag 80.0 % ✗"),

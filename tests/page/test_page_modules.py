@@ -345,7 +345,7 @@ def test_a_run_that_has_lost_what_it_went_on_from_does_not_offer_to_go_on(
         ),
         (
             "settings/form",
-            "m.callByTitle('kernel_sizes must be a list of 1 to 8 values, each one of 1, 3, 5, 7, one for each of the 4 layers, got 9', 'kernel_sizes', 'Kernel sizes')",
+            "m.callByTitle('kernel_sizes must each be one of 1, 3, 5, 7, got 9', 'kernel_sizes', 'Kernel sizes')",
             "Kernel sizes must each be one of 1, 3, 5, 7, got 9",
         ),
         (

@@ -201,6 +201,11 @@ def test_fork_is_said_to_be_a_copy_whatever_its_seed_also_after_it_was_resumed(c
     assert metrics_of(client)["paired"]["text"] == text
 
 
+def test_of_every_setting_it_is_said_whether_a_copy_may_differ_in_it() -> None:
+    shape = {"kernels", "kernel_sizes", "hidden_units", "batch_norm", "pool_every"}
+    assert shape | {"batch_size"} | set(FORKABLE) == set(ModelConfig.model_fields)  # the place within an epoch
+
+
 @pytest.mark.parametrize("setting", FORKABLE)
 def test_every_setting_that_may_change_can(client: FlaskClient, monitor: Monitor, setting: str) -> None:
     start(client, ENDLESS)

@@ -3,8 +3,9 @@ from helpers import CPU, quick, train
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data import RUNNING_WINDOW
 from training.engine import Engine
-from training.gauges import RUNNING_WINDOW, RunningAccuracy, Speedometer, Stopwatch
+from training.gauges import RunningAccuracy, Speedometer, Stopwatch
 from training.images import FashionMNIST
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left_behind")
