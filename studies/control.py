@@ -51,8 +51,8 @@ class Control:
 
         Return the id under which it goes on: its own, or that of a new run where a model has finished and is to be
         trained further, as that one's result stays. Raises UnknownRun, NotReady, NotSaved, Conflict while one is
-        on, where nothing is left to train or for an unfinished pair of a series other than by its series, and
-        TooManyEpochs.
+        on, where nothing is left to train, or where an unfinished pair of a series is not continued by its series,
+        and TooManyEpochs.
         """
         workshop = self.ready_for_a_start()
         with self.lock:

@@ -1,4 +1,4 @@
-"""Metrics: the answer to a poll whose query is not written as Polls expects it, or what is wrong with it."""
+"""Metrics: the answer to a poll that `web/polls.py` leaves to Flask: its query is written otherwise, or is wrong."""
 
 from typing import Any
 

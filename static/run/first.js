@@ -1,4 +1,4 @@
-/** What the page begins with, on a slow line seconds before the rest of its modules is there: both forms can be filled in. */
+/** What the page begins with: both forms can be filled in, on a slow line seconds before its other modules have come. */
 
 import { connectForms } from "./forms.js";
 import { connectPast } from "./past.js";
