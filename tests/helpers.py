@@ -18,12 +18,12 @@ CPU = torch.device("cpu")
 PATIENCE = 200.0  # seconds, for a busy machine; nothing waits that long in the ordinary
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
-    """Return once the condition holds; fail after so many seconds."""
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = PATIENCE, *, pause: float = 0.01) -> None:
+    """Return once the condition holds, which is looked at after each pause; fail after so many seconds."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"no {what} within {seconds:g} s"
-        time.sleep(0.005)
+        time.sleep(pause)
 
 
 def quick(**settings: Any) -> ModelConfig:

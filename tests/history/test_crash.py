@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from crashes import BODY, Nursery, Points, check_after_the_kill, lost_seconds, saved
-from helpers import PATIENCE, wait_for
+from crashes import BODY, Nursery, Points, check_after_the_kill, lost_seconds, saved, wait_for
+from helpers import PATIENCE
 
 from config import MODEL_NAMES
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crashes import BODY, CONFIGS, GONE, Nursery, Points, Server
-from helpers import wait_for
+from crashes import BODY, CONFIGS, GONE, Nursery, Points, Server, wait_for
 
 from config import MODEL_NAMES
 

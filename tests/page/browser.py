@@ -48,7 +48,7 @@ def wait_for(
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"no {what} within {seconds:g} s {told()}"
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 def answers(url: str) -> bool:
