@@ -59,7 +59,9 @@ function show(isTold = false) {
   }
   cursor.setAttribute("aria-valuemax", String(nextStop(stops(), 0, Infinity)));
   cursor.setAttribute("aria-valuenow", String(x));
-  if (isTold) cursor.setAttribute("aria-valuetext", said(found));
+  if (!isTold) return;
+  cursor.setAttribute("aria-valuetext", said(found));
+  box.scrollIntoView({ block: "nearest" });
 }
 
 /** Return what a key asks for: [kind of stop, how many of them], null where it asks nothing. */

@@ -7,7 +7,7 @@ import { askNow } from "../base/poller.js";
 import { isLessonLink, lessonsOf } from "../settings/link.js";
 import { startWith } from "./forms.js";
 import { keepLesson } from "./lesson.js";
-import { isStarting, isTraining, onLatest, onServer, onShown, pairInTraining, serverNow, shownRun } from "./state.js";
+import { isStarting, isTraining, onLatest, onServer, onShown, pairInTraining, queueNow, serverNow, shownRun } from "./state.js";
 import { showProblem } from "./status.js";
 import { chooseView } from "./view.js";
 
@@ -30,7 +30,15 @@ export const after = (all, id) => all[(all.findIndex((lesson) => lesson.id === i
 /** Return the lesson that comes after one among those that are offered. */
 export const lessonAfter = ({ id }) => after(lessons(), id);
 
-const canStart = () => serverNow().status === "ready" && !isTraining() && !pairInTraining();
+const inLine = () => (queueNow().state === "running" ? queueNow().items.length : 0);
+const canStart = () => serverNow().status === "ready" && !isTraining() && !pairInTraining() && !inLine();
+
+/** Say when a lesson that is chosen now starts. */
+function whenItStarts() {
+  const before = [isTraining() && "what trains now", inLine() && `the ${inLine()} in line`].filter(Boolean);
+  if (before.length === 0) return "as soon as the server is ready";
+  return `when ${before.join(" and ")} ${before.length + inLine() > 2 ? "have" : "has"} ended`;
+}
 
 function makeCard(lesson) {
   const card = byId("lesson-card").content.firstElementChild.cloneNode(true);
@@ -74,8 +82,7 @@ export function askAbout(lesson) {
 
 /** Say in the dialog what a lesson would have to wait for. */
 function showDelay() {
-  const sentence = isTraining() ? "What trains now goes on; the lesson starts when that has ended." : "The lesson starts as soon as the server is ready.";
-  write(byId("lesson-delay"), canStart() ? "" : sentence);
+  write(byId("lesson-delay"), canStart() ? "" : `${isTraining() ? "Nothing is stopped: the" : "The"} lesson starts ${whenItStarts()}.`);
 }
 
 function goHome() {
@@ -98,8 +105,7 @@ function showWaiting() {
   const { lesson } = waiting;
   byId("lesson-waits").hidden = lesson === null;
   if (!lesson) return;
-  const until = isTraining() ? "when what trains now has ended" : "as soon as the server is ready";
-  write(byId("lesson-waits").querySelector("p"), `Next lesson: “${lesson.title}” starts ${until}, while this page is open.`);
+  write(byId("lesson-waits").querySelector("p"), `Next lesson: “${lesson.title}” starts ${whenItStarts()}, while this page is open.`);
   byId("lesson-now").hidden = !isTraining();
 }
 

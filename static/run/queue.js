@@ -54,7 +54,9 @@ function row(item, place, { length: count }) {
 
 function showState() {
   const isThere = queueNow().items.length > 0;
-  document.getElementById("queue").hidden = !isThere;
+  const line = document.getElementById("queue");
+  if (line.hidden && isThere) line.open = window.matchMedia("(min-height: 600px)").matches; // the figure is to stay in sight
+  line.hidden = !isThere;
   write(byId("state"), isThere ? sentenceOf(queueNow(), isTraining()) : "");
   byId("go").hidden = queueNow().state !== "waiting";
   const next = document.getElementById("start-next");

@@ -72,6 +72,9 @@ def test_keys_walk_what_was_recorded_of_both_models(shown: Shown, axis: str) -> 
             assert alike(read(page, model), expected(points, nearest, smooth=True)), (model, presses)
         page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowLeft")
+    box: Any = page.locator("#readout").bounding_box()
+    assert box["y"] >= 0
+    assert box["y"] + box["height"] < 801, "what the keys show is out of sight"
     place = page.locator("#cursor")
     assert float(place.get_attribute("aria-valuenow") or "") == pytest.approx(stops[2])
     page.keyboard.press("End")

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 from browser import (
     SMALL,
+    TWO_SMALL,
     Faults,
     Launch,
     Server,
@@ -184,13 +185,18 @@ def test_a_lesson_chosen_while_one_trains_waits_and_kills_nothing(lessons: Page)
     lessons.get_by_role("button", name="Lessons", exact=True).click()
     lessons.locator("#lessons .lesson-card").first.click()
     expect(lessons.locator("#lesson-delay")).to_have_text(
-        "What trains now goes on; the lesson starts when that has ended."
+        "Nothing is stopped: the lesson starts when what trains now has ended."
     )
     lessons.locator("#lessons").get_by_role("button", name="Too close to call").click()
     waits = lessons.locator("#lesson-waits")
     expect(waits).to_contain_text("“Adam or SGD?” starts when what trains now has ended")
     check_with_axe(lessons)
     run = ask(lessons, "metrics")["run"]
+    tell(lessons, "queue", TWO_SMALL)
+    expect(waits).to_contain_text("starts when what trains now and the 1 in line have ended")
+    [item] = ask(lessons, "queue")["items"]
+    tell(lessons, f"queue/{item['id']}/delete", {})
+    expect(waits).to_contain_text("starts when what trains now has ended")
     lessons.wait_for_timeout(2500)  # a poll must not start it
     assert (ask(lessons, "metrics")["run"], states(lessons)) == (run, ["running", "running"])
     lessons.get_by_role("button", name="Do not start it").click()

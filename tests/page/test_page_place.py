@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from browser import Faults, Server, ask, badges, fresh_page, set_quick_models, start
+from browser import Faults, Server, ask, badges, fresh_page, is_wider_than_screen, set_quick_models, start
 from drawn import DROPOUT, OPTIMIZER, look, look_until
 from playwright.sync_api import BrowserContext, Page, expect
 
@@ -95,3 +95,12 @@ def test_rows_tell_values_and_overlays_their_numbers(past: Page) -> None:
     past.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2)
     says = re.compile(r"2 Dropout 0\.5 → 0\.2: loss 0\.\d+ and 0\.\d+, accuracy \d+\.\d % and \d+\.\d %")
     expect(past.locator("#chart .hoverlayer")).to_have_text(says)
+
+
+def test_a_long_name_without_spaces_makes_no_page_wider(past: Page) -> None:
+    past.goto(f"/run/{DROPOUT}")
+    is_at(past, DROPOUT, "Dropout 0.5 → 0.2")
+    past.locator("#past span").first.evaluate("(line) => (line.textContent = 'exp_adam_lr0.001_'.repeat(6))")
+    for width in (1280, 900, 640, 390):
+        past.set_viewport_size({"width": width, "height": 800})
+        assert not is_wider_than_screen(past), width

@@ -155,3 +155,19 @@ def test_the_next_look_is_told_while_one_waits_for_it(page: Page) -> None:
     stop_training(page)
     expect(said).to_have_text("")
     badges(page, "stopped")
+
+
+def test_on_a_low_screen_the_line_is_folded_so_that_the_figure_stays_in_sight(page: Page) -> None:
+    page.set_viewport_size({"width": 640, "height": 400})
+    page.reload()
+    tell(page, "start", LONG)
+    for dropout in (0.1, 0.2, 0.3):
+        tell(page, "queue", with_dropout(dropout))
+    expect(page.locator("#queue-state")).to_contain_text("3 comparisons")
+    expect(page.locator("#queue-items")).to_be_hidden()
+    page.wait_for_selector("#chart[data-drawn]")
+    page.evaluate("window.scrollTo(0, 0)")
+    expect(page.locator("#chart")).to_be_in_viewport()
+    page.locator("#queue summary").click()
+    expect(page.locator("#queue-items li")).to_have_count(3)
+    page.set_viewport_size({"width": 1280, "height": 800})
