@@ -15,7 +15,21 @@ from flask import Flask
 
 from history.store import RunStore, StoreError
 from studies.lessons import SHIPPED, InvalidLessons, read_lessons
-from web import comparison, control, inside, lessons, metrics, mistakes, page, pictures, queue, repeats, runs, tryit
+from web import (
+    comparison,
+    control,
+    exports,
+    inside,
+    lessons,
+    metrics,
+    mistakes,
+    page,
+    pictures,
+    queue,
+    repeats,
+    runs,
+    tryit,
+)
 from web.answers import FastJSON, compress
 from web.errors import handle_errors
 from web.guard import MAX_BODY, Guard, new_token
@@ -26,7 +40,21 @@ DEFAULT_PORT = 8080
 MOST_WAITING = 2**28  # bytes of answers that a client has yet to take; exports of the longest runs have less
 HAS_POLL = hasattr(select, "poll")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-SUBJECTS = (page, control, metrics, comparison, mistakes, inside, tryit, pictures, repeats, queue, runs, lessons)
+SUBJECTS = (
+    page,
+    control,
+    metrics,
+    comparison,
+    mistakes,
+    inside,
+    tryit,
+    pictures,
+    repeats,
+    queue,
+    runs,
+    exports,
+    lessons,
+)
 
 
 def create_app(monitor: Monitor, host: str = "127.0.0.1", token: str | None = None) -> Flask:

@@ -48,10 +48,13 @@ def ahead_at_best(one: Entrant, two: Entrant, count: int) -> str | None:
     return one.name if best1 > best2 else two.name
 
 
-def lead(one: Entrant, two: Entrant, axis: str, quantity: str, images: Mapping[str, int]) -> dict[str, Any]:
+def lead(
+    one: Entrant, two: Entrant, axis: str, quantity: str, images: Mapping[str, int], *, apart: bool = False
+) -> dict[str, Any]:
     """Return who is ahead in validation accuracy or loss at an equal place on an axis, and by how much.
 
-    noise: see paired_noise; None also for a loss, of which it is not known.
+    noise: see paired_noise; None also for a loss, of which it is not known. apart: the trainings are of different runs,
+    so that nobody leads at equal seconds, however far the two are from each other there.
     """
     xs1, xs2 = (each.positions(axis, images["train"]) for each in (one, two))
     ys1, ys2 = (each.evaluations[quantity] for each in (one, two))
@@ -63,7 +66,9 @@ def lead(one: Entrant, two: Entrant, axis: str, quantity: str, images: Mapping[s
     ahead = one if (value1 > value2) == (quantity == "accuracy") else two
     leader = ahead.name if gap >= LEAST_GAP else None
     paired, within_noise = None, None
-    if quantity == "accuracy":
+    if apart and axis == "seconds":
+        leader = None
+    elif quantity == "accuracy":
         before1, before2 = (bisect_right(xs, at) - 1 for xs in (xs1, xs2))
         band, is_paired = chance(one, before1, value1, two, before2, value2, images["validation"])
         within_noise = leader is None or gap < band

@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from analysis.case import McNemar
 from analysis.entrant import Entrant, speeds_compare
 from analysis.measures import PLATEAU_EPOCHS, Blocks, drawdown, epochs_without_improvement, overfitting
-from analysis.statement import McNemar
 from history.records import Model, known, label
 
 OVERFITTING = 0.03  # three points: about four standard errors between 1,000 and 5,000 images
@@ -148,10 +148,13 @@ def notes(
     images: Mapping[str, int],
     leads: Mapping[str, Mapping[str, Any]],
     tested: McNemar | None,
+    *,
+    apart: bool = False,
 ) -> list[Note]:
     """Return all notes that hold, the most important first. None speaks of what the statement says.
 
-    leads: in accuracy, at equal epochs and at equal seconds; tested: what the test images said, which none contradicts.
+    leads: in accuracy, at equal epochs and at equal seconds; tested: what the test images said, which none contradicts;
+    apart: the trainings are of different runs, whose speeds do not compare.
     """
     both = (one, two)
     certain = {each: None if ahead["within_noise"] else ahead["leader"] for each, ahead in leads.items()}
@@ -170,7 +173,7 @@ def notes(
             {each.name: each.computed_flops_per_image for each in both},
             {each.name: each.model["images_per_second"] for each in both} if is_settled(one, two) else {},
         ),
-        note_batch_sizes(one.config, two.config),
+        None if apart else note_batch_sizes(one.config, two.config),
         *(note_smoothed_loss(each.name, each.smoothed_until) for each in both),
     ]
     return [note for note in found if note is not None]

@@ -7,10 +7,11 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+from analysis.case import Case
 from analysis.entrant import Entrant
 from analysis.leads import chance
 from analysis.significance import widest_noise
-from analysis.statement import Case, make_statement
+from analysis.statement import make_statement
 from data import TRAINING_SAMPLE
 from history.records import known
 

@@ -9,114 +9,17 @@ since one pair never shows a cause. A lead while the models train is looked at m
 its gap and the noise of one look stand side by side (benchmarks/claims.py measures how often equal models show one).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+from analysis.case import Case
+from analysis.pairing import join
 from analysis.repeats import ENOUGH
 from analysis.significance import ALPHA, say_p
 from history.records import label
-from history.states import ACTIVE_STATES, INTENDED_ENDS
+from history.states import INTENDED_ENDS
 
-SAME_LENGTH = 0.02  # of the longer training: two that are stopped at once are not at the same step
 MOST_NAMES = 6  # settings that are named; more are counted
-
-
-@dataclass(frozen=True)
-class Lead:
-    """Who is ahead in validation accuracy at an equal place on an axis: `gap` and `noise` are fractions.
-
-    leader: None where the gap is too small to be shown; known: False where `noise` is the widest that chance can have,
-    because it was not kept which images each model had right.
-    """
-
-    axis: str
-    leader: str | None
-    gap: float
-    noise: float
-    known: bool = True
-
-    @property
-    def is_within_noise(self) -> bool:
-        return self.leader is None or self.gap < self.noise
-
-
-@dataclass(frozen=True)
-class McNemar:
-    """What McNemar's test found on the test images. ahead: who has more of them right, None for equally many."""
-
-    ahead: str | None
-    gap: float
-    p_value: float
-
-    @property
-    def leader(self) -> str | None:
-        """Return who has more of them right where chance does not explain it, else None."""
-        return self.ahead if self.p_value < ALPHA else None
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is known of two models.
-
-    states, epochs: by model; differing: the settings in which they differ, of a fork the one that it changed; steered:
-    the learning rates, in their order, of each model whose rate was changed on the way; forked: what a fork changed,
-    such as "dropout 0.5 → 0.2"; repeats: what repeats.result tells of a series with the same settings, or None;
-    went_on: how each model with a schedule went on for more epochs, where the other did not go on in the same way, such
-    as "for 1 more epoch: cosine schedule over, learning rate held at 1e-05"; both_evaluated: whether both models have
-    been, be it nowhere at the same place on the axis; tests_pending, work_pending: whether the answers to the test
-    images, or the work per image that the lead's axis needs, can only be told once PyTorch has loaded.
-    """
-
-    states: Mapping[str, str]
-    epochs: Mapping[str, float]
-    lead: Lead | None = None
-    tested: McNemar | None = None
-    differing: Sequence[str] = ()
-    steered: Mapping[str, Sequence[float]] | None = None
-    forked: str | None = None
-    repeats: Mapping[str, Any] | None = None
-    went_on: Mapping[str, str] | None = None
-    both_evaluated: bool = False
-    tests_pending: bool = False
-    work_pending: bool = False
-
-    @property
-    def is_live(self) -> bool:
-        return any(state in ACTIVE_STATES for state in self.states.values())
-
-    @property
-    def failed(self) -> list[str]:
-        return [model for model, state in self.states.items() if state == "failed"]
-
-    @property
-    def causes(self) -> int:
-        """Return how many things differ, any of which may be why the models do not do alike."""
-        went_on_alike = len({(self.went_on or {}).get(model) for model in self.states}) == 1
-        settings = 1 if self.forked else len(self.differing)
-        return settings + len(self.steered or {}) + (not went_on_alike) + self.is_unequally_long
-
-    @property
-    def is_unequally_long(self) -> bool:
-        """Return whether models are tested after different numbers of epochs because one was stopped."""
-        longest = max(self.epochs.values())
-        is_equal = longest - min(self.epochs.values()) <= SAME_LENGTH * longest
-        return self.tested is not None and "stopped" in self.states.values() and not is_equal
-
-    @property
-    def is_as_set(self) -> bool:
-        """Return whether both models have trained from the start as they are set, as the pairs of a series do."""
-        return not self.forked and not self.steered and not self.went_on
-
-    @property
-    def pairs(self) -> int:
-        """Return how many pairs of a series with the same settings have ended."""
-        return self.repeats["pairs"] if self.repeats and self.is_as_set else 0
-
-    @property
-    def claim(self) -> str | None:
-        """Return the model whose settings the repeats call better, None where they call none so."""
-        return self.repeats.get("claim") if self.repeats and self.pairs else None
 
 
 @dataclass(frozen=True)
@@ -140,7 +43,18 @@ class Statement:
 
 def make_statement(case: Case) -> Statement:
     """Return what can be said of a case, and no more."""
-    return next(say for holds, say in CASES if holds(case))(case)
+    said = next(say for holds, say in CASES if holds(case))(case)
+    if case.among is None or not said.is_verdict:
+        return said
+    return replace(said, second=f"{said.second} {say_choice(case.among)}".strip())
+
+
+def say_choice(among: int) -> str:
+    """Return why a pair that was picked from a list is not what a pair is that was not."""
+    return (
+        f"Chosen among {among:,} trainings: who picks from a list picks luck as well, so expect a smaller gap when "
+        "both are trained again."
+    )
 
 
 def say_differences(case: Case) -> str:
@@ -148,18 +62,28 @@ def say_differences(case: Case) -> str:
     names = [name.replace("_", " ") for name in case.differing]
     shown = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if names[MOST_NAMES:] else "")
     if case.forked:
-        facts = [f"Model 2 is a copy of model 1 with one change ({case.forked})."]
+        [source] = [model for model in case.states if model != case.copy]
+        facts = [f"{label(case.copy)} is a copy of {_lower(source)} with one change ({case.forked})."]
     elif not names:
         facts = ["No setting differs."]
     elif names == ["seed"]:
         facts = ["Only the seed differs."]
     else:
         facts = [f"{f'{len(names)} settings differ' if names[1:] else 'One setting differs'} ({shown})."]
+    facts += [f"{label(model)} was forked on the way ({change})." for model, change in (case.forks or {}).items()]
     for model, (first, *others) in (case.steered or {}).items():
         rates = ", then to ".join(f"{rate:.4g}" for rate in others)
         facts.append(f"{label(model)}'s learning rate was changed on the way, from {first:.4g} to {rates}.")
     facts += [f"{label(model)} went on {how}." for model, how in (case.went_on or {}).items()]
-    return " ".join([*facts, *_say_lengths(case)])
+    return " ".join([*_say_runs(case), *facts, *_say_lengths(case)])
+
+
+def _say_runs(case: Case) -> list[str]:
+    if case.apart is None:
+        return []
+    return [
+        f"They are of different runs, with another {join(case.apart)}." if case.apart else "They are of different runs."
+    ]
 
 
 def _say_lengths(case: Case) -> list[str]:
@@ -197,6 +121,12 @@ def _say_what_is_awaited(case: Case) -> Statement:
     return Statement(first, is_verdict=False)
 
 
+def _say_no_clock(case: Case) -> Statement:
+    first = "No comparison at equal seconds: these trainings are of different runs."
+    second = "How long they took also depends on the machine, on the program's version and on what else ran."
+    return Statement(first, second, is_verdict=False)
+
+
 def _say_claim(case: Case) -> Statement:
     assert case.repeats is not None
     settings = [name.replace("_", " ") for name in case.differing if name != "seed"]  # the models of a pair share one
@@ -226,14 +156,18 @@ def _say_test(case: Case) -> Statement:
     tested = case.tested
     assert tested is not None
     p = say_p(tested.p_value)
+    also = f", also of two chosen among {tested.among:,}" if tested.among else ""
     if tested.ahead is None:
         first = f"Too close to call: both models score the same on the test images ({p})."
+    elif tested.leader is None and tested.p_value < ALPHA:
+        more = f"{_lower(tested.ahead)} scores {_points(tested.gap, 2)} more on the test images ({p})"
+        first = f"Too close to call: {more}, and the choice among {tested.among:,} trainings may be why."
     elif tested.leader is None:
         more = f"{_lower(tested.ahead)} scores {_points(tested.gap, 2)} more on the test images"
         first = f"Too close to call: {more}, within chance between these two networks ({p})."
     else:
         more = f"{label(tested.ahead)} scores {_points(tested.gap, 2)} more on the test images"
-        first = f"{more}, more than chance between these two networks ({p})."
+        first = f"{more}, more than chance between these two networks ({p}){also}."
     second, repeats = _say_cause(case, told=tested.leader is not None)
     gap = tested.gap if tested.leader else None
     return Statement(first, second, leader=tested.leader, gap=gap, repeats=repeats)
@@ -284,7 +218,8 @@ def _say_cause(case: Case, *, told: bool) -> tuple[str, int | None]:
         facts = f"{facts} One pair cannot tell whether the gap is its doing."
     else:
         facts = f"{facts} One pair tells nothing about it."
-    return (f"{facts} Repeats with other seeds tell more.", ENOUGH) if case.is_as_set else (facts, None)
+    can_be_repeated = case.is_as_set and set(case.differing) != {"seed"}
+    return (f"{facts} Repeats with other seeds tell more.", ENOUGH) if can_be_repeated else (facts, None)
 
 
 def _say_repeats(case: Case) -> str:
@@ -304,6 +239,7 @@ def _say_repeats(case: Case) -> str:
 CASES: tuple[tuple[Callable[[Case], bool], Callable[[Case], Statement]], ...] = (
     (lambda case: len(case.failed) == 2, _say_both_failed),
     (lambda case: len(case.failed) == 1, _say_one_failed),
+    (lambda case: case.by_clock and case.tested is None, _say_no_clock),
     (lambda case: case.lead is None and case.tested is None, _say_what_is_awaited),
     (lambda case: case.claim is not None, _say_claim),
     (lambda case: case.tested is not None, _say_test),

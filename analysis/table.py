@@ -5,15 +5,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis import measures
+from analysis.case import McNemar
 from analysis.entrant import Entrant, speeds_compare
 from analysis.figures import FIGURES, Figure
 from analysis.leads import ahead_at_best
-from analysis.statement import McNemar, Statement
+from analysis.statement import Statement
 from analysis.values import figure_values
 
 PROGRESS = {"epochs_to_target": "epoch", "seconds_to_target": "seconds"}  # the column that each is read from
 RATES = ("loss_reduction_rate", "half_life")
 SPEEDS = ("batches_per_second", "images_per_second", "achieved_flops")  # of the last seconds
+TIMES = (*SPEEDS, "seconds_to_target", "training_time")  # by the clock
+DIFFERENT_RUNS = "different runs: not compared"
 
 
 def rows(
@@ -23,10 +26,13 @@ def rows(
     gpu_use: float | None,
     statement: Statement,
     tested: McNemar | None,
+    *,
+    apart: bool = False,
 ) -> list[dict[str, Any]]:
     """Return one row for each figure: both values, which is better, and what it means.
 
-    An accuracy is marked only where its own numbers carry it and the statement names the same leader.
+    An accuracy is marked only where its own numbers carry it and the statement names the same leader. apart: the
+    trainings are of different runs, of which no time and no speed is better.
     """
     batches = [each.batches(images["train"]) for each in (one, two)]
     common = measures.block_images(*batches)
@@ -38,12 +44,15 @@ def rows(
     states = {each.model["state"] for each in (one, two)}
     if not speeds_compare(one, two):
         incomparable.update(SPEEDS)
+    if apart:
+        incomparable.update(TIMES)
     if "failed" in states:
         incomparable.add("instability")
     ahead = {"best_accuracy": ahead_at_best(one, two, images["validation"]), "test_accuracy": tested and tested.leader}
     marks = {key: model if model == statement.leader else None for key, model in ahead.items()}
     return [
         _row(figure, one, two, values1[figure.key], values2[figure.key], marks, figure.key not in incomparable)
+        | {"caveat": DIFFERENT_RUNS if apart and figure.key in TIMES else None}
         for figure in FIGURES
         if figure.key != "gpu_use" or gpu_use is not None
     ]

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from analysis import measures
+from analysis.case import Case, Lead, McNemar
 from analysis.entrant import IMAGES, Entrant, reached
 from analysis.leads import lead
 from analysis.notes import notes
 from analysis.outcomes import outcomes
-from analysis.significance import say_p, widest_noise, wilson_interval
-from analysis.statement import Case, Lead, McNemar, Statement, make_statement, say_differences
+from analysis.significance import CAVEAT, say_p, widest_noise, wilson_interval
+from analysis.statement import Statement, make_statement, say_choice, say_differences
 from analysis.table import rows
 from config import differing_settings
 from history.events import read_fork, read_rates, read_schedule
@@ -34,6 +35,8 @@ def compare(
     events: Mapping[str, Sequence[Event]] | None = None,
     repeats: Mapping[str, Any] | None = None,
     *,
+    pairing: Mapping[str, Any] | None = None,
+    among: int | None = None,
     is_loaded: bool = True,
 ) -> dict[str, Any]:
     """Return the comparison of two models as `/api/comparison` answers it.
@@ -42,44 +45,63 @@ def compare(
     resolution; descriptions: what they cost; images: how many each split has; gpu_use: a fraction, None where there is
     no GPU; significance: what the test images said, once both have ended; right_images: of each evaluation, where
     it is known; events: of each model; repeats: what repeats.result tells of a series with the same settings;
-    is_loaded: whether PyTorch has, which work and test answers need.
+    pairing: what pairing.pairing tells of any two trainings, None of both models of a run; among: of how many trainings
+    they were chosen; is_loaded: whether PyTorch has, which work and test answers need.
     """
-    one, two = (
-        Entrant(
-            name,
-            model,
-            recent.get(name, Recent(0, [])),
-            descriptions.get(name),
-            (right_images or {}).get(name, ()),
-            (events or {}).get(name, ()),
-        )
-        for name, model in models.items()
-    )
-    leads = {each: lead(one, two, each, "accuracy", images) for each in ("epochs", "seconds", axis)}
-    case = make_case(one, two, leads[axis], axis, significance, repeats, images, is_loaded)
+    one, two = entrants_of(models, recent, descriptions, right_images or {}, events or {})
+    apart = pairing is not None and not pairing["same_run"]
+    leads = {each: lead(one, two, each, "accuracy", images, apart=apart) for each in ("epochs", "seconds", axis)}
+    case = make_case(one, two, leads[axis], axis, significance, repeats, images, is_loaded, pairing, among)
     statement = make_statement(case)
     pair = make_statement(replace(case, repeats=None))  # what this one pair tells, whatever repeats do
     return {
         "run": run,
         "axis": axis,
         "state": overall_state(one, two),
-        "verdict": verdict(one, two, axis, images, leads[axis], statement, pair, significance),
+        "verdict": verdict(one, two, axis, images, leads[axis], statement, pair, significance)
+        | {"loss": lead(one, two, axis, "loss", images, apart=apart), "caveat": among and say_choice(among)},
         "test": {each.name: outcome(each, images["test"]) for each in (one, two)},
         "attribution": {
             "differing": list(case.differing),
             "text": statement.second or say_differences(case),
+            "pairing": pairing and pairing["text"],
         },
         "targets": [
             {"accuracy": target} | {each.name: reached(each, target, images["train"]) for each in (one, two)}
             for target in measures.TARGETS
         ],
         "interval": {each.name: each.evaluation_interval for each in (one, two)},
-        "rows": rows(one, two, images, gpu_use, statement, case.tested),
+        "rows": rows(one, two, images, gpu_use, statement, case.tested, apart=apart),
         "outcomes": outcomes(one, two, case, images["validation"]),
-        "notes": [note._asdict() for note in notes(one, two, images, leads, case.tested)],
-        "significance": significance
-        and {**significance, "leader": case.tested and case.tested.leader, "text": pair.first},
+        "notes": [note._asdict() for note in notes(one, two, images, leads, case.tested, apart=apart)],
+        "significance": significance and {**significance, **say_test(case, pair)},
     }
+
+
+def entrants_of(
+    models: Mapping[str, Model],
+    recent: Mapping[str, Recent],
+    descriptions: Mapping[str, Mapping[str, Any] | None],
+    right_images: Mapping[str, Sequence[bytes | None]],
+    events: Mapping[str, Sequence[Event]],
+) -> list[Entrant]:
+    return [
+        Entrant(
+            name,
+            model,
+            recent.get(name, Recent(0, [])),
+            descriptions.get(name),
+            right_images.get(name, ()),
+            events.get(name, ()),
+        )
+        for name, model in models.items()
+    ]
+
+
+def say_test(case: Case, pair: Statement) -> dict[str, Any]:
+    """Return what McNemar's test means; pair: the statement on this one pair, without repeats."""
+    said = {"leader": case.tested and case.tested.leader, "text": pair.first}
+    return said if case.among is None else said | {"caveat": f"{CAVEAT} {say_choice(case.among)}"}
 
 
 def overall_state(one: Entrant, two: Entrant) -> str:
@@ -97,37 +119,59 @@ def make_case(
     repeats: Mapping[str, Any] | None,
     images: Mapping[str, int],
     is_loaded: bool,
+    pairing: Mapping[str, Any] | None,
+    among: int | None,
 ) -> Case:
     """Return all that the statement is made of; ahead: the lead at an equal place on the axis."""
     known = None
-    if ahead["at"] is not None:
+    apart = pairing is not None and not pairing["same_run"]
+    by_clock = apart and axis == "seconds"
+    if ahead["at"] is not None and not by_clock:
         widest = widest_noise(ahead[one.name], ahead[two.name], images["validation"])
         noise = widest if ahead["noise"] is None else ahead["noise"]
         known = Lead(axis, ahead["leader"], ahead["gap"], noise, known=ahead["noise"] is not None)
-    forked = next((event for event in reversed(two.events) if event.kind == "forked"), None)
+    forks = forks_of(one, two)
+    copy, forked = (two.name, None) if apart or not forks else next(iter(forks.items()))
     steered = {each.name: rates for each, other in ((one, two), (two, one)) if (rates := learning_rates(each, other))}
+    both_evaluated = bool(one.evaluations["epoch"] and two.evaluations["epoch"])
     return Case(
         states={each.name: each.model["state"] for each in (one, two)},
         epochs={each.name: each.model["epoch"] for each in (one, two)},
         lead=known,
-        tested=read_test(one, two, significance),
+        tested=read_test(one, two, significance, among),
         differing=differing_settings(one.config, two.config),
         steered=steered,
         went_on=ways_on(one, two),
-        forked=forked and read_fork(forked),
+        forked=forked,
+        copy=copy,
         repeats=repeats,
-        both_evaluated=bool(one.evaluations["epoch"] and two.evaluations["epoch"]),
+        both_evaluated=both_evaluated,
         tests_pending=not is_loaded and all(each.model["test_accuracy"] is not None for each in (one, two)),
         work_pending=not is_loaded and axis == "flops",
+        apart=[each["what"] for each in pairing["conditions"]] if pairing is not None and apart else None,
+        forks=forks if apart else None,
+        by_clock=by_clock and both_evaluated,
+        among=among,
     )
 
 
-def read_test(one: Entrant, two: Entrant, significance: Mapping[str, Any] | None) -> McNemar | None:
+def forks_of(one: Entrant, two: Entrant) -> dict[str, str]:
+    """Return what the latest fork of each model changed that the other has not been through."""
+    forks: dict[str, str] = {}
+    for each, other in ((two, one), (one, two)):
+        own = [change for event in each.events if event not in other.events and (change := read_fork(event))]
+        forks |= {each.name: own[-1]} if own else {}
+    return forks
+
+
+def read_test(
+    one: Entrant, two: Entrant, significance: Mapping[str, Any] | None, among: int | None = None
+) -> McNemar | None:
     if significance is None:
         return None
     only1, only2 = significance["only1"], significance["only2"]
     ahead = None if only1 == only2 else one.name if only1 > only2 else two.name
-    return McNemar(ahead, abs(only1 - only2) / count_images(significance), significance["p_value"])
+    return McNemar(ahead, abs(only1 - only2) / count_images(significance), significance["p_value"], among)
 
 
 def count_images(significance: Mapping[str, Any]) -> int:
@@ -176,7 +220,6 @@ def verdict(
     said = pair.first if accuracy["at"] is not None else None
     return {
         "accuracy": {**accuracy, "text": said},
-        "loss": lead(one, two, axis, "loss", images),
         "text": statement.text if statement.is_verdict else None,
         "axis_text": None if accuracy["at"] is None else f"at equal {axis_text(axis, accuracy['at'])}",
         "first": statement.first,

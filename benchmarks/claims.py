@@ -27,9 +27,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from analysis import repeats as repeats_module  # noqa: E402
+from analysis.case import Case  # noqa: E402
 from analysis.entrant import IMAGES, Entrant  # noqa: E402
 from analysis.significance import significance  # noqa: E402
-from analysis.statement import Case, make_statement  # noqa: E402
+from analysis.statement import make_statement  # noqa: E402
 from analysis.verdict import compare, read_test  # noqa: E402
 from config import DEFAULTS, MODEL_NAMES  # noqa: E402
 from data import TRAINING_SAMPLE  # noqa: E402
@@ -101,13 +102,13 @@ def series_rates(draw: Draw, where: str, rng: np.random.Generator, trials: int) 
 # The test images: "Model 1 scores 0.31 points more on the test images, more than chance between these two networks"
 
 
-def mcnemar_names_a_winner(only1: int, only2: int, images: int) -> bool:
+def mcnemar_names_a_winner(only1: int, only2: int, images: int, among: int | None = None) -> bool:
     both = images - only1 - only2
     found = significance({"both_right": both, "only1": only1, "only2": only2, "both_wrong": 0})
     one, two = (Entrant(name, {}, Recent(0, []), None) for name in MODEL_NAMES)
-    tested = read_test(one, two, found)
+    tested = read_test(one, two, found, among)
     states, epochs = dict.fromkeys(MODEL_NAMES, "finished"), dict.fromkeys(MODEL_NAMES, 1.0)
-    return "more than chance" in make_statement(Case(states, epochs, tested=tested)).first
+    return "more than chance" in make_statement(Case(states, epochs, tested=tested, among=among)).first
 
 
 def mcnemar_rates(rng: np.random.Generator, trials: int) -> Iterator[Rate]:
@@ -120,6 +121,19 @@ def mcnemar_rates(rng: np.random.Generator, trials: int) -> Iterator[Rate]:
             claims,
             trials,
         )
+
+
+def chosen_rates(rng: np.random.Generator, trials: int) -> Iterator[Rate]:
+    """Of so many equal networks the best and the worst are compared."""
+    unsure = int(2 * APART * IMAGES["test"])  # images that a network gets right by the toss of a coin
+    for among in (5, 40):
+        claims = 0
+        for _ in range(trials):
+            right = rng.random((among, unsure)) < 0.5
+            best, worst = right[right.sum(axis=1).argmax()], right[right.sum(axis=1).argmin()]
+            only1, only2 = int((best & ~worst).sum()), int((worst & ~best).sum())
+            claims += mcnemar_names_a_winner(only1, only2, IMAGES["test"], among)
+        yield Rate("Test images: “… also of two chosen among …”", f"best and worst of {among}", claims, trials)
 
 
 # One comparison: who leads, the marks of the table, the notes
@@ -276,6 +290,7 @@ def false_claims(rng: np.random.Generator, trials: int) -> Iterator[Rate]:
     yield from series_rates(partly_failing, f"{FAILING:.0%} of the trainings fail", rng, trials)
     yield from mcnemar_rates(rng, trials)
     few = max(1, trials // 5)  # of what takes longer to simulate
+    yield from chosen_rates(rng.spawn(1)[0], few)
     yield from verdict_rates(rng, few)
     yield from table_rates(rng, few)
     yield from flip_rates(rng, few)

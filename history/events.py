@@ -5,6 +5,7 @@ schedule reads it here, where the words are made.
 """
 
 import re
+from collections.abc import Iterable
 
 from history.records import Event, Status
 from history.states import INTERRUPTED
@@ -12,6 +13,7 @@ from history.states import INTERRUPTED
 JUMP = re.compile(r", learning rate \S+ → \S+$")
 RATES = re.compile(r"learning rate (\S+) → (\S+)")
 FORK = "from model 1: "
+RESEEDED = re.compile(r"seed (\d+) → \d+")
 HELD = re.compile(r"learning rate (?:held at|stays) ")
 
 
@@ -66,6 +68,12 @@ def say_fork(change: str) -> str:
 def read_fork(event: Event) -> str | None:
     """Return what a fork changed; None where the event is another."""
     return (event.detail or "").removeprefix(FORK) if event.kind == "forked" else None
+
+
+def read_seeds(events: Iterable[Event], seed: int) -> list[int]:
+    """Return the seeds that a model has had in their order, `seed` being its last: a fork may have changed it."""
+    changes = [found for event in events if (found := RESEEDED.fullmatch(read_fork(event) or ""))]
+    return [*(int(found[1]) for found in changes), seed]
 
 
 def say_more_epochs(

@@ -6,7 +6,7 @@ that it finds damaged is left to the writer to set aside.
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -75,9 +75,12 @@ class RunReader:
             "parent": _parent(*parent),
         }
 
-    def run(self, run: str, windows: Sequence[int] = ()) -> MetricsLog:
-        """Return one run as the log that its trainers left behind, with averages over `windows`. Raises UnknownRun."""
-        statuses = self.statuses(run)
+    def run(self, run: str, windows: Sequence[int] = (), models: Collection[str] | None = None) -> MetricsLog:
+        """Return one run as the log that its trainers left behind, with averages over `windows`.
+
+        models: which of them, all unless given. Raises UnknownRun.
+        """
+        statuses = {model: one for model, one in self.statuses(run).items() if models is None or model in models}
         metrics = MetricsLog(statuses, windows=windows)
         self.fill(metrics, run, statuses)
         return metrics

@@ -25,6 +25,17 @@ def new_run_id() -> str:
     return f"{now:%Y%m%d-%H%M%S}-{now.microsecond:05x}{secrets.token_hex(2)[1:]}"
 
 
+class Training(NamedTuple):
+    """One model of one run."""
+
+    run: str
+    model: str
+
+    @property
+    def address(self) -> str:
+        return f"{self.run}/{self.model}"
+
+
 class Layer(NamedTuple):
     """One layer at one evaluation.
 

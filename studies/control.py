@@ -240,7 +240,7 @@ class Control:
         self._store.record(run, metrics, configs, workshop.environment(), series)
         log.info("run %s: %s", run, "started" if checkpoints is None else "goes on from checkpoints")
         comparison.start()
-        forked = any(event.kind == "forked" for event in metrics.events(MODEL_NAMES[1]))
+        copy = MODEL_NAMES[1] if any(event.kind == "forked" for event in metrics.events(MODEL_NAMES[1])) else None
         self.comparison = comparison
-        self.latest = Latest(run, metrics, workshop.describe_pairing(configs, forked=forked))
+        self.latest = Latest(run, metrics, workshop.describe_pairing(configs, copy=copy))
         return run

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from config import MODEL_NAMES, ModelConfig
 from history.events import say_fork, say_held, say_jump, say_more_epochs
-from history.records import INCOMPLETE, label
+from history.records import INCOMPLETE, Training, label
 from history.store import Left, Origin, RunStore
 from studies.branches import add_epochs, say_change
 from studies.refusals import Conflict
@@ -28,13 +28,26 @@ class Rest(NamedTuple):
 
 def stored_configs(store: RunStore, run: str) -> dict[str, ModelConfig]:
     """Return the settings of both models of a stored run. Raises UnknownRun, or Conflict where they are not whole."""
-    try:
-        configs = store.configs(run)
-    except ValueError:  # written by another version
-        raise Conflict(f"Run {run} has settings that this version does not know") from None
+    configs = known_configs(store, run)
     if set(configs) != set(MODEL_NAMES):
         raise Conflict(INCOMPLETE.format(run=run))
     return configs
+
+
+def stored_config(store: RunStore, training: Training) -> ModelConfig:
+    """Return the settings of a stored training. Raises UnknownRun, or Conflict where they are not known."""
+    configs = known_configs(store, training.run)
+    if training.model not in configs:
+        raise Conflict(INCOMPLETE.format(run=training.run))
+    return configs[training.model]
+
+
+def known_configs(store: RunStore, run: str) -> dict[str, ModelConfig]:
+    """Return the settings of those models of a stored run that there are. Raises UnknownRun, or Conflict."""
+    try:
+        return store.configs(run)
+    except ValueError:  # written by another version
+        raise Conflict(f"Run {run} has settings that this version does not know") from None
 
 
 def rest_of(

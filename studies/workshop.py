@@ -75,11 +75,13 @@ class Workshop:
 
         return resolve_precision(config.precision, best_device())
 
-    def describe_pairing(self, configs: Mapping[str, ModelConfig], *, forked: bool) -> dict[str, Any]:
-        """Return what two models have in common by construction."""
+    def describe_pairing(
+        self, configs: Mapping[str, ModelConfig], *, copy: str | None = None, reseeded: bool = False
+    ) -> dict[str, Any]:
+        """Return what two models have in common by construction, as training.cost.describe_pairing does."""
         from training.cost import describe_pairing
 
-        return describe_pairing(*configs.values(), forked=forked)
+        return describe_pairing(*configs.values(), copy=copy, reseeded=reseeded)
 
     def steps_per_epoch(self, config: ModelConfig) -> int:
         return config.batches(len(self.dataset.train)).steps

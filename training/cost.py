@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from config import ModelConfig
+from config import MODEL_NAMES, ModelConfig
 from data import IMAGE_SIDE
+from history.records import label
 from model import LayerCost
 from training.builder import DEFAULT_NETWORK, Builder, build_blank
 
 
+@lru_cache(maxsize=64)  # a poll of two trainings asks again and again
 def initial_weights(config: ModelConfig, build: Builder = DEFAULT_NETWORK) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Return of each layer what its first weights follow from, beside the seed: their name in the network and shape."""
     network = build_blank(config, build)
@@ -21,21 +23,23 @@ def describe_pairing(
     config1: ModelConfig,
     config2: ModelConfig,
     *,
-    forked: bool = False,
+    copy: str | None = None,
+    reseeded: bool = False,
     builders: tuple[Builder, Builder] = (DEFAULT_NETWORK, DEFAULT_NETWORK),
 ) -> dict[str, Any]:
     """Return what two runs have in common by construction, so that it cannot be behind a gap between them.
 
     "batch_order": whether both see the same images in the same order; "initial_weights": the layers
-    that start alike; "text": the same in a sentence. Where model 2 was forked from model 1 all its weights
-    were copied, whatever its seed.
+    that start alike; "text": the same in a sentence. copy: the model, "model1" or "model2", that was forked from
+    the other: all its weights were copied, whatever its seed. reseeded: the seeds are those of the beginning, and one
+    was changed on the way.
     """
-    if forked:
-        return _describe_fork(config1, config2, builders[0])
+    if copy:
+        return _describe_fork(config1, config2, copy, builders[0])
     same_seed = config1.seed == config2.seed
     weights1, weights2 = initial_weights(config1, builders[0]), initial_weights(config2, builders[1])
     alike = [name for name, origin in weights1.items() if same_seed and weights2.get(name) == origin]
-    batch_order = same_seed and config1.batch_size == config2.batch_size
+    batch_order = same_seed and not reseeded and config1.batch_size == config2.batch_size
     if len(alike) == len(weights1) == len(weights2):
         weights = "the same initial weights"
     else:
@@ -45,12 +49,13 @@ def describe_pairing(
     return {"split": True, "batch_order": batch_order, "initial_weights": alike, "text": text}
 
 
-def _describe_fork(config1: ModelConfig, config2: ModelConfig, build: Builder) -> dict[str, Any]:
+def _describe_fork(config1: ModelConfig, config2: ModelConfig, copy: str, build: Builder) -> dict[str, Any]:
+    source = next(name for name in MODEL_NAMES if name != copy)
     batch_order = config1.seed == config2.seed and config1.batch_size == config2.batch_size
     order = "the same batch order" if batch_order else "a different batch order"
     text = (
-        "Both models have the same images in the same split; model 2 is a copy of model 1, weights included, "
-        f"and has had {order} since the fork."
+        f"Both models have the same images in the same split; {label(copy).lower()} is a copy of "
+        f"{label(source).lower()}, weights included, and has had {order} since the fork."
     )
     weights = list(initial_weights(config1, build))
     return {"split": True, "batch_order": batch_order, "initial_weights": weights, "text": text}

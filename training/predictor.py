@@ -18,6 +18,7 @@ from training.builder import DEFAULT_NETWORK, Builder, build_model
 from training.images import normalise
 
 CPU = torch.device("cpu")
+MOST_NETWORKS = 4  # are kept: of two pages that look at two trainings each
 MOST_MAPS = 16  # of a layer's maps are shown
 
 
@@ -55,9 +56,7 @@ class Predictor:
 
     def __init__(self) -> None:
         self._worker = ThreadPoolExecutor(1, "predictor", initializer=torch.set_num_threads, initargs=(1,))
-        self._models: dict[
-            str, tuple[tuple[str, int], Network]
-        ] = {}  # by name: which weights they have, and the network
+        self._networks: dict[tuple[str, str, int], Network] = {}  # by run, model and step, the last asked at the end
 
     def look(self, source: Source, pixels: Tensor, *, layers: bool) -> dict[str, Any]:
         """Return a model's probabilities for an image (28, 28) uint8 and, if wanted, what each layer makes of it."""
@@ -84,10 +83,12 @@ class Predictor:
         return answer
 
     def _network(self, source: Source) -> Network:
-        key = (source.run, source.step)
-        known = self._models.get(source.model)
-        if known is None or known[0] != key:
+        key = (source.run, source.model, source.step)
+        network = self._networks.pop(key, None)
+        if network is None:
             network = build_model(source.config, CPU, source.build).eval()
             network.load_state_dict(source.weights)
-            self._models[source.model] = known = (key, network)
-        return known[1]
+        self._networks[key] = network
+        if len(self._networks) > MOST_NETWORKS:
+            del self._networks[next(iter(self._networks))]
+        return network

@@ -9,15 +9,14 @@ from analysis.entrant import IMAGES
 from analysis.measures import AXES
 from analysis.repeats import pairs_and_result
 from analysis.verdict import compare
-from config import MODEL_NAMES, ModelConfig
-from history.records import INCOMPLETE
+from config import ModelConfig
 from history.states import ACTIVE_STATES, INTENDED_ENDS
 from history.store import RunStore
-from studies.refusals import Conflict
 from studies.workshop import Workshop
 from web.monitor import Monitor
-from web.pair import significance
+from web.pair import pairing_of, significance
 from web.requests import choice
+from web.slots import Slots, among_asked_for, slots_asked_for
 
 
 def blueprint(monitor: Monitor) -> Blueprint:
@@ -26,39 +25,41 @@ def blueprint(monitor: Monitor) -> Blueprint:
     @routes.get("/api/comparison")
     def comparison() -> dict[str, Any]:
         axis = choice("axis", request.args.get("axis", AXES[0]), AXES)
-        return compare_models(monitor, axis, request.args.get("run") or None)
+        slots = slots_asked_for(*monitor.known)
+        return compare_models(monitor, axis, slots, among_asked_for(slots))
 
     return routes
 
 
-def compare_models(monitor: Monitor, axis: str, run: str | None) -> dict[str, Any]:
-    """Return the comparison of a stored run, or of the latest where none is named.
+def compare_models(monitor: Monitor, axis: str, slots: Slots, among: int | None = None) -> dict[str, Any]:
+    """Return the comparison of two trainings; among: of how many they were chosen, None where they were not.
 
     Figures that need PyTorch are None until it has loaded. Raises UnknownRun, or Conflict where a model is missing.
     """
-    latest, metrics, _ = monitor.control.latest
-    shown = latest if run is None else run
-    if shown != latest:
-        metrics = monitor.store.run(str(shown))
-        if set(metrics.models) != set(MODEL_NAMES):
-            raise Conflict(INCOMPLETE.format(run=shown))
-    models = {name: metrics.summary(name) for name in metrics.models}
+    latest = monitor.run
+    logs = monitor.logs(slots)
+    models = {slot: log.summary(model) for slot, (log, model) in logs.items()}
     workshop = monitor.loading.workshop
-    is_on = shown == latest and any(model["state"] in ACTIVE_STATES for model in models.values())
-    return compare(
-        shown,
+    is_on = slots.run == latest and any(model["state"] in ACTIVE_STATES for model in models.values())
+    found = compare(
+        slots.run,
         models,
         axis,
-        {name: metrics.recent(name) for name in models},
-        {name: cost(workshop, model) if workshop else None for name, model in models.items()},
+        {slot: log.recent(model) for slot, (log, model) in logs.items()},
+        {slot: cost(workshop, model) if workshop else None for slot, model in models.items()},
         images=workshop.images if workshop else IMAGES,
         gpu_use=workshop.gpu_use() if workshop and is_on else None,
-        significance=significance_once_ended(monitor.store, workshop, shown, models),
-        right_images={name: [each.right_images for each in metrics.evaluations(name)] for name in models},
-        events={name: metrics.events(name) for name in models},
-        repeats=result_of_repeats(monitor.store, shown),
+        significance=significance_once_ended(monitor.store, workshop, slots, models),
+        right_images={
+            slot: [each.right_images for each in log.evaluations(model)] for slot, (log, model) in logs.items()
+        },
+        events={slot: log.events(model) for slot, (log, model) in logs.items()},
+        repeats=result_of_repeats(monitor.store, slots.run) if slots.are_a_run else None,
+        pairing=pairing_of(monitor.store, workshop, slots, logs) if slots.are_chosen else None,
+        among=among,
         is_loaded=workshop is not None,
     )
+    return found | slots.as_json()
 
 
 def cost(workshop: Workshop, model: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,14 +71,14 @@ def cost(workshop: Workshop, model: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def significance_once_ended(
-    store: RunStore, workshop: Workshop | None, run: str | None, models: Mapping[str, Mapping[str, Any]]
+    store: RunStore, workshop: Workshop | None, slots: Slots, models: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any] | None:
     """Return McNemar's test on the test images; None until both models have answered them.
 
     That is when they have finished or were stopped: who goes on is yet to be tested.
     """
     ended = all(model["state"] in INTENDED_ENDS for model in models.values())
-    return significance(store, workshop, run) if run and workshop and ended else None
+    return significance(store, workshop, slots) if workshop and ended else None
 
 
 def result_of_repeats(store: RunStore, run: str | None) -> Mapping[str, Any] | None:

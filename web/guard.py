@@ -10,7 +10,7 @@ import secrets
 import socket
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -149,7 +149,9 @@ def _cookies(environ: Environ) -> dict[str, str]:
 def _remember_token(token: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """Keep the token in a cookie and lead to the address without it, so that it stays out of the history."""
     cookie = f"{_cookie_name(environ)}={token}; HttpOnly; SameSite=Strict; Path=/"
-    start_response("303 See Other", [("Location", environ["PATH_INFO"]), ("Set-Cookie", cookie)])
+    others = [pair for pair in parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True) if pair[0] != "token"]
+    address = f"{environ['PATH_INFO']}?{urlencode(others, safe='/')}" if others else environ["PATH_INFO"]
+    start_response("303 See Other", [("Location", address), ("Set-Cookie", cookie)])
     return [b""]
 
 

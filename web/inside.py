@@ -10,7 +10,8 @@ from config import MODEL_NAMES
 from history.records import Insight
 from history.store import RunStore
 from web.monitor import Monitor
-from web.requests import NothingThere, choice, query_number, run_asked_for
+from web.requests import NothingThere, choice, query_number
+from web.slots import Slots, slots_asked_for
 
 LAYER_FIGURES = ("gradient_norm", "weight_norm", "dead_share")
 
@@ -22,22 +23,22 @@ def blueprint(monitor: Monitor) -> Blueprint:
     def inside() -> dict[str, Any]:
         """Answer with the norms and dead units of each layer over a run's evaluations."""
         monitor.loading.require()
-        run = run_asked_for(monitor.run)
-        found = monitor.store.insights(run) if run else {}
-        return {"run": run, "models": {name: as_columns(found.get(name, [])) for name in MODEL_NAMES}}
+        slots = slots_asked_for(*monitor.known)
+        found = slots.find(monitor.store.insights)
+        return slots.as_json() | {"models": {name: as_columns(found.get(name, [])) for name in MODEL_NAMES}}
 
     @routes.get("/api/filters")
     def filters() -> dict[str, Any]:
         model = choice("model", request.args.get("model"), MODEL_NAMES)
         monitor.loading.require()
-        return filters_at(monitor.store, run_asked_for(monitor.run), model, query_number("step", 10**12) or 0)
+        return filters_at(monitor.store, slots_asked_for(*monitor.known), model, query_number("step", 10**12) or 0)
 
     return routes
 
 
-def filters_at(store: RunStore, run: str | None, model: str, step: int) -> dict[str, Any]:
+def filters_at(store: RunStore, slots: Slots, model: str, step: int) -> dict[str, Any]:
     """Return a model's first-layer filters at an evaluation. Raises UnknownRun or NothingThere."""
-    found = store.insights(run).get(model, []) if run else []
+    found = slots.find(store.insights).get(model, [])
     known = next((each for each in found if each.step == step), None)
     if known is None:
         steps = ", ".join(str(each.step) for each in found[-5:]) or "none yet"

@@ -6,6 +6,7 @@ from flask import Blueprint, request
 
 from web.monitor import Monitor
 from web.requests import BadRequest, is_whole, smoothing_asked_for
+from web.slots import slots_asked_for
 
 
 def blueprint(monitor: Monitor) -> Blueprint:
@@ -16,7 +17,10 @@ def blueprint(monitor: Monitor) -> Blueprint:
         since = request.args.get("since")
         if since is not None and not is_whole(since):
             raise BadRequest("Bad cursor", {"since": f"since must be a whole number, got {since[:80]!a}"})
-        cursor = request.args.get("boot"), request.args.get("run"), int(since) if since else None
-        return monitor.metrics(*cursor, smoothing_asked_for())
+        boot, cursor, smoothing = request.args.get("boot"), int(since) if since else None, smoothing_asked_for()
+        slots = slots_asked_for(*monitor.known)
+        if slots.are_chosen:
+            return monitor.trainings(slots, boot, cursor, smoothing)
+        return monitor.metrics(boot, request.args.get("run"), cursor, smoothing)
 
     return routes

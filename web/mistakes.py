@@ -19,7 +19,8 @@ from history.store import RunStore
 from studies.workshop import Workshop
 from web.monitor import Monitor
 from web.pair import answers_of, when_answered
-from web.requests import choice, query_number, run_asked_for
+from web.requests import choice, query_number
+from web.slots import Slots, slots_asked_for
 
 
 def blueprint(monitor: Monitor) -> Blueprint:
@@ -35,29 +36,29 @@ def blueprint(monitor: Monitor) -> Blueprint:
             choice("sort", request.args.get("sort", SORTS[0]), SORTS),
             query_number("page", 10_000) or 0,
         )
-        return page_of_mistakes(monitor.store, monitor.loading.require(), run_asked_for(monitor.run), wanted)
+        return page_of_mistakes(monitor.store, monitor.loading.require(), slots_asked_for(*monitor.known), wanted)
 
     @routes.get("/api/classes")
     def classes() -> dict[str, Any]:
-        return by_class(monitor.store, monitor.loading.require(), run_asked_for(monitor.run))
+        return by_class(monitor.store, monitor.loading.require(), slots_asked_for(*monitor.known))
 
     return routes
 
 
-def page_of_mistakes(store: RunStore, workshop: Workshop, run: str | None, wanted: Filter) -> dict[str, Any]:
+def page_of_mistakes(store: RunStore, workshop: Workshop, slots: Slots, wanted: Filter) -> dict[str, Any]:
     """Return a page of images that both models have answered, as wanted. Raises UnknownRun."""
-    pair = answers_of(store, run)
-    found: dict[str, Any] = {"run": run} | when_answered(pair)
+    pair = answers_of(store, slots)
+    found: dict[str, Any] = slots.as_json() | when_answered(pair)
     if pair is None:
         return found | {"counts": None, "found": 0, "page": 0, "pages": 1, "images": []}
     labels = workshop.labels[pair[0].split]
     return found | {"counts": count_agreement(labels, *pair)} | gallery(labels, *pair, wanted)
 
 
-def by_class(store: RunStore, workshop: Workshop, run: str | None) -> dict[str, Any]:
+def by_class(store: RunStore, workshop: Workshop, slots: Slots) -> dict[str, Any]:
     """Return both models' confusion matrices and accuracies by class. Raises UnknownRun."""
-    pair = answers_of(store, run)
-    found: dict[str, Any] = {"run": run} | when_answered(pair)
+    pair = answers_of(store, slots)
+    found: dict[str, Any] = slots.as_json() | when_answered(pair)
     if pair is None:
         return found | {"counts": None, "confusion": None, "accuracy": None}
     labels = workshop.labels[pair[0].split]

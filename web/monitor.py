@@ -8,13 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from exports.runs import pair_stem
+from history.log import Latest
+from history.records import INCOMPLETE
 from history.smoothing import SMOOTHING_IMAGES
 from history.store import RunStore
 from studies.control import Control
 from studies.lessons import SHIPPED, Lesson
 from studies.local import Repeats
 from studies.queue import Queue
+from studies.refusals import Conflict
 from studies.workshop import Loading
+from web.pair import Logs, pairing_of, tell
+from web.slots import Slots
 
 
 class Monitor:
@@ -39,6 +45,11 @@ class Monitor:
         """The id of the latest run, or None before the first."""
         return self.control.latest.run
 
+    @property
+    def known(self) -> tuple[Latest, RunStore]:
+        """The latest run and all stored ones: where what a request names is looked up."""
+        return self.control.latest, self.store
+
     def metrics(
         self, boot: str | None, run: str | None, since: int | None, smoothing: int = SMOOTHING_IMAGES
     ) -> dict[str, Any]:
@@ -62,6 +73,49 @@ class Monitor:
         if self.queue.revision:
             news["queue"] = self.queue.revision
         return news | {"models": models}
+
+    def logs(self, slots: Slots, windows: Sequence[int] = ()) -> Logs:
+        """Return by slot the log of each training, and its name there; with averages over `windows`, of a live one all.
+
+        Raises UnknownRun, or Conflict where a model is missing.
+        """
+        latest = self.control.latest
+        if not slots.trainings:
+            return {name: (latest.metrics, name) for name in latest.metrics.models}
+        models = {run: {each.model for each in slots.trainings.values() if each.run == run} for run in slots.runs}
+        logs = {
+            run: latest.metrics if run == latest.run else self.store.run(run, windows, models[run]) for run in models
+        }
+        for run, log in logs.items():
+            if not models[run] <= set(log.models):
+                raise Conflict(INCOMPLETE.format(run=run))
+        return {slot: (logs[each.run], each.model) for slot, each in slots.trainings.items()}
+
+    def trainings(
+        self, slots: Slots, boot: str | None, since: int | None, smoothing: int = SMOOTHING_IMAGES
+    ) -> dict[str, Any]:
+        """Return of any two trainings what `metrics` does of a run: what is new since a cursor, or everything.
+
+        A cursor is one of the latest run's log, whichever these trainings are of: those of other runs do not change
+        while it is the latest, and the next one's cursors begin above all of its own. Raises UnknownRun.
+        """
+        latest = self.control.latest
+        known = since is not None and latest.metrics.base <= since <= latest.metrics.newest
+        cursor = since if boot == self.boot and known else None
+        newest, live = latest.metrics.view(cursor or 0, smoothing)
+        answer = {"boot": self.boot} | slots.as_json() | {"next": newest, "reset": cursor is None}
+        if cursor is not None:
+            held = {slot: each.model for slot, each in slots.trainings.items() if each.run == latest.run}
+            return answer | {"models": {slot: live[model] for slot, model in held.items() if model in live}}
+        logs = self.logs(slots, (smoothing,) if smoothing else ())
+        views = {id(log): log.view(smoothing=smoothing)[1] for log, _ in logs.values() if log is not latest.metrics}
+        views[id(latest.metrics)] = live  # up to `newest`; it may have more by now
+        return answer | {
+            "paired": pairing_of(self.store, self.loading.workshop, slots, logs),
+            "trainings": tell(self.store, slots),
+            "file": pair_stem(slots.trainings),
+            "models": {slot: views[id(log)][model] for slot, (log, model) in logs.items()},
+        }
 
     def one_run(self, run: str, smoothing: int = SMOOTHING_IMAGES) -> dict[str, Any]:
         """Return a stored run in the form of `metrics`, and what is known about it. Raises UnknownRun."""

@@ -37,8 +37,9 @@ def blueprint(monitor: Monitor) -> Blueprint:
 
     @routes.get("/")
     @routes.get("/run/<run>")
+    @routes.get("/compare")
     def page(run: str = "") -> Response:
-        """Answer the page; which run it shows it reads off its own address."""
+        """Answer the page; which run, or which two trainings, it shows it reads off its own address."""
         nonlocal last
         html = render_template(
             "monitor.html",

@@ -74,7 +74,8 @@ class PollsFirst(ThreadedTaskDispatcher):  # type: ignore[misc]
         self._polls: deque[HTTPChannel] = deque()
 
     def add_task(self, task: HTTPChannel) -> None:
-        if getattr(task.requests[0], "path", None) == PATH:  # a malformed request has no path
+        first = task.requests[0]  # a malformed request has no path; two trainings may have to be read from the disk
+        if getattr(first, "path", None) == PATH and PLAIN_QUERY.fullmatch(first.query or ""):
             self._polls.append(task)
         else:
             super().add_task(task)

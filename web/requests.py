@@ -71,10 +71,10 @@ def is_whole(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 20
 
 
-def query_number(name: str, most: int) -> int | None:
+def query_number(name: str, most: int, least: int = 0) -> int | None:
     """Return a whole number of the query, None where it is not there. Raises BadRequest."""
     text = request.args.get(name) or None
-    return None if text is None else whole_number(name, int(text) if is_whole(text) else text, 0, most)
+    return None if text is None else whole_number(name, int(text) if is_whole(text) else text, least, most)
 
 
 def run_asked_for(latest: str | None) -> str | None:

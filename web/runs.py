@@ -1,8 +1,8 @@
-"""Runs: the history: list, show, export, continue, rename, delete and restore."""
+"""Runs: the history: list, show, continue, rename, delete and restore."""
 
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint
 
 from config import say
 from exports import runs as export
@@ -28,16 +28,6 @@ def blueprint(monitor: Monitor) -> Blueprint:
     @routes.get("/api/runs/<run>")
     def one_run(run: str) -> dict[str, Any]:
         return monitor.one_run(run, smoothing_asked_for())
-
-    @routes.get("/api/runs/<run>/export.csv", defaults={"ending": "csv"})
-    @routes.get("/api/runs/<run>/export.json", defaults={"ending": "json"})
-    def export_run(run: str, ending: str) -> Response:
-        write, kind = {"csv": (export.as_csv, "text/csv"), "json": (export.as_json, "application/json")}[ending]
-        response = Response(write(store, run), mimetype=kind)
-        name = f"{export.file_stem(run, store.about(run)['name'])}.{ending}"
-        response.headers.set("Content-Disposition", "attachment", filename=name)
-        response.headers["Cache-Control"] = "no-store"
-        return response
 
     @routes.post("/api/runs/<run>/resume")
     def continue_run(run: str) -> tuple[dict[str, Any], int]:

@@ -39,6 +39,12 @@ def test_test_images_seldom_call_one_of_two_equal_networks_better(rng: np.random
     at_most_allowed(claims.mcnemar_rates(rng, TRIALS))
 
 
+def test_two_that_were_chosen_as_best_and_worst_of_equal_networks_are_seldom_called_apart(
+    rng: np.random.Generator,
+) -> None:
+    at_most_allowed(claims.chosen_rates(rng, TRIALS))
+
+
 def test_verdict_seldom_has_an_equal_model_lead_beyond_the_noise(rng: np.random.Generator) -> None:
     last, _ = claims.verdict_rates(rng, 100)
     at_most_allowed(iter([last]))

@@ -3,13 +3,15 @@
 import itertools
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from analysis.case import Case, Lead, McNemar
 from analysis.repeats import ENOUGH
 from analysis.significance import say_p
-from analysis.statement import CASES, Case, Lead, McNemar, Statement, make_statement
+from analysis.statement import CASES, Statement, make_statement
 
 DONE = {"model1": "finished", "model2": "finished"}
 LIVE = {"model1": "running", "model2": "running"}
@@ -72,6 +74,42 @@ def case(**news: Any) -> Case:
             "Model 1 scores 1.20 points more on the test images, more than chance between these two networks "
             "(p < 0.001). 3 settings differ (optimizer, learning rate, epochs). The gap cannot be put down to one of "
             "these. Repeats with other seeds tell more.",
+        ),
+        (
+            {"states": LIVE, "by_clock": True, "apart": ["device"]},
+            "No comparison at equal seconds: these trainings are of different runs. How long they took also depends on "
+            "the machine, on the program's version and on what else ran.",
+        ),
+        (
+            {"lead": CLEAR, "apart": []},
+            "Model 1 leads by 1.2 points at equal epochs (noise of the validation images ±0.6 points). The answers "
+            "to the test images were not kept. They are of different runs. One setting differs (dropout). One pair "
+            "cannot tell whether the gap is its doing. Repeats with other seeds tell more.",
+        ),
+        (
+            {"tested": REAL, "apart": ["device", "program version"], "forks": {"model2": "dropout 0.5 → 0.2"}},
+            "Model 1 scores 1.20 points more on the test images, more than chance between these two networks "
+            "(p < 0.001). They are of different runs, with another device and program version. One setting differs "
+            "(dropout). Model 2 was forked on the way (dropout 0.5 → 0.2). The gap cannot be put down to one of these.",
+        ),
+        (
+            {"tested": McNemar("model1", 0.012, 0.0004, 40), "apart": [], "among": 40},
+            "Too close to call: model 1 scores 1.20 points more on the test images (p < 0.001), and the choice among "
+            "40 trainings may be why. They are of different runs. One setting differs (dropout). One pair tells "
+            "nothing about it. Repeats with other seeds tell more. Chosen among 40 trainings: who picks from a list "
+            "picks luck as well, so expect a smaller gap when both are trained again.",
+        ),
+        (
+            {"tested": McNemar("model1", 0.05, 1e-9, 40), "apart": [], "among": 40, "differing": []},
+            "Model 1 scores 5.00 points more on the test images, more than chance between these two networks "
+            "(p < 0.001), also of two chosen among 40. They are of different runs. No setting differs. A gap does not "
+            "come from the settings. Chosen among 40 trainings: who picks from a list picks luck as well, so expect a "
+            "smaller gap when both are trained again.",
+        ),
+        (
+            {"forked": "dropout 0.5 → 0.2", "copy": "model1", "lead": CLEAR, "states": LIVE},
+            "Model 1 leads by 1.2 points so far at equal epochs (noise of the validation images ±0.6 points). This can "
+            "still change. Model 1 is a copy of model 2 with one change (dropout 0.5 → 0.2).",
         ),
         (
             {"tested": REAL, "lead": CLEAR, "differing": ["seed"]},
@@ -179,7 +217,11 @@ def every_case() -> Iterator[Case]:
     for states, lead, tested, differing, steered, forked, repeats in product:
         if (tested and states is not DONE) or (tested and lead is None) or (forked and differing != ["dropout"]):
             continue  # the test comes at both ends, and after evaluations; a fork changes one setting
-        yield Case(states, EPOCHS, lead, tested, differing, steered, forked, repeats)
+        one = Case(states, EPOCHS, lead, tested, differing, steered, forked, repeats)
+        yield one
+        if not forked and not repeats:
+            yield replace(one, apart=["device"], lead=None, by_clock=lead is not None)
+            yield replace(one, apart=[], among=40, tested=tested and replace(tested, among=40))
 
 
 def carried(case: Case) -> set[str]:
@@ -189,7 +231,8 @@ def carried(case: Case) -> set[str]:
     if case.claim and (case.lead or case.tested):
         return {case.claim}
     if case.tested:
-        return {case.tested.ahead} if case.tested.ahead and case.tested.p_value < 0.05 else set()
+        pairs = 40 * 39 / 2 if case.among else 1
+        return {case.tested.ahead} if case.tested.ahead and case.tested.p_value < 0.05 / pairs else set()
     lead = case.lead
     return {lead.leader} if lead and lead.leader and lead.gap >= lead.noise else set()
 

@@ -19,7 +19,7 @@ def test_every_row_explains_itself_and_has_its_sources() -> None:
     for one in result["rows"]:
         assert list(one) == [
             *("key", "title", "unit", "better", "lower_is_better", "model1", "model2", "text1", "text2"),
-            *("help", "source"),
+            *("help", "source", "caveat"),
         ]
         assert one["title"]
         assert one["help"].endswith(".")

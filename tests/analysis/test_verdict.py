@@ -65,7 +65,8 @@ def test_test_accuracy_comes_with_its_interval_at_the_end() -> None:
 
 def test_attribution_names_what_differs() -> None:
     result = compared(entrant(), entrant(settings={"optimizer": "sgd"}))
-    assert result["attribution"] == {"differing": ["optimizer"], "text": "One setting differs (optimizer)."}
+    said = "One setting differs (optimizer)."
+    assert result["attribution"] == {"differing": ["optimizer"], "text": said, "pairing": None}
 
 
 # What happened on the way

@@ -101,9 +101,9 @@ def test_what_two_networks_share_by_construction_is_said_truly() -> None:
     beside = describe_pairing(CONFIG, CONFIG, builders=(CNN, TinyNetwork))
     assert beside["initial_weights"] == []
     assert beside["batch_order"]
-    assert (
-        describe_pairing(CONFIG, CONFIG, forked=True, builders=(TinyNetwork, TinyNetwork))["initial_weights"] == LAYERS
-    )
+    fork = describe_pairing(CONFIG, CONFIG, copy="model1", builders=(TinyNetwork, TinyNetwork))
+    assert fork["initial_weights"] == LAYERS
+    assert "model 1 is a copy of model 2" in fork["text"]
 
 
 class Alike(TinyNetwork):

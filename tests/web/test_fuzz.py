@@ -27,6 +27,7 @@ CONFIGS = {
 ROUTES = [
     "GET /",
     "GET /run/<run>",
+    "GET /compare",
     "GET /static/<run>",
     "GET /api/config",
     "GET /api/metrics",
@@ -35,6 +36,8 @@ ROUTES = [
     "GET /api/runs/<run>",
     "GET /api/runs/<run>/export.csv",
     "GET /api/runs/<run>/export.json",
+    "GET /api/export.csv",
+    "GET /api/export.json",
     "POST /api/describe",
     "POST /api/start",
     "POST /api/pause",
@@ -133,9 +136,12 @@ def as_bytes(value: object) -> bytes:
 bodies = odd_bytes | (bodies_of_ours | settings_of_a_model | values).map(as_bytes)
 queries = st.dictionaries(
     st.sampled_from(["boot", "run", "since", "axis", "token", "model", "step", "series", "split", "images"])
-    | st.sampled_from(["show", "label", "predicted1", "predicted2", "sort", "page"])
+    | st.sampled_from(["show", "label", "predicted1", "predicted2", "sort", "page", "a", "b", "among"])
     | texts,
-    texts | numbers.map(str) | st.sampled_from(["all", "only1", "unsure", "test", "validation", "model1", "1,2,3"]),
+    texts
+    | numbers.map(str)
+    | st.sampled_from(["gone/model1", "FINISHED/model1", "CURRENT/model2", "CURRENT/model3"])
+    | st.sampled_from(["all", "only1", "unsure", "test", "validation", "model1", "1,2,3"]),
     max_size=4,
 )
 ENCODED = ["..%2f..%2fhistory.sqlite", "%00", "%ff", "%2e%2e", "%"]  # sent as they are
@@ -163,6 +169,10 @@ def send(place: Place, route: str, name: str, query: dict[str, str], body: bytes
     named = {"FINISHED": place.finished, "CURRENT": place.monitor.run}.get(name) or name
     quoted = named if named in ENCODED else quote(named, safe="", errors="replace")
     path = path.replace("<run>", quoted).replace("<item>", quoted)
+    query = {
+        key: value.replace("FINISHED", place.finished).replace("CURRENT", str(place.monitor.run))
+        for key, value in query.items()
+    }
     query = {
         key.encode("utf-8", "replace").decode(): value.encode("utf-8", "replace").decode()
         for key, value in query.items()

@@ -268,6 +268,8 @@ def test_token_in_the_address_becomes_a_cookie_and_leaves_the_address(open_guard
     assert ask(open_guard, HTTP_COOKIE=cookie).status == 200
     assert ask(open_guard, HTTP_COOKIE=f"other=1; {cookie}").status == 200
     assert app.calls == 2
+    answer = ask(open_guard, path="/compare", query=f"a=r1/model1&token={open_guard.token}&b=r2/model2")
+    assert answer.headers["Location"] == "/compare?a=r1/model1&b=r2/model2"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,78 @@
+"""What two trainings share, and that those of different runs are never compared by the clock."""
+
+from typing import Any
+
+import pytest
+from entrants import compared, entrant, note_ids, row
+
+from analysis.pairing import Origin, pairing
+from history.records import Event
+
+CONFIG = {"seed": 0, "batch_size": 64}
+SHARED = {"split": True, "batch_order": True, "initial_weights": ["conv1"], "text": "Both models are alike."}
+HERE = {"device": "cpu", "threads": 1, "revision": "a" * 40, "torch": "2.9"}
+APART = {"same_run": False, "conditions": [{"what": "device", "model1": "cpu", "model2": "GPU"}], "text": "Apart."}
+TIMES = ("seconds_to_target", "batches_per_second", "images_per_second", "training_time", "achieved_flops")
+
+
+def test_models_of_one_run_share_all_conditions() -> None:
+    found = pairing(Origin("r1", CONFIG), Origin("r1", CONFIG, conditions=HERE), SHARED)
+    assert (found["same_run"], found["conditions"], found["text"]) == (True, [], SHARED["text"])
+
+
+def test_conditions_that_differ_between_runs_are_named_with_both_values() -> None:
+    there = HERE | {"device": "GPU", "threads": 2, "revision": None}
+    found = pairing(Origin("r1", CONFIG, conditions=HERE), Origin("r2", CONFIG, conditions=there), SHARED)
+    assert [each["what"] for each in found["conditions"]] == ["device", "number of threads", "program version"]
+    assert found["text"].startswith(
+        "Both models are alike. They are of different runs, with another device (cpu and GPU), number of threads "
+        "(1 and 2) and program version (aaaaaaaa and unknown). Seconds and speeds also depend on what else"
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "events", "same"),
+    [
+        ({}, (), True),
+        ({"seed": 1}, (), False),
+        ({"batch_size": 32}, (), False),
+        ({}, (Event("forked", 9, 1.0, 1.0, "from model 1: dropout 0.5 → 0.2"),), True),
+        ({}, (Event("forked", 9, 1.0, 1.0, "from model 1: seed 7 → 0"),), False),
+    ],
+)
+def test_batch_order_is_the_same_only_where_seed_and_batch_size_always_were(
+    config: dict[str, Any], events: tuple[Event, ...], same: bool
+) -> None:
+    found = pairing(Origin("r1", CONFIG), Origin("r2", CONFIG | config, events), None)
+    assert (found["batch_order"], found["initial_weights"]) == (same, None)
+    assert ("the same batch order" in found["text"]) == same
+
+
+def test_seconds_of_different_runs_are_shown_and_have_no_winner() -> None:
+    fast = entrant([0.80, 0.88], epoch_seconds=5, images_per_second=9_000.0, batches_per_second=140.0)
+    slow = entrant([0.70, 0.86], epoch_seconds=8, images_per_second=2_000.0, batches_per_second=31.0)
+    own, apart = (compared(fast, slow, "seconds", pairing=each) for each in (None, APART))
+    assert own["verdict"]["leader"] == "model1"
+    assert apart["verdict"]["text"] is None
+    assert apart["verdict"]["first"] == "No comparison at equal seconds: these trainings are of different runs."
+    for quantity in ("accuracy", "loss"):
+        shown = apart["verdict"][quantity]
+        assert {key: shown[key] for key in ("at", "model1", "model2")} == {
+            key: own["verdict"][quantity][key] for key in ("at", "model1", "model2")
+        }
+        assert (shown["leader"], shown["noise"]) == (None, None)
+    assert row(own, "images_per_second")["better"] == "model1"
+    for key in TIMES:
+        assert row(apart, key) == row(own, key) | {
+            "better": None,
+            "lower_is_better": None,
+            "caveat": "different runs: not compared",
+        }
+
+
+def test_no_note_speaks_of_speeds_of_different_runs() -> None:
+    fast = entrant([0.80] * 3, images_per_second=9_000.0)
+    large = {"batch_size": 32, "kernels": (256,)}
+    slow = entrant([0.80] * 3, images_per_second=900.0, epoch_seconds=90, settings=large)
+    assert {"batch-sizes"} <= set(note_ids(compared(fast, slow)))
+    assert not {"batch-sizes", "slower", "flip"} & set(note_ids(compared(fast, slow, pairing=APART)))
