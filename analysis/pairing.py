@@ -21,7 +21,7 @@ CONDITIONS = {  # what is on record of how a training came about, and what that 
     "torch": "PyTorch version",
     "python": "Python version",
 }
-LOAD = "Seconds and speeds also depend on what else the machine did, so they are shown and not compared."
+LOAD = "Seconds and speeds also count what else the machine did: they are shown and not compared."
 UNKNOWN = "unknown"
 
 
@@ -85,7 +85,7 @@ def without_weights(one: Origin, two: Origin) -> dict[str, Any]:
 def say_conditions(conditions: Sequence[Mapping[str, Any]]) -> str:
     """Return in a sentence under which other conditions two trainings of different runs came about."""
     if not conditions:
-        return "They are of different runs, on the same device with the same versions, as far as that is on record."
+        return "They are of different runs; no other device, machine or version is on record."
     return f"They are of different runs, with another {join([_say(each) for each in conditions])}."
 
 

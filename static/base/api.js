@@ -37,14 +37,19 @@ export const start = (settings) => call("/api/start", settings);
 /** `action` is pause, resume or stop; without a model it is meant for both. */
 export const act = (action, model) => call(`/api/${action}`, model ? { model } : {});
 
-/** Return what is new since the history's cursor, or all of it; also where its curves are to be smoothed over another number of images. */
-export function fetchMetrics({ boot, run, next, smoothing: known }, smoothing) {
-  const cursor = boot === null || known !== smoothing ? {} : { boot, run: run ?? "", since: next };
-  return call(`/api/metrics?${new URLSearchParams({ ...cursor, smoothing })}`);
+/**
+ * Return what is new since the history's cursor, or all of it; also where its curves are to be smoothed over another number
+ * of images. `pair` is {a, b} of any two trainings in place of the latest run.
+ */
+export function fetchMetrics({ boot, run, next, smoothing: known }, smoothing, pair = null) {
+  const cursor = boot === null || known !== smoothing ? {} : { boot, since: next, ...(pair ? {} : { run: run ?? "" }) };
+  return call(`/api/metrics?${new URLSearchParams({ ...pair, ...cursor, smoothing })}`);
 }
 
-/** Return who leads at equal `axis`, and every figure of both models, of the latest run or of a past one. */
-export const fetchComparison = (axis, run) => call(`/api/comparison?${new URLSearchParams(run ? { axis, run } : { axis })}`);
+// Below, `of` is {run}, or {a, b} of any two trainings, or {} for the latest run.
+
+/** Return who leads at equal `axis`, and every figure of both models; `of` may have `among`, of how many two were chosen. */
+export const fetchComparison = (axis, of) => call(`/api/comparison?${query({ axis, ...of })}`);
 
 /** Return {runs, deleted}: all past runs, and those that can still be restored, newest first. */
 export const fetchRuns = () => call("/api/runs");
@@ -53,21 +58,21 @@ export const fetchRun = (run, smoothing) => call(`/api/runs/${encodeURIComponent
 /** `action` is rename, resume, delete or restore. */
 export const changeRun = (run, action, body = {}) => call(`/api/runs/${encodeURIComponent(run)}/${action}`, body);
 
-/** Return the address of a file with every step of a run, as csv or json. */
-export const exportAddress = (run, ending) => `/api/runs/${encodeURIComponent(run)}/export.${ending}`;
+/** Return the address of a file with every step, as csv or json. */
+export const exportAddress = (of, ending) => (of.run ? `/api/runs/${encodeURIComponent(of.run)}/export.${ending}` : `/api/export.${ending}?${query(of)}`);
 
 const query = (values) => new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined && value !== null));
 
 /** Return each layer's gradient norm, weight norm and dead share of both models over the evaluations of a run. */
-export const fetchInside = (run) => call(`/api/inside?${query({ run })}`);
+export const fetchInside = (of) => call(`/api/inside?${query(of)}`);
 /** Return the weights of a model's first layer at one evaluation. */
-export const fetchFilters = (model, step, run) => call(`/api/filters?${query({ model, step, run })}`);
-/** Return what both models take an image for; `question` is as the server has it: {split, image} or {pixels}, run, layers. */
-export const predict = (question) => call("/api/predict", question);
-/** Return a page of images by which of the models are right, of a run or the latest; `choice` is as the server has it. */
+export const fetchFilters = (model, step, of) => call(`/api/filters?${query({ model, step, ...of })}`);
+/** Return what both models take an image for; `question` is as the server has it: {split, image} or {pixels}, layers. */
+export const predict = (question, of) => call(`/api/predict?${query(of)}`.replace(/\?$/, ""), question);
+/** Return a page of images by which of the models are right; `choice` is as the server has it, with what it is of. */
 export const fetchMistakes = (choice) => call(`/api/mistakes?${query(choice)}`);
 /** Return both models' confusion matrices and their accuracy on each class. */
-export const fetchClasses = (run) => call(`/api/classes?${query({ run })}`);
+export const fetchClasses = (of) => call(`/api/classes?${query(of)}`);
 /** Return the address of a PNG of these images of a split, 8 a row. */
 export const imagesAddress = (split, images) => `/api/images.png?split=${split}&images=${images.join(",")}`;
 /** Give a model in training another learning rate. */

@@ -76,7 +76,7 @@ function compose({ element, history, view }, page) {
   const curvesIn = (models) => Object.fromEntries(MODELS.map((name) => [name, curvesOf(models[name], view)]));
   const curves = curvesIn(history.models);
   const overlays = (view.overlays ?? []).map(({ run, title, models }) => ({ run, title, curves: curvesIn(models) }));
-  const gap = gapOf(Object.values(curves));
+  const gap = view.isApart ? { x: [], y: [] } : gapOf(Object.values(curves)); // nobody leads by the seconds of different runs
   const sizes = measure(history, view, page);
   const noise = POINTS * (view.noise ?? 0);
   const windows = fit(Object.values(curves), overlays.flatMap((overlay) => Object.values(overlay.curves)), gap, {

@@ -10,12 +10,12 @@ function save(address, name = "") {
   link.click();
 }
 
-/** Bind the buttons that carry data-export; `run()` is the run in sight, `file(run)` its files' name, `picture()` promises a PNG's address. */
-export function connectExport({ run, file, picture }) {
+/** Bind the buttons that carry data-export; `of()` names what is in sight, `file()` its files, `picture()` promises a PNG's address. */
+export function connectExport({ of, file, picture }) {
   const kinds = {
-    png: async () => save(await picture(), `${file(run())}.png`),
-    csv: () => save(exportAddress(run(), "csv")),
-    json: () => save(exportAddress(run(), "json")),
+    png: async () => save(await picture(), `${file()}.png`),
+    csv: () => save(exportAddress(of(), "csv")),
+    json: () => save(exportAddress(of(), "json")),
   };
   for (const button of document.querySelectorAll("[data-export]")) {
     button.addEventListener("click", () => {

@@ -115,7 +115,7 @@ export function layout({ history, curves, gap, windows, sizes, noise, hidden }, 
     shapes: [...noiseBand(noise, colours), ...leaders(found, windows, colours), ...marks.shapes],
     annotations: [...labels, ...marks.annotations],
     xaxis: {
-      ...axis, title: named(at.title), anchor: "y3", range: windows.x, tickformat: at.tickformat, unifiedhovertitle: { text: at.crosshair },
+      ...axis, title: named(view.isApart ? `${at.title}, of different runs` : at.title), anchor: "y3", range: windows.x, tickformat: at.tickformat, unifiedhovertitle: { text: at.crosshair },
       showspikes: true, spikemode: "across", spikethickness: 1, spikedash: "solid", spikecolor: colours.faint,
     },
     yaxis: {

@@ -1,7 +1,7 @@
 /** Asks who is ahead: what verdict, notes and the comparison tab show. */
 
 import * as api from "../base/api.js";
-import { comparisonOf, onServer, onShown, pastRun, shownRun, takeComparison } from "./state.js";
+import { comparisonOf, isPair, onServer, onShown, pastRun, shownOf, shownRun, takeComparison } from "./state.js";
 import { showProblem } from "./status.js";
 import { onView, view } from "./view.js";
 
@@ -14,7 +14,8 @@ async function refresh() {
   isOwed = false;
   let answer;
   try {
-    answer = await api.fetchComparison(axis, pastRun()?.id);
+    answer = await api.fetchComparison(axis, { ...shownOf(), among: pastRun()?.among });
+    if (isPair()) answer.run = run;
     if (isStillAsked()) showProblem("comparison", "");
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
@@ -30,7 +31,7 @@ export async function verdictOf(run) {
   const known = comparisonOf({ run });
   if (known && !isOwed) return known.verdict.text;
   try {
-    return (await api.fetchComparison(view().axis, run)).verdict.text;
+    return (await api.fetchComparison(view().axis, { run })).verdict.text;
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     return "";

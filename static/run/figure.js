@@ -6,7 +6,7 @@ import { draw, picture as pictureOf } from "../figure/charts.js";
 import { connectExport } from "../figure/export.js";
 import { anyActive, hasPoints } from "./answers.js";
 import { fileOf } from "./past.js";
-import { comparisonOf, onComparison, onCurves, onShown, runsBehind, serverNow, shownRun } from "./state.js";
+import { comparisonOf, onComparison, onCurves, onShown, pastRun, runsBehind, serverNow, shownRun } from "./state.js";
 import { showProblem } from "./status.js";
 import { onView, view } from "./view.js";
 
@@ -34,7 +34,8 @@ async function drawShown() {
   isOwed = document.hidden; // browsers draw nothing then
   if (isOwed || !hasPoints(run)) return;
   try {
-    await draw(chart, run, { ...view(), imagesPerEpoch: serverNow().images.train, overlays: runsBehind(), noise: drawnNoise });
+    const look = view();
+    await draw(chart, run, { ...look, isApart: look.x === "seconds" && run.paired?.same_run === false, imagesPerEpoch: serverNow().images.train, overlays: runsBehind(), noise: drawnNoise });
   } catch (error) {
     showProblem("chart", `The curves cannot be drawn: ${error.message}.`);
   }
@@ -51,6 +52,6 @@ export function connectFigure() {
   onComparison(() => (noiseNow() === drawnNoise ? null : drawNews()));
   onView((choice) => (NOT_DRAWN.includes(choice) ? null : drawShown()));
   onThemeChange(drawShown);
-  connectExport({ run: () => shownRun().run, file: fileOf, picture });
+  connectExport({ of: () => pastRun()?.of ?? { run: shownRun().run }, file: () => pastRun()?.file ?? fileOf(shownRun().run), picture });
   window.addEventListener("beforeprint", () => (isOwed ? drawShown() : null));
 }

@@ -18,9 +18,10 @@ import { connectAddress, connectShareButton, showInAddress } from "../settings/s
 import { keepFaults, refreshSize } from "../settings/size.js";
 import { showControls } from "./controls.js";
 import { beginGuess } from "./guess.js";
-import { isStarting, isTraining, latestRun, onLatest, onServer, onWhich, serverNow, setStarting, shownRun } from "./state.js";
+import { isPair, isStarting, isTraining, latestRun, onLatest, onServer, onWhich, pastRun, serverNow, setStarting, shownRun } from "./state.js";
 import { showProblem } from "./status.js";
 
+let followed = null; // the two trainings whose settings the forms show
 const form = document.getElementById("settings");
 const settings = channel();
 /** Hears that other settings stand in the forms. */
@@ -94,6 +95,15 @@ function putBack() {
 /** Say in the cards' heads how the run that is shown is set, before the first what is typed. */
 function showHeads() {
   showSummaries(shownRun().run ? settingsOf(shownRun()) : typedSettings());
+}
+
+/** Show how two trainings that are open are set, and afterwards the latest run; what was typed stays. */
+function followPair() {
+  const open = isPair() ? pastRun().id : null;
+  if (open === followed) return;
+  followed = open;
+  const run = open ? shownRun() : latestRun();
+  if (!draft.isTyped() && run.run) fill(settingsOf(run));
 }
 
 /** Show the faults of both models' settings: "model1.learning_rate" → what was expected and given. */
@@ -224,6 +234,7 @@ export function connectForms() {
     if (!isTraining() && !draft.isHeld() && !draft.isTyped()) putBack();
   });
   onWhich(() => {
+    followPair();
     showHeads();
     showWhatTrains();
   });

@@ -4,7 +4,7 @@ import { write } from "../base/dom.js";
 import * as format from "../base/format.js";
 import { isActive, isTesting, overallState, states, wordOf } from "./answers.js";
 import { secondsToLook } from "./looks.js";
-import { latestRun, onCurves, onLatest, onShown, onWhich, pairInTraining, pastRun, serverNow, shownRun } from "./state.js";
+import { isLatestShown, latestRun, onCurves, onLatest, onShown, onWhich, pairInTraining, serverNow, shownRun } from "./state.js";
 
 /** Return when the first look at the validation images comes, where that is what one waits for, else null. */
 function awaited(model) {
@@ -98,7 +98,7 @@ function showOverall() {
   const left = Object.values(history.models).map(remaining);
   const known = left.filter((seconds) => seconds !== null);
   const pair = repeat && state === "running" ? `pair ${repeat.pair} of ${repeat.of}` : "";
-  const isShown = pastRun() === null;
+  const isShown = isLatestShown();
   write(document.getElementById("state"), [sentenceOf(state, isShown), pair].filter(Boolean).join(isShown ? " " : ", "));
   write(document.getElementById("remaining"), known.length && word !== "testing" ? `${format.duration(Math.max(...known))} left` : "");
 }

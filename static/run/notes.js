@@ -4,7 +4,7 @@ import { make, write } from "../base/dom.js";
 import { recall, remember } from "../base/memory.js";
 import { signOf } from "../base/models.js";
 import { writeTerms } from "../base/terms.js";
-import { onComparison, shownRun } from "./state.js";
+import { isPair, onComparison, shownRun } from "./state.js";
 
 const MOST = 2;
 const key = (run) => `dismissed ${run}`;
@@ -37,5 +37,5 @@ function showNotes(run, notes, shared) {
 }
 
 export function connectNotes() {
-  onComparison(({ run, notes }) => showNotes(run, notes, shownRun().paired?.text ?? ""));
+  onComparison(({ run, notes }) => showNotes(run, notes, (isPair() ? null : shownRun().paired?.text) ?? "")); // of two trainings their line says it
 }

@@ -8,7 +8,7 @@ import { fitPaper } from "../figure/charts.js";
 import { differing } from "../settings/difference.js";
 import { typedSettings } from "../settings/form.js";
 import { titleOfRun } from "./past.js";
-import { pastRuns, serverNow, shownRun, titles } from "./state.js";
+import { pastRun, pastRuns, serverNow, shownRun, titles } from "./state.js";
 
 const WIDTH_PX = 680; // what fits between the margins of A4 and of US Letter
 
@@ -28,7 +28,7 @@ function writeDown() {
   const settings = run ? Object.fromEntries(MODELS.map((model) => [model, models[model].config])) : typedSettings();
   const known = pastRuns().runs.find(({ id }) => id === run);
   const [name, date] = document.getElementById("paper-head").children;
-  write(name, known ? titleOfRun(known, titles()) : "");
+  write(name, known ? titleOfRun(known, titles()) : (pastRun()?.title ?? ""));
   write(date, format.moment(known?.started ?? new Date().toISOString()));
   const rows = settingRows(settings, serverNow().schema?.properties ?? {}).map(([title, one, two, isOther]) =>
     make("tr", isOther ? { class: "differs" } : {}, make("th", { scope: "row", text: isOther ? `${title} ≠` : title }), make("td", { text: one }), make("td", { text: two })));

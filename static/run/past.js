@@ -7,9 +7,10 @@ import { askNow } from "../base/poller.js";
 import { changes } from "../settings/difference.js";
 import * as draft from "../settings/draft.js";
 import { fold } from "../settings/fold.js";
-import { isInterrupted, isUnfinished } from "./answers.js";
+import { anyActive, isInterrupted, isUnfinished } from "./answers.js";
 import {
   closePastRun,
+  isPair,
   isTraining,
   latestRun,
   onLatest,
@@ -23,6 +24,7 @@ import {
   serverNow,
   shownRun,
   takeCurves,
+  takePair,
   takeRuns,
   titles,
 } from "./state.js";
@@ -89,8 +91,8 @@ function showWhich() {
   document.body.classList.toggle("has-run", run.run !== null);
   pastLine.hidden = open === null;
   if (!open) return;
-  pastLine.querySelector("span").textContent = describePast(open);
-  pastLine.querySelector("#go-on").hidden = isTraining() || !isUnfinished(run) || lostModels(open).length > 0;
+  if (!isPair()) pastLine.querySelector("span").textContent = describePast(open); // pair.js says which two
+  pastLine.querySelector("#go-on").hidden = isPair() || isTraining() || !isUnfinished(run) || lostModels(open).length > 0;
   pastLine.querySelector("#back").textContent = isTraining() ? "Back to the run that trains" : latestRun().run ? "Back to the latest run" : "Close";
 }
 
@@ -105,10 +107,10 @@ export async function refreshRuns() {
   takeRuns(answer);
 }
 
-/** Close a past run that is in the history no longer; the server tells of the latest. */
+/** Close what is in the history no longer; the server tells of the latest. */
 function closeUnlisted() {
   const isListed = (id) => pastRuns().runs.some((run) => run.id === id);
-  if (pastRun() && !isListed(pastRun().id)) closePastRun();
+  if (pastRun() && !pastRun().runs.every(isListed)) closePastRun();
   if (latestRun().run && !isListed(latestRun().run)) askNow();
 }
 
@@ -187,12 +189,38 @@ export async function overlay(wanted) {
 /** Whether a past run that is shown is smoothed otherwise than the slider says. */
 const isStale = () => [pastRun()?.history, ...runsBehind()].some((run) => run && run.smoothing !== view().smoothing);
 
+const fetchOpen = ({ id, of }, smoothing) => (of.a ? api.fetchMetrics({ boot: null }, smoothing, of) : api.fetchRun(id, smoothing));
+
+/** Whether the server knows more of the two trainings that are open; a cursor of theirs is one of the latest run's. */
+function isPairBehind({ history, runs }) {
+  const { boot, next } = latestRun();
+  if (history.boot !== boot || (history.paired.initial_weights === null && serverNow().status === "ready")) return true;
+  return history.next !== next && (runs.includes(latestRun().run) || anyActive(history));
+}
+
+/** Ask what is new of two trainings that are open, where there may be anything; return whether there was. */
+export async function refreshPair() {
+  const open = pastRun();
+  if (!isPair() || !isPairBehind(open)) return false;
+  const { smoothing } = view();
+  const known = open.history.paired.initial_weights === null ? { boot: null } : open.history;
+  try {
+    const answer = await api.fetchMetrics(known, smoothing, open.of);
+    if (pastRun() !== open) return false;
+    await takePair(answer, smoothing);
+    return answer.reset || Object.keys(answer.models).length > 0;
+  } catch (error) {
+    if (!(error instanceof api.ApiError && error.status)) throw error;
+    return false; // one has been deleted, as the list will tell
+  }
+}
+
 /** Ask for the past runs that are shown, smoothed as the slider says now. */
 async function smoothOnce() {
   const [opened, behind] = [pastRun(), runsBehind()];
   const { smoothing } = view();
   const wanted = behind.map(({ run, title }) => ({ id: run, title }));
-  const [runs, answer] = await Promise.all([fetchBehind(wanted, smoothing), opened && api.fetchRun(opened.id, smoothing)]);
+  const [runs, answer] = await Promise.all([fetchBehind(wanted, smoothing), opened && fetchOpen(opened, smoothing)]);
   if (pastRun() === opened && runsBehind() === behind) await takeCurves(runs, smoothing, answer);
 }
 

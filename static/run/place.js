@@ -1,20 +1,23 @@
-/** The address names the run that is shown: it can be kept, sent, opened again, and left by going back. */
+/** The address names what is shown, a run or any two trainings: it can be kept, sent, opened again, and left by going back. */
 
 import * as api from "../base/api.js";
 import { openRun, refreshRuns, titleOfRun } from "./past.js";
-import { closePastRun, latestRun, onWhich, pastRun, pastRuns, shownRun, titles } from "./state.js";
+import { closePastRun, latestRun, onWhich, pastRun, pastRuns, titles } from "./state.js";
 import { showProblem } from "./status.js";
 
 const RUN = /^\/run\/([\w-]+)$/;
+const PAIR = "/compare"; // with two trainings in its query
 /** Return the run that an address' path names, null where it names none. Pure. */
 export const runIn = (path) => RUN.exec(path)?.[1] ?? null;
 
 let isOwed = true; // the address that the page was opened with is yet to be followed
 
-/** Put a run into the address, `change` is pushState or replaceState. */
-function write(run, change) {
-  const path = run ? `/run/${run}` : "/";
-  if (path !== window.location.pathname) window.history[change](null, "", path + window.location.hash);
+const addressOfLatest = () => (latestRun().run ? `/run/${latestRun().run}` : "/");
+
+/** Put what is shown into the address, `change` is pushState or replaceState. */
+function write(change, path = pastRun()?.address ?? addressOfLatest()) {
+  const { pathname, search, hash } = window.location;
+  if (path !== pathname + search) window.history[change](null, "", path + hash);
 }
 
 /** Return a run of the history, undefined where it has none of that id. */
@@ -23,25 +26,28 @@ async function find(id) {
   return pastRuns().runs.find((run) => run.id === id);
 }
 
-/** Show the run that the address names, the latest where it names none that there is. */
-async function follow(id) {
+/** Show what the address names, the latest run where it names none that there is. */
+async function follow({ pathname, search }) {
   showProblem("place", "");
+  if (pathname === PAIR) return (await import("./pair.js")).openAddress(search);
+  const id = runIn(pathname);
   if (id !== null && id === pastRun()?.id) return;
   const isLatest = id === null || id === latestRun().run;
   const listed = isLatest ? undefined : await find(id);
   if (listed) return openRun({ id, title: titleOfRun(listed, titles()) });
   if (!isLatest) showProblem("place", `The history has no run ${id}, which this address names.`);
-  write(latestRun().run, "replaceState");
+  write("replaceState", addressOfLatest());
   if (pastRun()) await closePastRun();
 }
 
 /** Show the run that the address names; return whether the server has answered. */
 async function followAddress() {
   try {
-    await follow(runIn(window.location.pathname));
+    await follow(window.location);
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
-    showProblem("place", `The run of this address cannot be opened: ${error.message}.`);
+    showProblem("place", `What this address names cannot be opened: ${Object.values(error.fields).join("; ") || error.message}.`);
+    if (error.status) write("replaceState");
     return error.status !== 0;
   }
   return true;
@@ -55,8 +61,9 @@ export async function followFirstAddress() {
 /** Let the address follow what is shown; the run before is found by going back. */
 export function connectPlace() {
   onWhich(() => {
-    const isPlace = runIn(window.location.pathname) !== null || pastRun() !== null;
-    write(shownRun().run, isPlace ? "pushState" : "replaceState");
+    const { pathname } = window.location;
+    const isPlace = runIn(pathname) !== null || pathname === PAIR || pastRun() !== null;
+    write(isPlace ? "pushState" : "replaceState");
   });
   window.addEventListener("popstate", followAddress);
 }

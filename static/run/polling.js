@@ -6,7 +6,7 @@ import { hasPoints, isTesting } from "./answers.js";
 import { verdictOf } from "./comparison.js";
 import { isSecret } from "./guess.js";
 import { notifyEnd } from "./notify.js";
-import { areRunsOwed, refreshRuns, showLeftBehind } from "./past.js";
+import { areRunsOwed, refreshPair, refreshRuns, showLeftBehind } from "./past.js";
 import { followFirstAddress } from "./place.js";
 import { goesOnByItself, isTraining, latestRun, pastRun, serverNow, take, takeServer, tellShown, tellWhich } from "./state.js";
 import { showLost } from "./status.js";
@@ -30,7 +30,8 @@ async function refresh() {
   await followFirstAddress();
   await showLeftBehind(news);
   if (news.isNewRun || news.hasEnded) await tellWhich();
-  await tellShown(news.isNews && pastRun() === null);
+  const isPairNews = await refreshPair();
+  await tellShown(pastRun() === null ? news.isNews : isPairNews);
   if (news.ended) await tellEnd(news.ended);
   if (news.isNewRun || news.hasEnded || areRunsOwed()) await refreshRuns();
 }

@@ -27,10 +27,19 @@ export const isTraining = () => anyActive(latest);
 export const isStarting = () => starting;
 /** {pair, of} of the pair of a series that trains, else null. */
 export const pairInTraining = () => repeat;
-/** {id, title, started, history} of the past run that is open, else null. */
+/**
+ * What is open in the place of the latest run, else null: a past run, or any two trainings. {id, title, history}, `of`, which
+ * names it to the server, `runs`, which it is of, and its `address`; of a run also {started, checkpoints, parent}.
+ */
 export const pastRun = () => past;
+/** Whether any two trainings are open, and not a run. */
+export const isPair = () => past?.of.a !== undefined;
 /** The run that cards, figure, verdict and tabs show. */
 export const shownRun = () => past?.history ?? latest;
+/** What names to the server what is shown. */
+export const shownOf = () => past?.of ?? {};
+/** Whether what is shown is the latest run, or two trainings of which one is of it. */
+export const isLatestShown = () => past === null || (isPair() && past.runs.includes(latest.run));
 /** {runs, deleted}: all past runs, and those that can still be restored, newest first. */
 export const pastRuns = () => runs;
 /** The past runs behind the curves, as /api/runs/<id> answers them, with `title` and `smoothing`. */
@@ -117,12 +126,25 @@ async function tellAnother() {
   await tellShown(true);
 }
 
-const pastOf = (id, title, answer, smoothing) => ({ id, title, started: answer.started, checkpoints: answer.checkpoints, parent: answer.parent, history: { ...merge(NO_HISTORY, answer), smoothing } });
+const historyOf = ({ id, history = NO_HISTORY }, answer, smoothing) => ({ ...merge(history, { ...answer, run: id }), smoothing });
+const runOf = ({ started, checkpoints, parent }) => ({ started, checkpoints, parent });
 
 /** Put a past run in the place of the latest; `answer` is that of /api/runs/<id>, smoothed over `smoothing` images. */
 export function openPastRun(id, title, answer, smoothing) {
-  past = pastOf(id, title, answer, smoothing);
+  past = { id, title, of: { run: id }, runs: [id], address: `/run/${id}`, ...runOf(answer), history: historyOf({ id }, answer, smoothing) };
   return tellAnother();
+}
+
+/** Put any two trainings in the place of the latest run; `pair` is as pastRun() has it, `answer` that of /api/metrics. */
+export function openPair(pair, answer, smoothing) {
+  past = { ...pair, history: historyOf(pair, answer, smoothing) };
+  return tellAnother();
+}
+
+/** Work in what is new of the two trainings that are open. */
+export async function takePair(answer, smoothing) {
+  past = { ...past, history: historyOf(past, answer, smoothing) };
+  if (answer.reset) await tellWhich();
 }
 
 export function closePastRun() {
@@ -135,10 +157,10 @@ export function takeRuns(answer) {
   return changes.runs.tell();
 }
 
-/** Lay past runs behind the curves; `answer` is that of the open past run, where that is smoothed anew as well. */
+/** Lay past runs behind the curves; `answer` is that of what is open, where that is smoothed anew as well. */
 export function takeCurves(behind, smoothing, answer = null) {
   overlays = behind;
-  if (answer) past = pastOf(past.id, past.title, answer, smoothing);
+  if (answer) past = { ...past, ...runOf(answer), history: historyOf({ id: past.id }, answer, smoothing) };
   return changes.curves.tell();
 }
 

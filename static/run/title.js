@@ -2,15 +2,14 @@
 
 import * as format from "../base/format.js";
 import { numberOf } from "../base/models.js";
-import { overallState, states } from "./answers.js";
+import { isActive, overallState, states } from "./answers.js";
 import { isSecret, onGuess } from "./guess.js";
-import { comparisonOf, isTraining, latestRun, onComparison, onShown, pastRun, shownRun } from "./state.js";
+import { comparisonOf, isLatestShown, isTraining, latestRun, onComparison, onShown, pastRun, shownRun } from "./state.js";
 
 const NAME = "FashionMNIST CNN Training Monitor";
 
-/** Return the share of both runs that is done, 0 to 1. Pure. */
-function progress(history) {
-  const models = Object.values(history.models);
+/** Return the share of models that is done, 0 to 1. Pure. */
+function progress(models) {
   const done = models.map(({ step, total_steps: total }) => (total ? step / total : 0));
   return done.length ? done.reduce((sum, share) => sum + share, 0) / done.length : 0;
 }
@@ -22,20 +21,21 @@ function leader(all, comparison) {
   return `${numberOf(model)} leads${gap === null ? "" : ` +${(100 * gap).toFixed(1)}`}`;
 }
 
-/** Return the title of the window; `past` is {title, started} where it tells of a past run. Pure. */
+/** Return the title of the window; `past` is {title, started} where it tells of a past run, {title} of two trainings. Pure. */
 export function titleOf(history, comparison, past = null) {
   const all = states(history);
   if (all.every((state) => state === "idle")) return NAME;
-  const share = `${Math.floor(100 * progress(history))} %`;
+  const models = Object.values(history.models);
+  const share = `${Math.floor(100 * progress(past ? models.filter((model) => isActive(model.state)) : models))} %`; // of two, one may have ended long ago
   const state = overallState(all);
   const word = { running: share, paused: `${share} paused` }[state] ?? state;
-  const which = past && `${past.title}, ${format.moment(past.started)}`;
+  const which = past && [past.title, past.started && format.moment(past.started)].filter(Boolean).join(", ");
   return [which, word, leader(all, comparison), "FashionMNIST"].filter(Boolean).join(" · ");
 }
 
-/** Tell of the run that trains, else of the one that is shown; no results before they were guessed. */
+/** Tell of the run that trains, else of what is shown; no results before they were guessed. */
 function showTitle() {
-  const history = isTraining() ? latestRun() : shownRun();
+  const history = isTraining() && !isLatestShown() ? latestRun() : shownRun();
   const title = titleOf(history, isSecret(history.run) ? null : comparisonOf(history), history === pastRun()?.history ? pastRun() : null);
   if (document.title !== title) document.title = title;
 }

@@ -42,10 +42,11 @@ function showTargets({ axis, targets, test }) {
 }
 
 /** Return where the models are compared, and how finely that is known. Pure. */
-export function whereabouts({ axis, verdict, interval }) {
+export function whereabouts({ axis, verdict, interval, rows = [] }) {
   if (verdict.accuracy.at === null) return "";
   const widest = Math.max(interval.model1 ?? 0, interval.model2 ?? 0);
-  return `at ${format.position(axis, verdict.accuracy.at)}, checked every ${format.epoch(widest)} epochs`;
+  const caveat = axis === "seconds" ? rows.find((row) => row.caveat)?.caveat : "";
+  return [`at ${format.position(axis, verdict.accuracy.at)}`, `checked every ${format.epoch(widest)} epochs`, caveat].filter(Boolean).join(", ");
 }
 
 /** Return the validation accuracies of both models there, and the noise of their difference where it is known. Pure. */

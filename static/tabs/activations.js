@@ -88,13 +88,13 @@ function show() {
   for (const [model, found] of Object.entries(answer.models)) showModel(model, found);
 }
 
-/** Ask both models of a run (undefined: the latest) about the chosen image, and show what every layer answers. */
-export async function showActivations(run, names) {
+/** Ask both models of what is named to the server about the chosen image, and show what every layer answers. */
+export async function showActivations(of, names) {
   classes = names;
   const pictures = [showSamples(), showPicture()];
   showChoice();
   const mine = ++question;
-  const [found] = await Promise.all([api.predict({ ...(run ? { run } : {}), split: SPLIT, image, layers: true }), ...pictures]);
+  const [found] = await Promise.all([api.predict({ split: SPLIT, image, layers: true }, of), ...pictures]);
   if (mine !== question) return;
   answer = found;
   show();

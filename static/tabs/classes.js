@@ -6,7 +6,7 @@ import * as format from "../base/format.js";
 import { MODELS, nameOf, signOf } from "../base/models.js";
 import { confusion, nothing, sum, whichImages } from "../base/wording.js";
 import { anyActive } from "../run/answers.js";
-import { classes, pastRun, shownRun } from "../run/state.js";
+import { classes, shownOf, shownRun } from "../run/state.js";
 import { buildMatrix, fillMatrix } from "./confusion.js";
 import { follow } from "./follow.js";
 import { openCell } from "./mistakes.js";
@@ -97,7 +97,7 @@ function show(answer) {
 }
 
 async function load() {
-  const answer = await api.fetchClasses(pastRun()?.id);
+  const answer = await api.fetchClasses(shownOf());
   show(answer);
   return answer;
 }

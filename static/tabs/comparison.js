@@ -6,8 +6,8 @@ import { onComparison } from "../run/state.js";
 
 const body = () => document.querySelector("#figures tbody");
 
-function makeRow({ key, title, unit, help, source }) {
-  const heading = make("summary", { title: "What is this?" }, make("span", { text: title }), make("span", { class: "unit-beside", text: unit }));
+function makeRow({ key, title, help, source }) {
+  const heading = make("summary", { title: "What is this?" }, make("span", { text: title }), make("span", { class: "unit-beside" }));
   const explanation = make("details", {}, heading, make("p", { text: help }), make("p", { class: "source", text: source }));
   const row = make("tr", { "data-figure-row": key }, make("th", { scope: "row" }, explanation));
   for (const model of MODELS) {
@@ -27,7 +27,9 @@ function fill(row, figure) {
     write(value, text);
     write(spoken, better ? " (better)" : "");
   });
-  write(row.lastElementChild, figure.unit);
+  const unit = [figure.unit, figure.caveat].filter(Boolean).join(", ");
+  write(row.lastElementChild, unit);
+  write(row.querySelector(".unit-beside"), unit);
 }
 
 /** Show the rows of /api/comparison; an explanation that stands open stays open. */

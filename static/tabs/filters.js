@@ -26,7 +26,7 @@ export const upTo = (epochs, place) => epochs.findLastIndex((epoch) => epoch <= 
 const slider = () => document.getElementById("filters-at");
 const figureOf = (model) => document.querySelector(`#filters [data-filters="${model}"]`);
 
-let inside = null; // the answer of /api/inside
+let inside = null; // the answer of /api/inside, and `of`, as api.js has it
 let newest = true; // the slider stands at the end, and goes on with it
 let replaying = null;
 let known = new Map(); // answers of /api/filters, by model and step
@@ -45,8 +45,8 @@ function chosen() {
 
 async function load(model, step) {
   if (known.has(key(model, step))) return;
-  const { run } = inside;
-  const answer = await api.fetchFilters(model, step, run);
+  const { run, of } = inside;
+  const answer = await api.fetchFilters(model, step, of);
   if (run !== inside.run) return;
   known.set(key(model, step), answer);
   largest[model] = Math.max(largest[model] ?? 0, answer.scale);

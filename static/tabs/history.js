@@ -4,7 +4,7 @@ import * as api from "../base/api.js";
 import { ask } from "../base/ask.js";
 import { make, write } from "../base/dom.js";
 import * as format from "../base/format.js";
-import { MODELS, signOf } from "../base/models.js";
+import { MODELS, nameOf, signOf } from "../base/models.js";
 import { askNow } from "../base/poller.js";
 import { anyActive, wordOf } from "../run/answers.js";
 import { useSettings } from "../run/forms.js";
@@ -17,6 +17,8 @@ const MOST_OVERLAYS = 20;
 const overlaid = new Map(); // {id, title} of the runs behind the curves, by id
 const table = document.getElementById("runs");
 let shown = []; // the runs in the table, with `gone` where they are deleted and can still be brought back
+
+let chooser = null; // once two trainings are chosen from the table
 
 const BRANCHES = { continued: "continues", forked: "forked from" };
 
@@ -72,7 +74,7 @@ function keepFocus(table, change) {
   const now = row && table.querySelector(`tr[data-run="${CSS.escape(row.dataset.run)}"]`);
   if (!now) return;
   const things = [...now.querySelectorAll("button, input")];
-  (things.find((thing) => !thing.disabled && thing.textContent === before.textContent && thing.type === before.type) ?? now.querySelector("button:enabled"))?.focus({ preventScroll: true });
+  (things.find((thing) => !thing.disabled && thing.textContent === before.textContent && thing.title === before.title && thing.type === before.type) ?? now.querySelector("button:enabled:not(.slot)"))?.focus({ preventScroll: true });
 }
 
 /** A box to tick, and beside it the number that the run has in the figure. */
@@ -90,10 +92,16 @@ function resumeButton(run, act) {
   return button("Resume", "Train it further from its last checkpoint", act);
 }
 
+/** The buttons that choose a training as one of two. */
+const slots = (training, called) => ["A", "B"].map((slot) =>
+  make("button", { type: "button", class: "quiet icon slot", "data-slot": slot, "data-training": training, "data-called": called, "aria-pressed": "false", title: `Compare ${called} as ${slot}`, text: slot }));
+
 /** What a model came to; its sign stands there where the table is too narrow for a head. */
-function outcomeCell(name, model) {
+function outcomeCell(name, model, run, title) {
   const sign = make("span", { class: "sign", "aria-hidden": "true", text: `${signOf(name)} ` });
-  return make("td", { "data-of": name }, sign, make("span", { class: "outcome", text: outcome(model) }));
+  const cell = make("td", { "data-of": name }, sign, make("span", { class: "outcome", text: outcome(model) }));
+  if (name in run.models) cell.append(make("span", { class: "slots" }, ...slots(`${run.id}/${name}`, `${nameOf(name)} of ${title}`)));
+  return cell;
 }
 
 function row(run, title, origin, acts) {
@@ -109,7 +117,7 @@ function row(run, title, origin, acts) {
   if (anyActive(run)) for (const each of todo.querySelectorAll("button:nth-child(3), button:nth-child(5)")) each.disabled = true;
   return make("tr", { "data-run": run.id }, name,
     make("td", { text: run.name ? changesOf(run, titles()) : countSettings(run) }),
-    ...[model1, model2 ?? model1].map((model, index) => outcomeCell(MODELS[index], model)),
+    ...[model1, model2 ?? model1].map((model, index) => outcomeCell(MODELS[index], model, run, title)),
     make("td", {}, overlayBox(run, title, acts.overlay)), todo);
 }
 
@@ -167,6 +175,7 @@ function show() {
     return row(run, title, originOf(run, shown, titles()), actsOn(run, title));
   });
   keepFocus(table, () => table.tBodies[0].replaceChildren(...rows));
+  chooser?.mark();
   showProgress(); // the list may be older than what is known of it
   table.hidden = shown.length === 0;
   document.getElementById("no-runs").hidden = shown.length > 0;
@@ -190,7 +199,14 @@ function showListed() {
   if (isNews) show();
 }
 
+async function chooseSlot({ target }) {
+  if (!target.dataset.slot) return;
+  chooser ??= await import("./chooser.js");
+  chooser.choose(target);
+}
+
 export function connectHistory() {
+  table.addEventListener("click", chooseSlot);
   onRuns(showListed);
   onLatest(showProgress);
   document.getElementById("tab-history").addEventListener("click", refreshRuns);

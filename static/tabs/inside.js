@@ -1,7 +1,7 @@
 /** The inside tab: the filters of both models, what their layers see in an image, and how their gradients fare. */
 
 import * as api from "../base/api.js";
-import { classes, pastRun, shownRun } from "../run/state.js";
+import { classes, isPair, shownOf, shownRun } from "../run/state.js";
 import { showProblem } from "../run/status.js";
 import { connectActivations, showActivations } from "./activations.js";
 import { connectFilters, showFilters } from "./filters.js";
@@ -16,8 +16,10 @@ export function connectInside() {
 
   async function load() {
     if (!shownRun().run) return {};
-    const activations = showActivations(pastRun()?.id, classes()); // both are asked for at once
-    const answer = await api.fetchInside(pastRun()?.id);
+    const [of, pair] = [shownOf(), isPair() && { of: shownOf(), run: shownRun().run }];
+    const activations = showActivations(of, classes()); // both are asked for at once
+    const found = await api.fetchInside(of);
+    const answer = { of: { run: found.run }, ...found, ...pair };
     await Promise.all([showFilters(answer), showGradients(answer), activations]);
     showProblem("inside", "");
     return { at: newest(answer.models) };
@@ -25,7 +27,7 @@ export function connectInside() {
 
   async function look() {
     try {
-      await showActivations(pastRun()?.id, classes());
+      await showActivations(shownOf(), classes());
       showProblem("inside", "");
     } catch (error) {
       if (!(error instanceof api.ApiError)) throw error;

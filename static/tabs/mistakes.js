@@ -5,7 +5,7 @@ import { make, write } from "../base/dom.js";
 import * as format from "../base/format.js";
 import { nothing, sum, whichImages } from "../base/wording.js";
 import { anyActive } from "../run/answers.js";
-import { classes, pastRun, shownRun } from "../run/state.js";
+import { classes, shownOf, shownRun } from "../run/state.js";
 import { follow } from "./follow.js";
 import { answerOf, likeliest, makeAnswers, showAnswers } from "./probabilities.js";
 import { loadSprite, makeTile } from "./sprite.js";
@@ -81,7 +81,7 @@ function show(answer, paint) {
 async function load() {
   fillClasses(byId("mistakes-label"));
   const asked = question();
-  const answer = await api.fetchMistakes({ run: pastRun()?.id, ...asked });
+  const answer = await api.fetchMistakes({ ...shownOf(), ...asked });
   const paint = answer.images.length ? await loadSprite(answer.split, answer.images.map(({ image }) => image)) : null;
   if (page !== asked.page) return answer; // another page was asked for meanwhile, and follows
   page = answer.page; // the last one, where there are fewer images than before

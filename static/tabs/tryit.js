@@ -6,7 +6,7 @@ import * as format from "../base/format.js";
 import { MODELS, titleOf } from "../base/models.js";
 import { lower, share } from "../base/wording.js";
 import { anyActive } from "../run/answers.js";
-import { classes, pastRun, serverNow, shownRun } from "../run/state.js";
+import { classes, isLatestShown, serverNow, shownOf, shownRun } from "../run/state.js";
 import { follow } from "./follow.js";
 import { readPhoto } from "./photo.js";
 import { answerOf, showAnswers } from "./probabilities.js";
@@ -87,8 +87,8 @@ async function load(isLast) {
     return { at: null };
   }
   const { split, image } = picture;
-  const answer = await api.predict({ ...(pastRun() ? { run: pastRun().id } : {}), ...(split ? { split, image } : { pixels: sketch.read() }) });
-  const waits = isLast || pastRun() ? [] : unsaved(answer.models, shownRun().models);
+  const answer = await api.predict(split ? { split, image } : { pixels: sketch.read() }, shownOf());
+  const waits = isLast || !isLatestShown() ? [] : unsaved(answer.models, shownRun().models);
   show(picture ? answer : NOTHING, waits); // it may have been cleared meanwhile
   return { at: answer.models, isWhole: waits.length === 0 };
 }

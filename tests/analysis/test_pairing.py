@@ -26,7 +26,7 @@ def test_conditions_that_differ_between_runs_are_named_with_both_values() -> Non
     assert [each["what"] for each in found["conditions"]] == ["device", "number of threads", "program version"]
     assert found["text"].startswith(
         "Both models are alike. They are of different runs, with another device (cpu and GPU), number of threads "
-        "(1 and 2) and program version (aaaaaaaa and unknown). Seconds and speeds also depend on what else"
+        "(1 and 2) and program version (aaaaaaaa and unknown). Seconds and speeds also count what else"
     )
 
 

@@ -186,7 +186,7 @@ def test_of_different_runs_the_pairing_is_said_and_no_time_is_better(
         "They are of different runs, with another device (NVIDIA H100 and "
     )
     assert "program version (00000000 and " in pairing
-    assert pairing.endswith("so they are shown and not compared.")
+    assert pairing.endswith("they are shown and not compared.")
     paired = ask(client, "metrics", a, b)["paired"]
     assert (paired["text"], paired["same_run"], paired["batch_order"]) == (pairing, False, True)
     assert [each["what"] for each in paired["conditions"]] == ["device", "program version", "PyTorch version"]
@@ -208,7 +208,7 @@ def test_a_later_seed_or_batch_size_is_no_same_order(client: FlaskClient, two_ru
     paired = ask(client, "metrics", f"{two_runs[0]}/model1", f"{two_runs[1]}/model2")["paired"]
     assert (paired["batch_order"], paired["initial_weights"]) == (False, [])
     assert paired["conditions"] == []
-    assert "on the same device with the same versions, as far as that is on record." in paired["text"]
+    assert "no other device, machine or version is on record." in paired["text"]
 
 
 def test_repeats_of_a_run_say_nothing_of_other_pairs(client: FlaskClient, monitor: Monitor) -> None:
