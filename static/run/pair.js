@@ -5,6 +5,7 @@ import { make } from "../base/dom.js";
 import * as format from "../base/format.js";
 import { MODELS, nameOf, signOf } from "../base/models.js";
 import { fold } from "../settings/fold.js";
+import { isSecret } from "./guess.js";
 import { refreshRuns, titleOfRun } from "./past.js";
 import { isPair, onWhich, openPair, pastRun, pastRuns, titles } from "./state.js";
 import { showProblem } from "./status.js";
@@ -34,9 +35,10 @@ function showPair() {
   document.querySelector("#past > span").replaceChildren("Comparing ", said[0], " with ", said[1], ". ", make("small", { text: history.paired.text }));
 }
 
-/** Open two trainings: `of` is {a, b}. Throws ApiError. */
+/** Open two trainings: `of` is {a, b}. Throws ApiError, also where a run of theirs waits for a guess. */
 async function open(of, among) {
   const { smoothing } = view();
+  if ([of.a, of.b].some((each) => isSecret(each.split("/")[0]))) throw new api.ApiError(409, "a run of theirs waits for your guess");
   const answer = await api.fetchMetrics({ boot: null }, smoothing, of);
   const { trainings, file } = answer;
   const runs = MODELS.map((slot) => trainings[slot].run);

@@ -93,8 +93,10 @@ function resumeButton(run, act) {
 }
 
 /** The buttons that choose a training as one of two. */
-const slots = (training, called) => ["A", "B"].map((slot) =>
-  make("button", { type: "button", class: "quiet icon slot", "data-slot": slot, "data-training": training, "data-called": called, "aria-pressed": "false", title: `Compare ${called} as ${slot}`, text: slot }));
+const slots = (training, called) => ["A", "B"].map((slot) => {
+  const title = `Compare ${called} as ${slot}`;
+  return make("button", { type: "button", class: "quiet icon slot", "data-slot": slot, "data-training": training, "data-called": called, "aria-pressed": "false", "aria-label": title, title, text: slot });
+});
 
 /** What a model came to; its sign stands there where the table is too narrow for a head. */
 function outcomeCell(name, model, run, title) {

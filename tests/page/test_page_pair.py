@@ -246,3 +246,13 @@ def test_what_was_typed_stays_and_a_run_that_is_started_takes_their_place(
     expect(finished.locator("#past")).to_be_hidden()
     wait_for(lambda: latest(finished) != run, "new run")
     badges(finished, "running")
+
+
+def test_results_that_are_to_be_guessed_first_are_not_shown_through_a_pair(past: Page) -> None:
+    past.goto(f"/run/{DROPOUT}")
+    past.evaluate(f"localStorage.setItem('guesses', JSON.stringify({{'{OPTIMIZER}': ''}}))")
+    past.goto(address(A, B))
+    expect(past.locator("#problem")).to_have_text(
+        "What this address names cannot be opened: a run of theirs waits for your guess."
+    )
+    expect(past.locator("#past")).to_be_hidden()
