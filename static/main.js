@@ -2,6 +2,7 @@
 
 import { connectTerms } from "./base/terms.js";
 import { connectThemeSwitch } from "./base/theme.js";
+import { connectBehind } from "./run/behind.js";
 import { connectComparison } from "./run/comparison.js";
 import { connectControls } from "./run/controls.js";
 import { connectCursor } from "./run/cursor.js";
@@ -43,6 +44,7 @@ function repeatShown(pairs) {
 connectTerms();
 connectTabs();
 connectPlace();
+connectBehind();
 connectLive();
 connectLooks();
 connectControls();

@@ -13,28 +13,23 @@ import {
   isPair,
   isTraining,
   latestRun,
-  onLatest,
   onRuns,
   onServer,
   onWhich,
   openPastRun,
   pastRun,
   pastRuns,
-  runsBehind,
   serverNow,
   shownRun,
-  takeCurves,
   takePair,
   takeRuns,
   titles,
 } from "./state.js";
 import { showProblem } from "./status.js";
-import { onView, view } from "./view.js";
+import { view } from "./view.js";
 
 const pastLine = document.getElementById("past");
 let areOwed = false; // the list, which the server did not answer
-let isSmoothing = false; // past runs are being asked for, smoothed anew
-let wantedBehind = []; // the runs that were last to be laid behind the curves
 let leftBehind = null; // {runBefore}: the run that a server which was started again has not
 
 /** Return what a run's models differ in, with the values. Pure. */
@@ -165,32 +160,6 @@ async function goOn() {
   askNow();
 }
 
-/** Return past runs to lay behind the curves; `wanted` are their {id, title}. */
-function fetchBehind(wanted, smoothing) {
-  const known = Object.fromEntries(runsBehind().filter((one) => one.smoothing === smoothing).map((one) => [one.run, one]));
-  return Promise.all(wanted.map(async ({ id, title }) => known[id] ?? { ...(await api.fetchRun(id, smoothing)), title, smoothing }));
-}
-
-/** Lay past runs, {id, title}, behind the curves. */
-export async function overlay(wanted) {
-  const { smoothing } = view();
-  wantedBehind = wanted;
-  try {
-    const runs = await fetchBehind(wanted, smoothing);
-    if (wantedBehind !== wanted) return; // others are asked for by now
-    if (view().smoothing !== smoothing) return overlay(wanted); // the slider has been moved in the meantime
-    await takeCurves(runs, smoothing);
-  } catch (error) {
-    if (!(error instanceof api.ApiError)) throw error;
-    showProblem("chart", `The runs cannot be laid behind the curves: ${error.message}.`);
-  }
-}
-
-/** Whether a past run that is shown is smoothed otherwise than the slider says. */
-const isStale = () => [pastRun()?.history, ...runsBehind()].some((run) => run && run.smoothing !== view().smoothing);
-
-const fetchOpen = ({ id, of }, smoothing) => (of.a ? api.fetchMetrics({ boot: null }, smoothing, of) : api.fetchRun(id, smoothing));
-
 /** Whether the server knows more of the two trainings that are open; a cursor of theirs is one of the latest run's. */
 function isPairBehind({ history, runs }) {
   const { boot, next } = latestRun();
@@ -215,40 +184,10 @@ export async function refreshPair() {
   }
 }
 
-/** Ask for the past runs that are shown, smoothed as the slider says now. */
-async function smoothOnce() {
-  const [opened, behind] = [pastRun(), runsBehind()];
-  const { smoothing } = view();
-  const wanted = behind.map(({ run, title }) => ({ id: run, title }));
-  const [runs, answer] = await Promise.all([fetchBehind(wanted, smoothing), opened && fetchOpen(opened, smoothing)]);
-  if (pastRun() === opened && runsBehind() === behind) await takeCurves(runs, smoothing, answer);
-}
-
-/** Have the past runs that are shown smoothed as the slider says; what the server does not answer now is asked again at the next poll. */
-async function smoothAnew() {
-  if (isSmoothing || !isStale()) return;
-  isSmoothing = true;
-  try {
-    while (isStale()) await smoothOnce(); // in the meantime the slider may be moved, or others be shown
-    showProblem("smoothing", "");
-  } catch (error) {
-    if (!(error instanceof api.ApiError)) throw error;
-    showProblem("smoothing", `The curves cannot be smoothed anew: ${error.message}.`);
-  } finally {
-    isSmoothing = false;
-  }
-}
-
 export function connectPast() {
   onWhich(showWhich);
   onServer(() => (document.getElementById("go-on").disabled = serverNow().status !== "ready"));
   onRuns(closeUnlisted);
-  onLatest(() => void smoothAnew());
-  onView((choice) => {
-    if (choice !== "smoothing") return;
-    askNow();
-    smoothAnew();
-  });
   document.getElementById("back").addEventListener("click", closePastRun);
   document.getElementById("go-on").addEventListener("click", goOn);
 }
