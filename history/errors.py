@@ -1,5 +1,7 @@
 """Errors: what can go wrong with the history, in words for those who use it."""
 
+import sqlite3
+
 
 class StoreError(Exception):
     """The runs directory cannot be used; the message says why and what to do."""
@@ -15,3 +17,7 @@ class UnknownRun(KeyError):
 
 class UnknownItem(KeyError):
     """No comparison of that name waits in the line."""
+
+
+class Damaged(sqlite3.DatabaseError):
+    """The history can be opened, but what it holds cannot be right."""
