@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from config import ModelConfig
+from history import points
 from history.checkpoints import CheckpointFiles
 from history.database import Database
 from history.errors import NotSaved
@@ -18,7 +19,7 @@ from history.reader import RunReader
 from history.records import SPLITS, Event, Status
 from history.rows import status_text
 from history.states import INTENDED_ENDS
-from history.tables import EVALUATIONS, EVENTS, INSIGHTS, MODELS, POINTS, PREDICTIONS, RUNS
+from history.tables import EVALUATIONS, EVENTS, INSIGHTS, MODELS, PREDICTIONS, RUNS
 from history.writer import Writer, insert
 
 WHAT_IS_TRAINED = (
@@ -157,17 +158,15 @@ class Branches:
     def _back_to(self, run: str, model: str, status: Status, step: int) -> Status:
         """Return the status that a model had after `step` steps, as far as what it measured tells."""
         back = Status("stopped", **{name: getattr(status, name) for name in WHAT_IS_TRAINED}, step=step)
-        point = self._database.select(
-            POINTS.select("WHERE run = ? AND model = ? AND step = ?", ("epoch", "seconds", "loss", "accuracy")),
-            (run, model, step),
-        )
+        point = self._reader.point_at(run, model, step)
         evaluation = self._database.select(
             EVALUATIONS.select(
                 "WHERE run = ? AND model = ? AND step <= ? ORDER BY step DESC LIMIT 1", ("loss", "accuracy")
             ),
             (run, model, step),
         )
-        for epoch, seconds, loss, accuracy in point:
+        if point is not None:
+            _, epoch, seconds, loss, accuracy = point
             back = replace(back, epoch=epoch, elapsed_seconds=seconds, loss=loss, accuracy=accuracy)
         for loss, accuracy in evaluation:
             back = replace(back, val_loss=loss, val_accuracy=accuracy)
@@ -176,7 +175,8 @@ class Branches:
 
 def take_over(connection: sqlite3.Connection, parent: str, origin: Origin, new: str, name: str) -> None:
     """Copy what a model has measured up to its checkpoint; answers to the test images are of another state."""
-    for table in (POINTS, EVALUATIONS, INSIGHTS, PREDICTIONS):
+    points.copy(connection, (parent, origin.model), (new, name), origin.step)
+    for table in (EVALUATIONS, INSIGHTS, PREDICTIONS):
         wanted = f" AND number = {SPLITS.index('validation')}" if table is PREDICTIONS else ""
         connection.execute(
             table.copy(f"WHERE run = ? AND model = ? AND step <= ?{wanted}"),

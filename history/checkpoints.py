@@ -94,8 +94,13 @@ def replace_file(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)  # gives a full disk its room back
         raise
+    flush_folder(path.parent)
+
+
+def flush_folder(path: Path) -> None:
+    """Have the names of a folder's files on the disk."""
     if os.name == "posix":  # Windows cannot open a folder, and keeps the order by itself
-        folder = os.open(path.parent, os.O_RDONLY)
+        folder = os.open(path, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:

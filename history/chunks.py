@@ -51,7 +51,7 @@ def decode(data: bytes) -> list[Point]:
     try:
         reader = Reader(data[HEAD.size :])
         columns = [reader.whole(count), *(_read(reader, count) for _ in Point._fields[1:])]
-    except (ValueError, zlib.error, struct.error) as error:
+    except (ValueError, IndexError, zlib.error, struct.error) as error:
         raise Damaged(f"a chunk of points cannot be read: {error}") from None
     return list(map(Point._make, zip(*(column.tolist() for column in columns), strict=True)))
 

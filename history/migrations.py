@@ -64,7 +64,22 @@ MIGRATIONS = (
         id TEXT PRIMARY KEY, place INTEGER NOT NULL, added TEXT NOT NULL, configs TEXT NOT NULL, run TEXT
     );
     """,
+    # 7: points in chunks and answers in short, each with a checksum (history/chunks.py, history/answers.py), in a file
+    # that keeps no free pages; what the start looks for is found without reading all. A history of before is written
+    # anew, see history/copying.py: here the tables are made
+    """
+    DROP TABLE points;
+    CREATE TABLE chunks (
+        run TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, model TEXT NOT NULL,
+        first INTEGER NOT NULL, last INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (run, model, first)
+    );
+    ALTER TABLE predictions RENAME COLUMN probabilities TO answers;
+    CREATE INDEX runs_deleted ON runs (id) WHERE deleted;
+    CREATE INDEX models_unended ON models (run, model) WHERE
+        CASE WHEN json_valid(status) THEN json_extract(status, '$.state') IN ('idle', 'paused', 'running') END;
+    """,
 )
+WRITTEN_ANEW = 7  # the version that is not made in place of those before
 SCHEMA_VERSION = len(MIGRATIONS)
 
 
@@ -74,8 +89,14 @@ def connect(path: Path, mode: str = "rwc") -> sqlite3.Connection:
 
 
 def migrate(database: sqlite3.Connection) -> None:
-    """Bring the tables to this version in one transaction: a process that is killed leaves the old ones or the new."""
-    scripts = MIGRATIONS[version_of(database) :]
+    """Bring the tables to this version in one transaction: a process that is killed leaves the old ones or the new.
+
+    Not for those of a version before WRITTEN_ANEW that hold something: those are copied (history/copying.py).
+    """
+    version = version_of(database)
+    if not version:
+        database.execute("PRAGMA auto_vacuum = FULL")  # no free pages are kept: see history/database.py
+    scripts = MIGRATIONS[version:]
     if scripts:
         database.executescript(f"BEGIN; {' '.join(scripts)} PRAGMA user_version = {len(MIGRATIONS)}; COMMIT;")
 

@@ -6,7 +6,7 @@ that it finds damaged is left to the writer to set aside.
 
 import json
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -15,65 +15,64 @@ from history.checkpoints import CheckpointFiles, DamagedCheckpoint, step_of
 from history.database import Database
 from history.errors import UnknownRun
 from history.log import MetricsLog
+from history.points import BETWEEN, points_of
 from history.records import SPLITS, Evaluation, Event, Insight, Point, Predictions, Status, rounded
 from history.rows import Row, insight_of, insight_row, measured_of, predictions_of, status_of
-from history.tables import EVALUATIONS, EVENTS, INSIGHTS, MODELS, POINTS, PREDICTIONS, Table
-from history.waiting import Waiting
+from history.soundness import check_rows, read_json
+from history.tables import EVALUATIONS, EVENTS, INSIGHTS, MODELS, PREDICTIONS, Table
+from history.waiting import Place, Waiting
 
 log = logging.getLogger(__name__)
 ROWS_AT_ONCE = 10_000  # read in one go: some 10 ms in which nobody else can read
-TABLES: dict[type[Any], Table] = {Point: POINTS, Evaluation: EVALUATIONS}
+CHUNKS_AT_ONCE = 2
+LISTED = (  # a row for each model of the runs that are deleted or not, older than one, so many
+    "SELECT chosen.id, name, chosen.started, parent, branch, chosen.series, plan, model, config, status FROM ("
+    "SELECT * FROM runs WHERE deleted = ? AND (? IS NULL OR id < ?) ORDER BY id DESC LIMIT ?"
+    ") AS chosen JOIN models ON run = chosen.id LEFT JOIN series ON series.id = chosen.series"
+    " ORDER BY chosen.id DESC, model"
+)
 
 
 class RunReader:
     """What is known of all runs. Safe to call from any thread."""
 
     def __init__(self, database: Database, waiting: Waiting, checkpoints: CheckpointFiles) -> None:
-        self.warning = database.warning  # what of the history was found damaged, or None
         self._database = database
         self._waiting = waiting
         self._checkpoints = checkpoints
 
+    @property
+    def warning(self) -> str | None:
+        """What of the history was found damaged, and what became of it; None where nothing was."""
+        return self._database.warning
+
     # Runs
 
-    def runs(self, *, deleted: bool = False) -> list[dict[str, Any]]:
+    def runs(
+        self, *, deleted: bool = False, limit: int | None = None, before: str | None = None
+    ) -> list[dict[str, Any]]:
         """Return all runs, or those that are deleted and can be restored, newest first.
 
+        limit: how many at most; before: only those that are older than the run of this id, the last of a page, say.
         Each has its id, name, start and parent, of which series it is which pair, which settings differ, and each
         model's last status.
         """
         waiting = self._waiting.statuses()
-        rows = self._database.select(
-            "SELECT runs.id, name, runs.started, parent, branch, runs.series, plan, model, config, status"
-            " FROM runs JOIN models ON run = runs.id LEFT JOIN series ON series.id = runs.series"
-            " WHERE deleted = ? ORDER BY runs.id DESC, model",
-            (deleted,),
+        return self._database.read(
+            LISTED, (deleted, before, before, -1 if limit is None else limit), lambda rows: _listed(rows, waiting)
         )
-        runs: dict[str, dict[str, Any]] = {}
-        for run, name, started, parent, branch, series, plan, model, config, saved in rows:
-            about = {"id": run, "name": name, "started": started, "parent": _parent(parent, branch)}
-            entry = runs.setdefault(run, about | {"pair": _pair(series, plan, config), "models": {}})
-            status = waiting[run, model].as_json() if (run, model) in waiting else json.loads(saved)
-            entry["models"][model] = status | {"config": json.loads(config)}
-        for entry in runs.values():
-            first, *_, last = [model["config"] for model in entry["models"].values()] * 2
-            entry["differing"] = differing_settings(first, last)
-        return list(runs.values())
 
     def about(self, run: str) -> dict[str, Any]:
         """Return a run's name, start, environment, and the run that it goes on from. Raises UnknownRun."""
-        rows = self._database.select(
-            "SELECT name, started, environment, parent, branch FROM runs WHERE id = ? AND NOT deleted", (run,)
+        found = self._database.read(
+            "SELECT name, started, environment, parent, branch FROM runs WHERE id = ? AND NOT deleted",
+            (run,),
+            lambda rows: [(name, started, read_json(text), *parent) for name, started, text, *parent in rows],
         )
-        if not rows:
+        if not found:
             raise UnknownRun(run)
-        [(name, started, environment, *parent)] = rows
-        return {
-            "name": name,
-            "started": started,
-            "environment": json.loads(environment),
-            "parent": _parent(*parent),
-        }
+        [(name, started, environment, *parent)] = found
+        return {"name": name, "started": started, "environment": environment, "parent": _parent(*parent)}
 
     def run(self, run: str, windows: Sequence[int] = (), models: Collection[str] | None = None) -> MetricsLog:
         """Return one run as the log that its trainers left behind, with averages over `windows`.
@@ -121,7 +120,7 @@ class RunReader:
     def _of_models(self, run: str, column: str) -> list[tuple[str, str]]:
         """Return each model's name and what stands in one of its columns. Raises UnknownRun."""
         rest = "JOIN runs ON run = id WHERE run = ? AND NOT deleted ORDER BY model"
-        rows = self._database.select(MODELS.select(rest, names=("model", column)), (run,))
+        rows = self._database.read(MODELS.select(rest, names=("model", column)), (run,), _checked_json)
         if not rows:
             raise UnknownRun(run)
         return rows
@@ -140,12 +139,33 @@ class RunReader:
         by_step = {row.step: row for row in all_new}  # of a run that goes on, the same steps may wait twice
         new = [by_step[step] for step in sorted(by_step) if step <= last_step]
         last_saved = new[0].step - 1 if new else last_step  # what waits comes after what is saved, or in its place
-        query = TABLES[kind].select("WHERE run = ? AND model = ? AND step > ? AND step <= ? ORDER BY step LIMIT ?")
-        after = -1
-        while rows := self._database.select(query, (run, model, after, last_saved, ROWS_AT_ONCE)):
-            after = rows[-1][0]
-            yield from (measured_of(kind, row) for row in rows)
+        saved = self._points if kind is Point else self._evaluations
+        yield from saved(run, model, last_saved)  # type: ignore[misc]
         yield from new
+
+    def _points(self, run: str, model: str, last_step: int) -> Iterator[Point]:
+        """Yield a model's points on the disk up to a step, a few chunks at a time; they may be folded meanwhile."""
+        after = -1
+        while points := self._database.read(BETWEEN, (run, model, after, last_step, CHUNKS_AT_ONCE), points_of):
+            yield from (point for point in points if after < point.step <= last_step)
+            after = points[-1].step
+
+    def _evaluations(self, run: str, model: str, last_step: int) -> Iterator[Evaluation]:
+        """Yield a model's evaluations on the disk up to a step."""
+        query = EVALUATIONS.select("WHERE run = ? AND model = ? AND step <= ? ORDER BY step")
+        rows = self._rows_of(EVALUATIONS, query, (run, model, last_step))
+        return (measured_of(Evaluation, row) for row in rows)
+
+    def _rows_of(self, table: Table, query: str, values: Sequence[Any]) -> list[Any]:
+        """Return the rows of a query for all columns of a table but the key, once they have been checked."""
+        return self._database.read(query, values, lambda rows: check_rows(table, rows))
+
+    def point_at(self, run: str, model: str, step: int) -> Point | None:
+        """Return what a step has measured; None where that is not there."""
+        waiting = self._waiting.news(run).get(model)
+        saved = self._database.read(BETWEEN, (run, model, step - 1, step, 1), points_of)
+        found = [point for point in (*saved, *(waiting.points if waiting else ())) if point.step == step]
+        return found[-1] if found else None
 
     def evaluations(self, run: str) -> dict[str, dict[str, list[float]]]:
         """Return the epochs and accuracies of each model's evaluations. Raises UnknownRun."""
@@ -158,7 +178,7 @@ class RunReader:
     def events(self, run: str, model: str) -> list[Event]:
         """Return all that happened to a model, in order."""
         news = self._waiting.news(run).get(model)
-        rows = self._database.select(EVENTS.select("WHERE run = ? AND model = ?"), (run, model))
+        rows = self._rows_of(EVENTS, EVENTS.select("WHERE run = ? AND model = ?"), (run, model))
         found = {number: Event(*event) for number, *event in rows} | dict(news.events if news else ())
         return [found[number] for number in sorted(found)]
 
@@ -168,7 +188,7 @@ class RunReader:
 
     def _insights_of(self, run: str, model: str, last_step: int) -> list[Insight]:
         waiting = [insight_row(each) for each in self._waiting.insights(run, model)]  # read as they will be saved
-        saved = self._database.select(INSIGHTS.select("WHERE run = ? AND model = ?"), (run, model))
+        saved = self._rows_of(INSIGHTS, INSIGHTS.select("WHERE run = ? AND model = ?"), (run, model))
         rows = {row[0]: row for row in (*saved, *waiting)}
         return [insight_of(*row) for step, row in sorted(rows.items()) if step <= last_step]
 
@@ -190,8 +210,9 @@ class RunReader:
 
     def _answers_of(self, run: str, model: str) -> list[Predictions]:
         waiting = self._waiting.predictions(run, model)
-        saved = self._database.select(PREDICTIONS.select("WHERE run = ? AND model = ?"), (run, model))
-        found = {each.split: each for each in (*(predictions_of(*row) for row in saved), *waiting)}
+        query = PREDICTIONS.select("WHERE run = ? AND model = ?")
+        saved = self._database.read(query, (run, model), lambda rows: [predictions_of(*row) for row in rows])
+        found = {each.split: each for each in (*saved, *waiting)}
         return [found[split] for split in SPLITS if split in found]
 
     def checkpoints_at(self, run: str) -> dict[str, dict[str, Any] | None]:
@@ -203,15 +224,10 @@ class RunReader:
         for model in self.statuses(run):
             head = self._waiting.checkpoint(run, model) or self._checkpoints.head(run, model)
             step = None if head is None else step_of(head)
-            found[model] = None if head is None else {"step": step, "epoch": self._epoch_after(step, run, model)}
+            point = None if step is None else self.point_at(run, model, step)
+            epoch = None if point is None else rounded(point.epoch)
+            found[model] = None if head is None else {"step": step, "epoch": epoch}
         return found
-
-    def _epoch_after(self, step: int | None, run: str, model: str) -> float | None:
-        news = self._waiting.news(run).get(model)
-        waiting = [(point.epoch,) for point in (news.points if news else ()) if point.step == step]
-        query = POINTS.select("WHERE run = ? AND model = ? AND step = ?", ("epoch",))
-        [(epoch,)] = waiting[-1:] or self._database.select(query, (run, model, step)) or [(None,)]
-        return rounded(epoch)  # type: ignore[no-any-return]
 
     def checkpoint(self, run: str, model: str) -> bytes | None:
         """Return the latest checkpoint of a model, or None where there is no sound one."""
@@ -225,15 +241,39 @@ class RunReader:
         except DamagedCheckpoint:
             self._waiting.add_damaged(*place)  # the writer sets it aside
             aside = self._checkpoints.path(*place).with_suffix(".damaged").name
-            self.warning = f"The checkpoint of {model} of run {run} was damaged; it was set aside as {aside}."
-            log.error("run %s: %s", run, self.warning)
+            warning = f"The checkpoint of {model} of run {run} was damaged; it was set aside as {aside}."
+            self._database.warning = warning
+            log.error("run %s: %s", run, warning)
             return None
 
 
-def _pair(series: str | None, plan: str | None, config: str) -> dict[str, Any] | None:
+def _listed(rows: Iterable[Sequence[Any]], waiting: Mapping[Place, Status]) -> list[dict[str, Any]]:
+    """Return rows of runs and their models as `runs` does. Raises Damaged."""
+    runs: dict[str, dict[str, Any]] = {}
+    for run, name, started, parent, branch, series, plan, model, config, saved in rows:
+        settings, status = read_json(config), read_json(saved)
+        if (run, model) in waiting:
+            status = waiting[run, model].as_json()
+        about = {"id": run, "name": name, "started": started, "parent": _parent(parent, branch)}
+        entry = runs.setdefault(run, about | {"pair": _pair(series, plan, settings), "models": {}})
+        entry["models"][model] = status | {"config": settings}
+    for entry in runs.values():
+        first, *_, last = [model["config"] for model in entry["models"].values()] * 2
+        entry["differing"] = differing_settings(first, last)
+    return list(runs.values())
+
+
+def _checked_json(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return rows of a name and a JSON object as they are. Raises Damaged."""
+    for _, text in rows:
+        read_json(text)
+    return rows
+
+
+def _pair(series: str | None, plan: str | None, config: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return which pair, from 1, of how many of a series a run of these settings is; None where it is of none."""
     seeds: list[int] = json.loads(plan).get("seeds", []) if plan else []
-    seed = json.loads(config).get("seed")
+    seed = config.get("seed")
     return {"series": series, "number": seeds.index(seed) + 1, "of": len(seeds)} if seed in seeds else None
 
 

@@ -211,12 +211,17 @@ def finite_or_none(value: Any) -> Any:
 
 
 class Predictions(NamedTuple):
-    """One model's probabilities (N, 10), float32, for all images of a split, after so many steps."""
+    """One model's probabilities (N, 10), float32, for all images of a split, after so many steps.
+
+    truth: the images' classes (N,), by which the history knows what it may round (history/answers.py); it keeps none,
+    so that answers that it has read have None.
+    """
 
     split: str
     step: int
     epoch: float
     probabilities: Array
+    truth: Array | None = None
 
     @property
     def answers(self) -> Array:

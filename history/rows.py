@@ -5,9 +5,7 @@ import math
 from dataclasses import fields
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
-
-from data import CLASSES
+from history import answers
 from history.records import SPLITS, Filters, Insight, Layer, Predictions, Status, finite
 
 STATUS_FIELDS = frozenset(field.name for field in fields(Status))
@@ -36,11 +34,12 @@ def insight_of(step: int, epoch: float, layers: str, filters: str, weights: byte
 
 def predictions_row(predictions: Predictions) -> tuple[Any, ...]:
     split = SPLITS.index(predictions.split)
-    return split, predictions.step, predictions.epoch, predictions.probabilities.tobytes()
+    return split, predictions.step, predictions.epoch, answers.encode(predictions.probabilities, predictions.truth)
 
 
-def predictions_of(split: int, step: int, epoch: float, probabilities: bytes) -> Predictions:
-    return Predictions(SPLITS[split], step, epoch, np.frombuffer(probabilities, np.float32).reshape(-1, CLASSES))
+def predictions_of(split: int, step: int, epoch: float, data: bytes) -> Predictions:
+    """Return answers as they were, or rounded as history/answers.py says. Raises Damaged."""
+    return Predictions(SPLITS[split], step, epoch, answers.decode(data))
 
 
 def measured_of(kind: type[Row], row: tuple[Any, ...]) -> Row:

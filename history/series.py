@@ -97,9 +97,9 @@ def mark_interrupted_series(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE series SET state = ? WHERE state = 'running'", (INTERRUPTED,))
 
 
-def note_deleted_pairs(connection: sqlite3.Connection) -> None:
-    """Put the seeds of the deleted pairs into the plans of their series, before they are purged."""
-    for series, seed in connection.execute(DELETED_PAIRS).fetchall():
+def note_deleted_pair(connection: sqlite3.Connection, run: str) -> None:
+    """Put the seed of a run that is a pair of a series into its plan, before it is purged."""
+    for series, seed in connection.execute(f"{DELETED_PAIRS} AND id = ?", (run,)).fetchall():
         connection.execute(NOTE_DELETED, (seed, series))
 
 

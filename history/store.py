@@ -7,13 +7,13 @@ What is promised. A killed process loses what came after the last save: at most 
 and the weights since the last epoch's end. After a power cut the history ends with the last epoch at
 the earliest: in between, SQLite's write-ahead log (journal_mode WAL, synchronous NORMAL) is written
 twice a second but left to the operating system to flush, which spares the disk two flushes a second;
-whenever a checkpoint of weights is due, the log is first flushed and folded into the file.
+whenever a checkpoint of weights is due, the log is first flushed, and folded into the file once that has been checked.
 """
 
 import json
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,20 +23,22 @@ from filelock import FileLock, Timeout
 from config import ModelConfig
 from history.branches import HALF_MADE, Branches, Origin
 from history.checkpoints import CheckpointFiles
-from history.database import Database
+from history.database import Database, WholeCheck
 from history.errors import NotSaved, StoreError, UnknownItem, UnknownRun
 from history.events import leaves_schedule
 from history.log import MetricsLog
 from history.queue import QueueHistory, settle_queue
 from history.reader import RunReader
 from history.records import Insight, Predictions
-from history.series import SeriesHistory, mark_interrupted_series, note_deleted_pairs
-from history.states import INTERRUPTED, UNENDED_STATES
+from history.series import SeriesHistory, mark_interrupted_series, note_deleted_pair
+from history.soundness import IS_UNENDED
+from history.states import INTERRUPTED
 from history.waiting import Recording, Waiting
 from history.writer import Writer
 
 __all__ = ["Left", "NotSaved", "Origin", "RunKeeper", "RunStore", "StoreError", "UnknownItem", "UnknownRun"]
 log = logging.getLogger(__name__)
+TO_BE_PURGED = 3  # as `deleted`: by an earlier process; it cannot be restored
 
 
 class Left(NamedTuple):
@@ -80,7 +82,8 @@ class RunStore(RunReader):
         try:
             checkpoints.directory.mkdir(parents=True, exist_ok=True)
             self._owner.acquire(timeout=0)
-            super().__init__(Database(directory / "history.sqlite"), waiting, checkpoints)
+            file = directory / "history.sqlite"
+            super().__init__(Database(file), waiting, checkpoints)
             self._prepare()
         except Timeout:
             raise StoreError(f"{directory} is in use by another server: stop that one or give --runs-dir") from None
@@ -91,26 +94,39 @@ class RunStore(RunReader):
         self._branches = Branches(self._database, self, self._writer, checkpoints)
         self._series = SeriesHistory(self._database, self)
         self.queue = QueueHistory(self._database)
+        self._database.on_repair = waiting.enter_again
+        self._check = WholeCheck(self._database, file, self._purge)
         self._writer.start()
+        self._check.start()
 
     def _prepare(self) -> None:
-        """Mark what was running when its process died, purge what was deleted."""
+        """Mark what was running when its process died; hide what was deleted for good, and remove its checkpoints."""
         self._checkpoints.remove_halves()
         with self._database.transaction() as connection:
             mark_interrupted(connection)
             mark_interrupted_series(connection)
             settle_queue(connection)
+            connection.execute("UPDATE runs SET deleted = ? WHERE deleted", (TO_BE_PURGED,))
         deleted = self._database.select("SELECT run, model FROM models JOIN runs ON run = id WHERE deleted")
         for run, model in deleted:
             self._checkpoints.remove(run, model)
-        with self._database.transaction() as connection:
-            note_deleted_pairs(connection)
-            connection.execute("DELETE FROM runs WHERE deleted")
         runs = self._database.select("SELECT id FROM runs LIMIT 1")
         if not runs and not self.warning and not deleted and not self._checkpoints.is_empty():
             folder = self._checkpoints.directory
-            self.warning = f"The history is empty, but {folder} holds checkpoints: was its file removed?"
+            self._database.warning = f"The history is empty, but {folder} holds checkpoints: was its file removed?"
             log.warning("%s", self.warning)
+
+    def _purge(self) -> Iterator[str]:
+        """Take what an earlier process has deleted off the disk, run by run."""
+        for (run,) in self._database.select("SELECT id FROM runs WHERE deleted = ?", (TO_BE_PURGED,)):
+            with self._database.transaction() as connection:
+                note_deleted_pair(connection, run)
+                connection.execute("DELETE FROM runs WHERE id = ?", (run,))
+            yield run
+
+    def wait_until_checked(self) -> None:
+        """Wait until the whole history has been checked, and what was deleted is off the disk."""
+        self._check.join()
 
     def _report(self, problem: str | None) -> None:
         self.problem = problem
@@ -213,7 +229,7 @@ class RunStore(RunReader):
 
     def restore(self, run: str) -> None:
         """Put a deleted run back; do nothing where it is not deleted. Raises UnknownRun or NotSaved."""
-        self._change(f"UPDATE runs SET deleted = 0 WHERE id = ? AND deleted != {HALF_MADE}", run)  # noqa: S608 - ours
+        self._change(f"UPDATE runs SET deleted = 0 WHERE id = ? AND deleted < {HALF_MADE}", run)  # noqa: S608 - ours
 
     def _change(self, statement: str, *values: str) -> None:
         self._writer.save_measurements()  # it may not be entered yet
@@ -224,6 +240,7 @@ class RunStore(RunReader):
 
     def close(self) -> None:
         """Save what is left and give the directory back."""
+        self._check.close()
         self._writer.close()
         self._database.close()
         self._owner.release()
@@ -231,8 +248,5 @@ class RunStore(RunReader):
 
 def mark_interrupted(connection: sqlite3.Connection) -> None:
     """Mark the trainings that had not ended when their process died."""
-    connection.executemany(
-        "UPDATE models SET status = json_set(status, '$.state', ?, '$.eta_seconds', NULL, '$.testing', json('false'))"
-        " WHERE json_extract(status, '$.state') = ?",
-        [(INTERRUPTED, state) for state in sorted(UNENDED_STATES)],
-    )
+    ended = f"json_set(status, '$.state', '{INTERRUPTED}', '$.eta_seconds', NULL, '$.testing', json('false'))"
+    connection.execute(f"UPDATE models SET status = {ended} WHERE {IS_UNENDED}")  # noqa: S608 - ours

@@ -21,6 +21,11 @@ class Table(NamedTuple):
         """All columns in order, those of the key first."""
         return [*self.key, *self.columns]
 
+    @property
+    def types(self) -> dict[str, str]:
+        """All columns' types, those of the key, which are texts, too."""
+        return dict.fromkeys(self.key, "text") | self.columns
+
     def insert(self, names: Sequence[str] = (), *, otherwise: str = "REPLACE") -> str:
         """Return the statement that enters a row of all columns, or of those named.
 
@@ -68,7 +73,7 @@ MODELS = Table("models", OF_MODEL, {"config": "text", "status": "text"})
 SERIES = Table("series", ("id",), {"started": "text", "state": "text", "plan": "text"})
 MEASURED = ("loss", "accuracy")  # of a step or an evaluation, which may be NaN
 QUEUE = Table("queue", ("id",), {"place": "integer", "added": "text", "configs": "text", "run": "text?"})
-POINTS = Table("points", OF_MODEL, columns_of(Point, MEASURED))
+CHUNKS = Table("chunks", OF_MODEL, {"first": "integer", "last": "integer", "data": "blob"})  # of points
 EVALUATIONS = Table("evaluations", OF_MODEL, columns_of(Evaluation, MEASURED))
 EVENTS = Table("events", OF_MODEL, {"number": "integer"} | columns_of(Event))
 INSIGHTS = Table(
@@ -77,6 +82,11 @@ INSIGHTS = Table(
     {"step": "integer", "epoch": "real", "layers": "text", "filters": "text", "weights": "blob"},
 )
 PREDICTIONS = Table(
+    "predictions", OF_MODEL, {"number": "integer", "step": "integer", "epoch": "real", "answers": "blob"}
+)
+MEASUREMENTS = (CHUNKS, EVALUATIONS, EVENTS, INSIGHTS, PREDICTIONS)
+OLD_POINTS = Table("points", OF_MODEL, columns_of(Point, MEASURED))  # up to version 6, a row each
+OLD_PREDICTIONS = Table(
     "predictions", OF_MODEL, {"number": "integer", "step": "integer", "epoch": "real", "probabilities": "blob"}
 )
-MEASUREMENTS = (POINTS, EVALUATIONS, EVENTS, INSIGHTS, PREDICTIONS)
+TABLES = (RUNS, MODELS, SERIES, QUEUE, *MEASUREMENTS)

@@ -85,6 +85,12 @@ class Waiting:
         with self._lock:
             self._recordings.append(recording)
 
+    def enter_again(self) -> None:
+        """Have all runs that are being saved entered once more: the file may be another now."""
+        with self._lock:
+            for recording in self._recordings:
+                recording.entered = False
+
     def add_checkpoint(self, run: str, model: str, data: bytes) -> None:
         """The latest wins."""
         with self._lock:

@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from history import points
 from history.checkpoints import CheckpointFiles
 from history.database import Database
 from history.records import News
 from history.rows import insight_row, predictions_row, status_text
-from history.tables import EVALUATIONS, EVENTS, INSIGHTS, MODELS, POINTS, PREDICTIONS, RUNS, Table
+from history.states import ACTIVE_STATES
+from history.tables import EVALUATIONS, EVENTS, INSIGHTS, MODELS, PREDICTIONS, RUNS, Table
 from history.waiting import Batch, Place, Recording, Waiting
 
 log = logging.getLogger(__name__)
@@ -158,7 +160,7 @@ def write_news(connection: sqlite3.Connection, run: str, model: str, news: News)
     connection.execute(
         "UPDATE models SET status = ? WHERE run = ? AND model = ?", (status_text(news.status), run, model)
     )
-    insert(connection, POINTS, run, model, news.points)
+    points.put(connection, run, model, news.points, is_end=news.status.state not in ACTIVE_STATES)
     insert(connection, EVALUATIONS, run, model, news.evaluations)
     insert(connection, EVENTS, run, model, [(number, *event) for number, event in news.events])
 

@@ -35,14 +35,16 @@ class StepResult(NamedTuple):
 class Examination(NamedTuple):
     """What a model did on a split: mean cross-entropy, accuracy (fraction), probabilities (N, 10) float32.
 
-    right_images: which images came out right, a bit each, as history.records.Evaluation keeps them. dead: of the
-    validation images, of each layer with a ReLU, which share of its units stays 0 for all of the first INSIGHT_IMAGES.
+    right_images: which images came out right, a bit each, as history.records.Evaluation keeps them. truth: the images'
+    classes (N,). dead: of the validation images, of each layer with a ReLU, which share of its units stays 0 for all of
+    the first INSIGHT_IMAGES.
     """
 
     loss: float
     accuracy: float
     probabilities: np.ndarray
     right_images: bytes
+    truth: np.ndarray
     dead: Mapping[str, float] = {}
 
 
@@ -154,8 +156,10 @@ class Engine:
         logits = torch.cat(answers)
         loss = F.cross_entropy(logits.float(), split.labels).item()
         probabilities = logits.float().softmax(1).cpu().numpy()
-        right = probabilities.argmax(1) == split.labels.cpu().numpy()
-        return Examination(loss, float(right.mean()), probabilities, np.packbits(right).tobytes(), shares_dead(alive))
+        truth = split.labels.cpu().numpy()
+        right = probabilities.argmax(1) == truth
+        bits = np.packbits(right).tobytes()
+        return Examination(loss, float(right.mean()), probabilities, bits, truth, shares_dead(alive))
 
     def _watch(self, images: Tensor, alive: dict[str, Tensor]) -> Tensor:
         """Return the logits of images, and note which units of each layer with a ReLU answer to any of them."""

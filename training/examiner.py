@@ -30,7 +30,7 @@ class Examiner:
         if engine.step % engine.steps_per_epoch == 0:
             train_accuracy = engine.evaluate(engine.data.train.first(TRAINING_SAMPLE)).accuracy
         if self._keeper:
-            answers = Predictions("validation", engine.step, engine.epoch, found.probabilities)
+            answers = Predictions("validation", engine.step, engine.epoch, found.probabilities, found.truth)
             self._keeper.save_insight(self._name, engine.inspect(found.dead), answers)
             self.snapshot = take_snapshot(engine)
         gauges.speed.skip()
@@ -51,7 +51,7 @@ class Examiner:
         engine.heed = self._life.heed_end  # a stop that comes now finds nothing left to stop
         self._life.announce(testing=True)
         found = engine.evaluate(engine.data.test)
-        answers = Predictions("test", engine.step, engine.epoch, found.probabilities)
+        answers = Predictions("test", engine.step, engine.epoch, found.probabilities, found.truth)
         with self._life.lock:
             self._life.heed_end()
             if self._keeper:

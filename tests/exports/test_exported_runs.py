@@ -16,6 +16,8 @@ from served import ENDLESS, error_of, metrics_of, open_monitor, start, states, s
 
 from config import MODEL_NAMES
 from exports.runs import as_csv, file_stem
+from history.points import put
+from history.records import Point
 from server import create_app
 from training.images import FashionMNIST
 from web.monitor import Monitor
@@ -129,8 +131,9 @@ def test_long_run_is_exported_in_little_memory(monitor: Monitor, client: FlaskCl
     with sqlite3.connect(tmp_path / "runs" / "history.sqlite") as database:
         known = {key: value for key, value in status.items() if key not in ("points", "evaluations", "events")}
         database.execute("UPDATE models SET status = ? WHERE run = ? AND model = 'model1'", (json.dumps(known), run))
-        points = ((run, step, step / 1000, step / 100, 0.5, 0.5) for step in range(1, many + 1))
-        database.executemany("INSERT OR REPLACE INTO points VALUES (?, 'model1', ?, ?, ?, ?, ?)", points)
+        points = [Point(step, step / 1000, step / 100, 0.5, 0.5) for step in range(1, many + 1)]
+        put(database, run, "model1", points, is_end=True)
+        del points
     database.close()
     tracemalloc.start()
     lines = sum(piece.count("\n") for piece in as_csv(monitor.store, run))

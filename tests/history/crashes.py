@@ -21,6 +21,7 @@ from urllib.parse import urlencode
 
 import helpers
 from helpers import PATIENCE, quick
+from histories import points_in
 
 from config import MODEL_NAMES
 
@@ -149,12 +150,7 @@ def saved(runs: Path, tmp_path: Path) -> tuple[dict[str, str], dict[str, list[tu
         states, steps = {}, {}
         for model, status in database.execute("SELECT model, status FROM models").fetchall():
             states[model], steps[model] = json.loads(status)["state"], json.loads(status)["step"]
-        points = {
-            model: database.execute(
-                "SELECT step, epoch, seconds, loss, accuracy FROM points WHERE model = ? ORDER BY step", (model,)
-            ).fetchall()
-            for model in MODEL_NAMES
-        }
+        points = {model: points_in(database, model) for model in MODEL_NAMES}
         database.close()
         return states, points, steps
     finally:

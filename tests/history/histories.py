@@ -12,6 +12,7 @@ from helpers import quick
 
 from config import MODEL_NAMES
 from history.checkpoints import CheckpointFiles
+from history.chunks import decode
 from history.log import MetricsLog
 from history.records import Point, Status
 from history.store import RunStore
@@ -68,12 +69,18 @@ def points(first: int, last: int) -> list[Point]:
 
 def saved_points(history_dir: Path, model: str = "model1") -> list[tuple[Any, ...]]:
     """Return a model's points as another process reads them from the disk."""
-    with sqlite3.connect(f"file:{history_dir / 'history.sqlite'}?mode=ro", uri=True) as history:
-        rows = history.execute(
-            "SELECT step, epoch, seconds, loss, accuracy FROM points WHERE model = ? ORDER BY step", (model,)
-        ).fetchall()
-    history.close()
-    return rows
+    history = sqlite3.connect(f"file:{history_dir / 'history.sqlite'}?mode=ro", uri=True)
+    try:
+        return points_in(history, model)
+    finally:
+        history.close()
+
+
+def points_in(history: sqlite3.Connection, model: str, run: str | None = None) -> list[tuple[Any, ...]]:
+    """Return a model's points, of one run or of all, as the chunks of a file hold them."""
+    query = "SELECT data FROM chunks WHERE model = ? AND (? IS NULL OR run = ?) ORDER BY run, first"
+    rows = history.execute(query, (model, run, run)).fetchall()
+    return [tuple(point) for (data,) in rows for point in decode(data)]
 
 
 class FullDisk:

@@ -84,7 +84,7 @@ def test_points_are_on_disk_before_the_checkpoint_that_they_led_to(
     def look(path: Path, data_: bytes) -> None:
         run, model, _ = path.name.split(".")
         other = sqlite3.connect(f"file:{path.parent.parent / 'history.sqlite'}?mode=ro", uri=True)
-        (step,) = other.execute("SELECT max(step) FROM points WHERE run = ? AND model = ?", (run, model)).fetchone()
+        (step,) = other.execute("SELECT max(last) FROM chunks WHERE run = ? AND model = ?", (run, model)).fetchone()
         other.close()
         seen.append((step, header_of(data_[checkpoints.DIGEST_SIZE :]).step))
         write(path, data_)

@@ -140,7 +140,7 @@ def test_answers_without_the_truth_are_kept_to_the_bit() -> None:
 
 
 def test_answers_of_a_trained_model_take_a_quarter() -> None:
-    """Nine of ten right, most of them surely: on the real data 7 bytes an image (benchmarks/history.py)."""
+    """Nine of ten right, most of them surely: on the real data 7 bytes an image (benchmarks/histories.py)."""
     given_ = softmax(5000, 9.0)
     assert len(answers.encode(given_, given_.argmax(1))) <= given_.nbytes / 4
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from crashes import BODY, CONFIGS, GONE, Nursery, Points, Server, wait_for
+from histories import points_in
 
 from config import MODEL_NAMES
 
@@ -45,14 +46,12 @@ def call_and_die(server: Server, path: str, body: object) -> bool:
     return True
 
 
-def kept(runs: Path, run: str, columns: str = "step, epoch, loss, accuracy") -> dict[str, list[tuple[Any, ...]]]:
-    """Return the points of each model of a run, as the file has them."""
+def kept(runs: Path, run: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Return the points of each model of a run, as the file has them, without their seconds."""
     database = sqlite3.connect(runs / "history.sqlite")
     try:
         return {
-            model: database.execute(
-                f"SELECT {columns} FROM points WHERE run = ? AND model = ? ORDER BY step", (run, model)
-            ).fetchall()
+            model: [(step, epoch, *rest) for step, epoch, _, *rest in points_in(database, model, run)]
             for model in MODEL_NAMES
         }
     finally:

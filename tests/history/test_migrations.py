@@ -1,21 +1,26 @@
 """Histories of older versions: each becomes the newest, or stays what it was where that was cut off."""
 
+import errno
+import logging
+import math
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from histories import CONFIGS, history_file, history_path
 
 from config import MODEL_NAMES
-from history import migrations, salvage
+from history import copying, migrations, salvage, soundness
+from history.records import Evaluation, Point
 from history.store import RunStore, StoreError
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = "20260101-000000-aaaa"
+OLD_POINTS = [Point(step, 0.5, 0.25, 1.5, 0.125) for step in range(1, 1001)]
 
 
 def test_history_of_version_1_is_migrated_with_all_it_holds(tmp_path: Path) -> None:
@@ -55,7 +60,7 @@ def test_migration_that_is_cut_off_leaves_the_old_version(tmp_path: Path, monkey
     RunStore(tmp_path).close()
     broken = (*migrations.MIGRATIONS, "ALTER TABLE runs ADD COLUMN colour TEXT; CREATE TABLE runs (id);")
     monkeypatch.setattr(migrations, "MIGRATIONS", broken)
-    monkeypatch.setattr(salvage, "SCHEMA_VERSION", len(broken))
+    monkeypatch.setattr(soundness, "SCHEMA_VERSION", len(broken))
     with pytest.raises(StoreError, match="table runs already exists"):
         RunStore(tmp_path)
     monkeypatch.undo()
@@ -68,22 +73,51 @@ def test_migration_that_is_cut_off_leaves_the_old_version(tmp_path: Path, monkey
         store.close()
 
 
-MIGRATE_AND_DIE = """
-import os, pathlib, signal, sys
-from history import migrations
+OPEN_AND_DIE = """
+import os, pathlib, shutil, signal, sys
+sys.path[:0] = ["."]
+from history import salvage
 
-left = int(sys.argv[2])  # of the instructions of SQLite's own machine, some of which are within a statement
+old, killed, stride = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3])
 
-def count():
-    global left
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+def open_and_die(path, ticks):
+    left = ticks  # of every so many instructions of SQLite's own machine, and of every change of a file
 
-connection = migrations.connect(pathlib.Path(sys.argv[1]))
-connection.set_progress_handler(count, 1)
-migrations.migrate(connection)
-connection.close()
+    def count(*_):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def counting(call):
+        def counted(*arguments, **options):
+            count()
+            result = call(*arguments, **options)
+            count()
+            return result
+        return counted
+
+    def connect(path, mode="rwc"):
+        connection = open_connection(path, mode)
+        connection.set_progress_handler(count, stride)
+        return connection
+
+    open_connection, salvage.connect = salvage.connect, connect
+    os.replace, os.fsync = counting(os.replace), counting(os.fsync)
+    pathlib.Path.unlink = counting(pathlib.Path.unlink)
+    connection, _ = salvage.open_history(path)
+    connection.close()
+    os._exit(0)
+
+for ticks in range(1, 10_000):
+    folder = shutil.copytree(old, killed / str(ticks))
+    child = os.fork()
+    if child == 0:
+        open_and_die(folder / "history.sqlite", ticks)
+    _, status = os.waitpid(child, 0)
+    assert status in (0, signal.SIGKILL), status
+    if status == 0:
+        break
 """
 
 
@@ -97,7 +131,7 @@ def write_old_history(folder: Path, version: int) -> None:
         for model in MODEL_NAMES:
             config, status = CONFIGS[model].model_dump_json(), '{"state": "running", "step": 1000}'
             old.execute("INSERT INTO models VALUES (?, ?, ?, ?)", (RUN, model, config, status))
-            rows = [(RUN, model, step, 0.5, 0.25, 1.5, 0.125) for step in range(1, 1001)]
+            rows = [(RUN, model, *point) for point in OLD_POINTS]
             old.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     old.close()
 
@@ -120,22 +154,106 @@ def test_history_whose_migration_was_killed_is_the_old_or_the_new_one_and_is_mig
     whole = Path(shutil.copytree(tmp_path / "old", tmp_path / "whole"))
     RunStore(whole).close()
     before, after = state_of(history_path(tmp_path / "old")), state_of(history_path(whole))
-    killed = 0
-    for instructions in range(1, 100_000, 71):
-        folder = Path(shutil.copytree(tmp_path / "old", tmp_path / "killed"))
-        command = [sys.executable, "-S", "-c", MIGRATE_AND_DIE, str(history_path(folder)), str(instructions)]
-        code = subprocess.run(command, cwd=ROOT, check=False).returncode
-        assert code in (0, -signal.SIGKILL)
+    stride = "6000" if version else "30"
+    command = [sys.executable, "-c", OPEN_AND_DIE, str(tmp_path / "old"), str(tmp_path / "killed"), stride]
+    subprocess.run(command, cwd=ROOT, check=True)
+    folders = sorted((tmp_path / "killed").iterdir())
+    assert len(folders) > 8
+    for folder in folders:
         assert state_of(history_path(folder)) in (before, after)
         store = RunStore(folder)
         try:
             assert store.warning is None
-            assert [store.run(run["id"]).status("model2").step for run in store.runs()] == [1000] * bool(version)
+            assert [store.run_status(run["id"], "model2").step for run in store.runs()] == [1000] * bool(version)
+            assert [measured(store, name) for name in MODEL_NAMES] == [OLD_POINTS if version else []] * 2
         finally:
             store.close()
         assert state_of(history_path(folder)) == after
-        shutil.rmtree(folder)
-        killed += code != 0
-        if code == 0:
-            break
-    assert killed > 3
+        assert {path.name for path in folder.iterdir()} == {"history.sqlite", "owner.lock", "checkpoints"}
+
+
+def measured(store: RunStore, model: str) -> list[Point]:
+    return [point for portion in store.read(Point, RUN, model, 2000) for point in portion]
+
+
+def test_old_history_is_written_anew_with_every_number_as_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    write_old_history(folder, 6)
+    answers = np.random.default_rng(0).random((20, 10), np.float32)
+    points = [(step, step / 7, step / 11, None if step == 5 else 1 / step, 0.5) for step in range(1, 9001)]
+    evaluation = Evaluation(9000, 1.0, 2.0, math.nan, 0.5, 0.25, b"\x07")
+    with sqlite3.connect(history_path(folder)) as old:
+        old.execute("DELETE FROM points")
+        old.executemany("INSERT INTO points VALUES (?, 'model1', ?, ?, ?, ?, ?)", [(RUN, *row) for row in points])
+        old.execute("INSERT INTO predictions VALUES (?, 'model1', 1, 9000, 1.0, ?)", (RUN, answers.tobytes()))
+        row = [None if value != value else value for value in evaluation]
+        old.execute("INSERT INTO evaluations VALUES (?, 'model1', ?, ?, ?, ?, ?, ?, ?)", (RUN, *row))
+        old.execute("UPDATE models SET status = json_set(status, '$.step', 9000) WHERE model = 'model1'")
+        old.execute("INSERT INTO queue VALUES ('q', 1, '2026-01-02', '{}', NULL)")
+        old.execute("INSERT INTO series VALUES ('s', '2026-01-02', 'finished', '{\"seeds\": []}')")
+    old.close()
+    size = history_path(folder).stat().st_size
+    store = RunStore(folder)
+    try:
+        found = [tuple(point) for portion in store.read(Point, RUN, "model1", 9000) for point in portion]
+        assert repr(found) == repr([tuple(math.nan if each is None else each for each in row) for row in points])
+        [back] = store.run(RUN).evaluations("model1")
+        assert repr(back) == repr(evaluation)
+        kept = store.predictions(RUN)["model1"]["test"]
+        assert (kept.probabilities == answers).all()
+        assert ([item.id for item in store.queue.items()], store.series()["id"]) == (["q"], "s")
+        store.wait_until_checked()
+        assert store.warning is None
+    finally:
+        store.close()
+    assert history_path(folder).stat().st_size < size / 2
+    assert {path.name for path in folder.iterdir()} == {"history.sqlite", "owner.lock", "checkpoints"}
+
+
+def test_migration_tells_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_old_history(tmp_path / "runs", 6)
+    monkeypatch.setattr(copying, "REPORT_INTERVAL", -1.0)
+    with caplog.at_level(logging.INFO):
+        RunStore(tmp_path / "runs").close()
+    assert [record.getMessage() for record in caplog.records if "anew" in record.getMessage()] == [
+        "the history history.sqlite is of an earlier version: it is written anew, which may take minutes",
+        "the history is written anew: 0 of 2 trainings",
+        "the history is written anew: 1 of 2 trainings",
+        "the history is written anew: 1 run with 2000 points",
+    ]
+
+
+@pytest.mark.parametrize("step", ["write", "flush"])
+def test_old_history_stays_where_there_is_no_room_for_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    folder = tmp_path / "runs"
+    write_old_history(folder, 6)
+    before = history_path(folder).read_bytes()
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    connect = migrations.connect
+
+    def connect_to_a_small_disk(path: Path, mode: str = "rwc") -> sqlite3.Connection:
+        connection = connect(path, mode)
+        connection.execute("PRAGMA max_page_count = 10")
+        return connection
+
+    with monkeypatch.context() as patched:
+        if step == "write":
+            patched.setattr(salvage, "connect", connect_to_a_small_disk)
+        else:
+            patched.setattr(salvage.os, "fsync", refuse)
+        with pytest.raises(StoreError, match=r"no room to bring history\.sqlite to this version: it stays as it is"):
+            RunStore(folder)
+    assert history_path(folder).read_bytes() == before
+    assert not [path for path in folder.iterdir() if path.suffix in (".building", ".migrated")]
+    store = RunStore(folder)
+    try:
+        assert measured(store, "model2") == OLD_POINTS
+    finally:
+        store.close()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from helpers import DIVERGING, LIVELY, as_json
-from histories import checkpoint_file, history_file
+from histories import checkpoint_file, history_file, points_in
 from served import (
     ENDLESS,
     QUICK,
@@ -23,7 +23,8 @@ from served import (
 )
 
 from config import MODEL_NAMES
-from history.records import Insight, Predictions
+from history.points import put
+from history.records import Insight, Point, Predictions
 from server import create_app
 from train import Comparison
 from training.checkpoint import header_of
@@ -84,7 +85,10 @@ def test_run_that_lost_its_last_points_goes_on_from_its_checkpoint(
     for name, data_ in checkpoints.items():
         monitor.store.save_checkpoint(run, name, data_)
     with history_file(monitor.store.directory) as database:
-        database.execute("DELETE FROM points WHERE run = ? AND step > 200", (run,))
+        for name in MODEL_NAMES:
+            kept = [point for point in map(Point._make, points_in(database, name, run)) if point.step <= 200]
+            database.execute("DELETE FROM chunks WHERE run = ? AND model = ?", (run, name))
+            put(database, run, name, kept, is_end=False)
         database.execute("UPDATE models SET status = json_set(status, '$.state', 'interrupted', '$.step', 200)")
     continue_run(client, run)
     first = metrics_of(client)["models"]

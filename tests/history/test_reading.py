@@ -31,6 +31,7 @@ READERS: dict[str, Callable[[RunStore], Any]] = {
     "states": lambda store: store.states(RUN),
     "run_status": lambda store: store.run_status(RUN, "model1"),
     "read": lambda store: list(store.read(Point, RUN, "model1", 100)),
+    "point_at": lambda store: store.point_at(RUN, "model1", 7),
     "evaluations": lambda store: store.evaluations(RUN),
     "events": lambda store: store.events(RUN, "model1"),
     "insights": lambda store: store.insights(RUN),
@@ -140,7 +141,7 @@ def test_what_is_measured_while_a_batch_is_written_is_seen_and_saved_with_the_ne
     write, seen = disk.executemany, list[int]()
 
     def write_beside_a_reader(sql: str, rows: Any) -> Any:
-        if "points" in sql and not seen:
+        if "chunks" in sql and not seen:
             log.publish("model1", running("model1"), points(16, 20))
             seen.extend(point.step for portion in store.read(Point, RUN, "model1", 100) for point in portion)
         return write(sql, rows)

@@ -119,10 +119,11 @@ def test_deleted_run_is_purged_at_the_next_start_with_its_checkpoints(runs_dir: 
             store.restore(first)
         files = sorted(path.name for path in (runs_dir / "checkpoints").iterdir())
         assert files == [f"{second}.{model}.checkpoint" for model in MODEL_NAMES]
+        store.wait_until_checked()
     finally:
         store.close()
     with history_file(runs_dir) as database:
-        assert database.execute("SELECT DISTINCT run FROM points").fetchall() == [(second,)]
+        assert database.execute("SELECT DISTINCT run FROM chunks").fetchall() == [(second,)]
 
 
 def test_one_run_tells_its_name_start_and_environment(client: FlaskClient, monitor: Monitor) -> None:

@@ -22,6 +22,7 @@ from browser import (
     wait_for,
 )
 from drawn import DROPOUT, EARLY, NOISE, OPTIMIZER, Shown, look, look_until, sit_still, window
+from histories import points_in
 from playwright.sync_api import Page, Route, expect
 
 from config import MODEL_NAMES
@@ -36,8 +37,7 @@ QUANTITIES = ("loss", "accuracy")
 def losses_of(server: Server, run: str, model: str) -> list[tuple[float, float]]:
     """Return (epoch, loss) of every step that is on the disk."""
     database = sqlite3.connect(f"file:{server.runs_dir / 'history.sqlite'}?mode=ro", uri=True)
-    query = "SELECT epoch, loss FROM points WHERE run = ? AND model = ? ORDER BY step"
-    rows = database.execute(query, (run, model)).fetchall()
+    rows = [(epoch, loss) for _, epoch, _, loss, _ in points_in(database, model, run)]
     database.close()
     return rows
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from flask.testing import FlaskClient
 from helpers import CPU, as_json, quick, train, wait_for
-from histories import history_file
+from histories import history_file, points_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from served import metrics_of, start, strict, wait_until
@@ -278,9 +278,7 @@ def test_training_beside_all_this_was_not_disturbed(place: Place, small_fashion_
     place.monitor.store.save()
     for name in MODEL_NAMES:
         with history_file(place.monitor.store.directory) as database:
-            losses = database.execute(
-                "SELECT loss FROM points WHERE run = ? AND model = ? ORDER BY step", (place.run, name)
-            ).fetchall()
+            losses = [loss for *_, loss, _ in points_in(database, name, place.run)]
         wanted = expected.losses(name)
         assert len(losses) > 10
-        assert [loss for (loss,) in losses][: len(wanted)] == wanted[: len(losses)]
+        assert losses[: len(wanted)] == wanted[: len(losses)]
