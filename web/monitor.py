@@ -64,7 +64,7 @@ class Monitor:
         news: dict[str, Any] = {"boot": self.boot, "run": current, "next": newest, "reset": cursor is None}
         if self.store.problem:
             news["problem"] = self.store.problem
-        if cursor is None and self.store.warning:
+        if self.store.warning:  # it may be found at any time: the whole is checked after the start
             news["warning"] = self.store.warning
         if cursor is None:
             news["paired"] = paired

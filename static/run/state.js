@@ -112,6 +112,7 @@ export function take(answer, smoothing) {
     ended,
     runBefore: before.run,
     problem: answer.problem ?? "",
+    warning: answer.warning ?? "",
     queueRevision: answer.queue ?? 0,
   };
   changes.latest.tell(news);

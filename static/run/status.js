@@ -5,7 +5,7 @@ import { onLatest, onServer, serverNow } from "./state.js";
 
 const show = (id, text) => write(document.getElementById(id), text);
 
-const KINDS = ["connection", "loading", "saving", "action", "link", "chart", "smoothing", "comparison", "place", "history", "inside", "repeats"];
+const KINDS = ["connection", "loading", "damage", "saving", "action", "link", "chart", "smoothing", "comparison", "place", "history", "inside", "repeats"];
 const problems = Object.fromEntries(KINDS.map((kind) => [kind, ""])); // said in this order
 
 const READING_MS = 6000;
@@ -63,9 +63,10 @@ export function connectStatus() {
     showDevice();
     showProblem("loading", serverNow().problem ?? "");
   });
-  onLatest(({ problem }) => {
+  onLatest(({ problem, warning }) => {
     showConnected();
     forgetRead();
     showProblem("saving", problem);
+    showProblem("damage", warning);
   });
 }
