@@ -1,4 +1,4 @@
-/** One value, asked for in a dialog that holds one input. */
+/** What is asked for in a dialog: a value, or whether something is really meant. */
 
 /** Open the dialog with this id and value; resolves to what was entered, or null where it was closed otherwise. */
 export function ask(id, value) {
@@ -13,5 +13,25 @@ export function ask(id, value) {
     dialog.onclose = () => resolve(entered);
     dialog.showModal();
     input.select();
+  });
+}
+
+/** Ask before what cannot be undone, or is hardly meant; resolves to true where the answer was `yes`. Escape means `no`. */
+export function confirm(question, yes, no) {
+  const dialog = document.getElementById("confirm");
+  const [stay, go] = dialog.querySelectorAll("button");
+  dialog.querySelector("p").textContent = question;
+  stay.textContent = no;
+  go.textContent = yes;
+  return new Promise((resolve) => {
+    let answer = false;
+    stay.onclick = () => dialog.close();
+    go.onclick = () => {
+      answer = true;
+      dialog.close();
+    };
+    dialog.onclose = () => resolve(answer);
+    dialog.showModal();
+    stay.focus();
   });
 }

@@ -1,7 +1,7 @@
 /** The buttons: which of them make sense now, and what they ask of the server. */
 
 import * as api from "../base/api.js";
-import { confirm } from "../base/confirm.js";
+import { confirm } from "../base/ask.js";
 import { nameOf } from "../base/models.js";
 import { askNow } from "../base/poller.js";
 import { isActive, states } from "./answers.js";

@@ -1,8 +1,8 @@
 /** Both forms beside the run: what is typed starts one, and makes way for one that trains. */
 
 import * as api from "../base/api.js";
+import { confirm } from "../base/ask.js";
 import { channel } from "../base/channel.js";
-import { confirm } from "../base/confirm.js";
 import { write } from "../base/dom.js";
 import * as format from "../base/format.js";
 import { MODELS, nameOf } from "../base/models.js";

@@ -1,10 +1,21 @@
-/** The live figures of each model, and the state of the whole in the top bar. */
+/** The live figures of each model, when there will be new ones of the validation, and the state of the whole in the top bar. */
 
 import { write } from "../base/dom.js";
 import * as format from "../base/format.js";
 import { isActive, isTesting, overallState, states, wordOf } from "./answers.js";
-import { secondsToLook } from "./looks.js";
 import { isLatestShown, latestRun, onCurves, onLatest, onShown, onWhich, pairInTraining, serverNow, shownRun } from "./state.js";
+
+/** Return in how many seconds a model looks at the validation images next, by its own speed; null where nobody knows. Pure. */
+function secondsToLook({ state, step, next_evaluation_step: at, batches_per_second: speed }) {
+  return state === "running" && speed && (at ?? null) !== null ? Math.max(0, at - step) / speed : null;
+}
+
+/** Return what the models that are on are about to tell, in a few words; "" where nothing is to be waited for. Pure. */
+export function nextLook(models) {
+  if (models.some(({ state, testing }) => testing && state === "running")) return "looking at the test images";
+  const waits = models.map(secondsToLook).filter((seconds) => seconds !== null);
+  return waits.length ? `next look in ${format.wait(Math.max(...waits))}` : "";
+}
 
 /** Return when the first look at the validation images comes, where that is what one waits for, else null. */
 function awaited(model) {
@@ -108,6 +119,7 @@ export function connectLive() {
   onWhich(showOverall);
   onShown((isNews) => {
     if (isNews) showLive();
+    write(document.getElementById("next-look"), nextLook(Object.values(shownRun().models)));
   });
   onCurves(showLive); // loss and accuracy are smoothed as the curves are
 }

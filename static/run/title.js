@@ -21,22 +21,27 @@ function leader(all, comparison) {
   return `${numberOf(model)} leads${gap === null ? "" : ` +${(100 * gap).toFixed(1)}`}`;
 }
 
-/** Return the title of the window; `past` is {title, started} where it tells of a past run, {title} of two trainings. Pure. */
-export function titleOf(history, comparison, past = null) {
+/**
+ * Return the title of the window; `past` is {title, started} where a past run is shown, {title} of two trainings. It tells
+ * of that, or with `isBeside` of the run that trains meanwhile. Pure.
+ */
+export function titleOf(history, comparison, past = null, isBeside = false) {
   const all = states(history);
   if (all.every((state) => state === "idle")) return NAME;
   const models = Object.values(history.models);
-  const share = `${Math.floor(100 * progress(past ? models.filter((model) => isActive(model.state)) : models))} %`; // of two, one may have ended long ago
+  const share = `${Math.floor(100 * progress(past && !isBeside ? models.filter((model) => isActive(model.state)) : models))} %`; // of two, one may have ended long ago
   const state = overallState(all);
   const word = { running: share, paused: `${share} paused` }[state] ?? state;
   const which = past && [past.title, past.started && format.moment(past.started)].filter(Boolean).join(", ");
-  return [which, word, leader(all, comparison), "FashionMNIST"].filter(Boolean).join(" · ");
+  const said = isBeside ? [word, `shown: ${which}`] : [which, word, leader(all, comparison)];
+  return [...said, "FashionMNIST"].filter(Boolean).join(" · ");
 }
 
-/** Tell of the run that trains, else of what is shown; no results before they were guessed. */
+/** Tell how far the run that trains is, and of what is shown; no results before they were guessed. */
 function showTitle() {
-  const history = isTraining() && !isLatestShown() ? latestRun() : shownRun();
-  const title = titleOf(history, isSecret(history.run) ? null : comparisonOf(history), history === pastRun()?.history ? pastRun() : null);
+  const isBeside = isTraining() && !isLatestShown();
+  const history = isBeside ? latestRun() : shownRun();
+  const title = titleOf(history, isSecret(history.run) ? null : comparisonOf(history), pastRun(), isBeside);
   if (document.title !== title) document.title = title;
 }
 

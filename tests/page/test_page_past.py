@@ -59,7 +59,7 @@ def test_a_past_run_stands_still_and_alone_while_another_trains(finished: Page, 
         expect(finished.locator(f"#{model} .model-buttons")).to_be_hidden()
         expect(finished.locator(f"#{model} .steer")).to_be_hidden()
     expect(finished.locator("#past")).to_contain_text("A past run: =The old/one")
-    expect(finished).to_have_title(re.compile(r"^\d+ % · FashionMNIST$"))
+    expect(finished).to_have_title(re.compile(r"^\d+ % · shown: .+, .*\d\d.* · FashionMNIST$"))
     assert_exports_are_of(finished, old, steps)
     assert saved(finished, "csv")[0] == f"fashionmnist-{old}-The-old-one.csv"
 

@@ -222,7 +222,7 @@ def test_evaluation_gives_mean_loss_and_accuracy_whatever_the_batch(
     with torch.inference_mode():
         logits = engine.model(normalise(split.images))
     engine.model.train()
-    loss, accuracy, probabilities, right, _ = engine.evaluate(split)
+    loss, accuracy, probabilities, right, *_ = engine.evaluate(split)
     kept = np.unpackbits(np.frombuffer(right, np.uint8), count=len(split)).astype(bool)
     assert np.array_equal(kept, probabilities.argmax(1) == split.labels.numpy())
     assert probabilities.shape == (len(split), 10)

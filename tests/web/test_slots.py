@@ -253,7 +253,7 @@ def halves(monitor: Monitor) -> Iterator[tuple[str, str]]:
             log.publish(model, replace(running(model), state="stopped"), points(1, 5))
     monitor.store.save()
     with history_file(monitor.store.directory) as database:
-        for table in ("models", "points"):
+        for table in ("models", "chunks"):
             database.execute(f"DELETE FROM {table} WHERE (run, model) IN (('r1', 'model2'), ('r2', 'model1'))")
     yield "r1/model1", "r2/model2"
 
