@@ -1,6 +1,7 @@
 """The real data set, found or fetched once, and a server's inside that trains on a part of it."""
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from history.store import RunStore
 from server import create_app
 from train import ModelTrainer
 from training.images import FashionMNIST, load_fashion_mnist
+from training.machine import available_cores
 from web.monitor import Monitor
 
 # The same examples every time, and no verdict on speed: the machine may be busy.
@@ -33,12 +35,30 @@ settings.load_profile("repeatable")
 torch.set_num_threads(1)
 
 
+LONG = ("test_crash", "test_page", "test_ending", "test_measuring", "test_terminal", "test_server", "test_fuzz")
+MEMORY_OF_A_WORKER = 4e9  # bytes: the data set, two servers that train and two browsers
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return for `-n auto` two workers a core, as the tests of a page mostly wait, where there is memory for them."""
+    return max(2, min(2 * available_cores(), int(free_memory() / MEMORY_OF_A_WORKER)))
+
+
+def free_memory() -> int:
+    """Return how many bytes are free, in a container how many it may have; 0 where the system does not tell."""
+    told = (("/proc/meminfo", r"MemAvailable:\s+(\d+)", 1024), ("/sys/fs/cgroup/memory.max", r"^(\d+)$", 1))
+    found = [(re.search(number, Path(file).read_text()), unit) for file, number, unit in told if Path(file).exists()]
+    return min((int(match[1]) * unit for match, unit in found if match), default=0)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     """Mark what needs the data set: all that trains, and every page of a server.
 
-    What looks at a finished run comes first in its file: after another run that must be trained anew.
+    What looks at a finished run comes first in its file: after another run that must be trained anew. Files that take
+    minutes come first of all, so that no worker is left alone with one at the end.
     """
-    files = {path: number for number, path in enumerate(dict.fromkeys(item.path for item in items))}
+    paths = sorted(dict.fromkeys(item.path for item in items), key=lambda path: not path.stem.startswith(LONG))
+    files = {path: number for number, path in enumerate(paths)}
     items.sort(key=lambda item: (files[item.path], "finished" not in item.fixturenames))
     for item in items:
         if "data_dir" in item.fixturenames:

@@ -301,10 +301,14 @@ def test_an_hour_of_polling_does_not_grow_memory(blank: Page, polls: int, most: 
     blank.goto("/")
     session = blank.context.new_cdp_session(blank)
 
-    def used(polls: int) -> float:
+    def heap(polls: int) -> float:
         blank.wait_for_function("(polls) => window.polls >= polls", arg=polls, timeout=800_000)
         session.send("HeapProfiler.collectGarbage")
         return float(session.send("Runtime.getHeapUsage")["usedSize"])
+
+    def used(polls: int) -> float:
+        """Return the least of three moments: what is under way in one of them, a busy machine leaves there for long."""
+        return min(heap(polls + 10 * moment) for moment in range(3))
 
     early = used(150)
     more = used(150 + polls) - early
