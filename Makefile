@@ -12,7 +12,7 @@ run: $(VENV)/.dataset
 	$(BIN)/python server.py $(ARGS)
 
 test: $(VENV)/.dev $(VENV)/.dataset $(VENV)/.browser
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # For the daily round: everything that needs neither the data set nor a browser, in about a minute.
 check: lint

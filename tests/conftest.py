@@ -1,7 +1,6 @@
 """The real data set, found or fetched once, and a server's inside that trains on a part of it."""
 
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +21,6 @@ from history.store import RunStore
 from server import create_app
 from train import ModelTrainer
 from training.images import FashionMNIST, load_fashion_mnist
-from training.machine import available_cores
 from web.monitor import Monitor
 
 # The same examples every time, and no verdict on speed: the machine may be busy.
@@ -36,19 +34,6 @@ torch.set_num_threads(1)
 
 
 LONG = ("test_crash", "test_page", "test_ending", "test_measuring", "test_terminal", "test_server", "test_fuzz")
-MEMORY_OF_A_WORKER = 4e9  # bytes: the data set, two servers that train and two browsers
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """Return for `-n auto` two workers a core, as the tests of a page mostly wait, where there is memory for them."""
-    return max(2, min(2 * available_cores(), int(free_memory() / MEMORY_OF_A_WORKER)))
-
-
-def free_memory() -> int:
-    """Return how many bytes are free, in a container how many it may have; 0 where the system does not tell."""
-    told = (("/proc/meminfo", r"MemAvailable:\s+(\d+)", 1024), ("/sys/fs/cgroup/memory.max", r"^(\d+)$", 1))
-    found = [(re.search(number, Path(file).read_text()), unit) for file, number, unit in told if Path(file).exists()]
-    return min((int(match[1]) * unit for match, unit in found if match), default=0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
