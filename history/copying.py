@@ -1,5 +1,7 @@
 """Copying: what can be read of a history's file, damaged or of any version, into a new one of this version."""
 
+import contextlib
+import itertools
 import logging
 import sqlite3
 import time
@@ -93,11 +95,14 @@ class Copying:
             self._note_missing(model, points.get(model[:2], 0))
         if self._columns[SERIES.name]:
             series = self._rows_of(SERIES, SERIES.names)
-            self._insert(SERIES, SERIES.names, [row for row in series if _is_sound(read_json, row[-1])])  # the plan
+            plans = [row for row in series if _is_sound(read_json, row[-1])]
+            self._insert(SERIES, SERIES.names, plans)
+            self._lost += [f"series {row[0]}" for row in series if row not in plans]
         if self._columns[QUEUE.name]:
             waiting = self._rows_of(QUEUE, QUEUE.names)
             sound = [row for row in waiting if is_name(row[0]) and _is_sound(read_json, row[3])]
             self._insert(QUEUE, QUEUE.names, sound)
+            self._lost += ["a comparison in line"] * (len(waiting) - len(sound))
         if not runs:
             self._lost.append("the list of runs")
         count = sum(points.values())
@@ -111,16 +116,32 @@ class Copying:
     # Points
 
     def _copy_chunks(self, models: list[Row]) -> dict[Row, int]:
-        """Copy every sound chunk; return how many points each model has. Needs no index: each says what it is."""
+        """Copy every sound chunk; return how many points each model has. Needs no index: each says what it is.
+
+        Where a page is damaged that leads to many chunks, the index of the key still tells where those behind it lie.
+        """
         found = dict.fromkeys((model[:2] for model in models), 0)
-        query = CHUNKS.select("NOT INDEXED WHERE rowid > ? ORDER BY rowid", ("rowid", *CHUNKS.names))
-        for _, *row in self._leaping(query, (), 1, BEYOND):
+        seen: set[int] = set()
+        query = CHUNKS.select("NOT INDEXED WHERE rowid {} ? ORDER BY rowid", ("rowid", *CHUNKS.names))
+        far = (row for number in self._numbers_of_chunks(seen) for row in self._readable(query.format("="), (number,)))
+        for number, *row in itertools.chain(self._leaping(query.format(">"), (), 1, BEYOND), far):
+            seen.add(number)
             place, chunk = tuple(row[:2]), tuple(row[2:])
             if place in found and _is_sound(check_chunk, chunk):
                 self._insert(CHUNKS, CHUNKS.names, [tuple(row)])
         for run, model, first, last, data in self._target.execute(CHUNKS.select(names=CHUNKS.names)):
             found[run, model] += check_chunk((first, last, data))
         return found
+
+    def _numbers_of_chunks(self, seen: set[int]) -> list[int]:
+        """Return the rowids of chunks that have not been seen, as far as the index of the key can be read."""
+        rows = self._readable("SELECT rowid FROM chunks ORDER BY run, model, first", ())
+        return [number for (number,) in rows if number not in seen]
+
+    def _readable(self, query: str, values: Row) -> Iterator[Any]:
+        """Yield the rows that a query finds, up to the first that cannot be read."""
+        with contextlib.suppress(sqlite3.DatabaseError):
+            yield from self._source.execute(query, values)
 
     def _copy_old_points(self, model: Row) -> int:
         """Copy one model's points, which a version before 7 kept as a row each; return their number."""

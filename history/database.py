@@ -154,8 +154,8 @@ class Database:
         """
         with self._writing:
             if self._is_checked:
-                [(_, frames, folded)] = self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-                if folded == frames:
+                [(is_busy, frames, folded)] = self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                if not is_busy and folded == frames >= 0:
                     return
             with self._path.with_name(f"{self._path.name}-wal").open("rb+") as file:
                 os.fsync(file.fileno())
@@ -192,6 +192,7 @@ class WholeCheck(threading.Thread):
                     break
         except (sqlite3.Error, OSError) as error:
             if not self._closing.is_set():
+                self._database.warning = f"The history could not be checked: {error}."
                 log.error("the history could not be checked: %s", error)
 
     def _check(self) -> None:

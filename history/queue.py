@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from history.database import Database
 from history.errors import UnknownItem
+from history.soundness import checked_json
 from history.tables import QUEUE
 
 ENTERED = "FROM queue WHERE run IN (SELECT id FROM runs)"
@@ -35,7 +36,8 @@ class QueueHistory:
 
     def items(self) -> list[Item]:
         """Return those that wait, the next one first."""
-        rows = self._database.select(QUEUE.select("WHERE run IS NULL ORDER BY place", names=("id", "added", "configs")))
+        query = QUEUE.select("WHERE run IS NULL ORDER BY place", names=("id", "added", "configs"))
+        rows = self._database.read(query, (), checked_json(2))
         return [Item(item, added, json.loads(configs)) for item, added, configs in rows]
 
     def add(self, configs: Mapping[str, Mapping[str, Any]]) -> str:

@@ -4,7 +4,6 @@ A reading method writes nothing, and waits neither for a checkpoint's file nor f
 that it finds damaged is left to the writer to set aside.
 """
 
-import json
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -272,7 +271,7 @@ def _checked_json(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def _pair(series: str | None, plan: str | None, config: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return which pair, from 1, of how many of a series a run of these settings is; None where it is of none."""
-    seeds: list[int] = json.loads(plan).get("seeds", []) if plan else []
+    seeds: list[int] = read_json(plan).get("seeds", []) if plan else []
     seed = config.get("seed")
     return {"series": series, "number": seeds.index(seed) + 1, "of": len(seeds)} if seed in seeds else None
 

@@ -20,7 +20,7 @@ from history.migrations import WRITTEN_ANEW, connect, migrate
 from history.soundness import check_all, check_ends, check_version, has_free_pages, is_damage
 
 log = logging.getLogger(__name__)
-OF_FILE = ("-wal", "-shm", "")  # the log goes first: beside another database SQLite would play it into that one
+OF_FILE = ("-journal", "-wal", "-shm", "")  # the logs go first: beside another database SQLite would play them into it
 NO_ROOM = (sqlite3.SQLITE_FULL,)
 
 
@@ -35,6 +35,8 @@ def open_history(path: Path) -> tuple[sqlite3.Connection, str | None]:
     warning = None
     if path.exists():
         try:
+            if path.with_name(f"{path.name}-journal").exists():
+                _play_back(path)
             if _look(path):
                 _write_anew(path)
         except sqlite3.DatabaseError as error:
@@ -48,6 +50,12 @@ def open_history(path: Path) -> tuple[sqlite3.Connection, str | None]:
         database.close()
         raise
     return database, warning
+
+
+def _play_back(path: Path) -> None:
+    """Have SQLite take back what a process has half written when it was killed; who only reads may not."""
+    with contextlib.closing(connect(path)) as database:
+        database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
 
 
 def _look(path: Path) -> bool:
@@ -74,7 +82,7 @@ def salvage(path: Path, damage: str, release: Callable[[], None] = lambda: None)
     release: called when the new one is ready, to close the damaged file where it is open. Raises sqlite3.Error or
     OSError.
     """
-    kept, lost = _build(path, path.with_suffix(".salvaged"))  # from here on the next start would go on
+    kept, lost = _build(path, path.with_suffix(".salvaged"), restores=True)  # from here on the next start would go on
     release()
     aside = finish(path)
     reason = " ".join(damage.split())
@@ -100,10 +108,11 @@ def _write_anew(path: Path) -> None:
     log.info("the history is written anew: %s%s", kept, "".join(f"; not readable: {each}" for each in lost))
 
 
-def _build(path: Path, ready: Path) -> tuple[str, list[str]]:
+def _build(path: Path, ready: Path, *, restores: bool = False) -> tuple[str, list[str]]:
     """Write all that can be read of a history into a new file, flush it, and call it `ready`; return as copy_readable.
 
-    Raises sqlite3.Error or OSError, and nothing is left of it.
+    restores: what was deleted is there again, as damage may have deleted it. Raises sqlite3.Error or OSError, and
+    nothing is left of it.
     """
     building = path.with_suffix(".building")
     building.unlink(missing_ok=True)
@@ -112,13 +121,17 @@ def _build(path: Path, ready: Path) -> tuple[str, list[str]]:
             target.execute("PRAGMA journal_mode = OFF")  # a half of it is thrown away
             migrate(target)
             found = copy_readable(path, target)
+            if restores:
+                target.execute("UPDATE runs SET deleted = 0 WHERE deleted IN (1, 3)")  # not those that are half made
             target.commit()
+            target.execute("PRAGMA journal_mode = WAL")  # as it is used: set later, a kill could leave a half of that
         _flush(building)
         os.replace(building, ready)
+        flush_folder(path.parent)
     except BaseException:
-        building.unlink(missing_ok=True)
+        for half in (building, ready):
+            half.unlink(missing_ok=True)
         raise
-    flush_folder(path.parent)
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from history.database import Database
 from history.errors import NotSaved, UnknownRun
 from history.reader import RunReader
+from history.soundness import checked_json
 from history.states import INTERRUPTED
 from history.tables import SERIES
 
@@ -45,7 +46,7 @@ class SeriesHistory:
         Raises UnknownRun where there is none.
         """
         rest, values = ("WHERE id = ?", (series,)) if series else ("ORDER BY id DESC LIMIT 1", ())
-        rows = self._database.select(SERIES.select(rest, names=SERIES.names), values)
+        rows = self._database.read(SERIES.select(rest, names=SERIES.names), values, checked_json(3))
         if not rows:
             raise UnknownRun(series or "series")
         [(name, started, state, text)] = rows
@@ -63,7 +64,7 @@ class SeriesHistory:
 
     def seeds(self) -> set[int]:
         """Return the seeds of all series that there have ever been."""
-        plans = self._database.select(SERIES.select(names=("plan",)))
+        plans = self._database.read(SERIES.select(names=("plan",)), (), checked_json(0))
         return {seed for (plan,) in plans for seed in json.loads(plan).get("seeds", [])}
 
     def of_run(self, run: str) -> str | None:
@@ -76,7 +77,7 @@ class SeriesHistory:
 
         None where there is no such series.
         """
-        plans = self._database.select(SERIES.select("ORDER BY id DESC", names=("id", "plan")))
+        plans = self._database.read(SERIES.select("ORDER BY id DESC", names=("id", "plan")), (), checked_json(1))
         if not plans:
             return None
         own = self.of_run(run)

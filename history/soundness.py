@@ -14,9 +14,22 @@ from history import answers, chunks
 from history.errors import Damaged
 from history.migrations import SCHEMA_VERSION, version_of
 from history.states import UNENDED_STATES
-from history.tables import CHUNKS, MEASUREMENTS, MODELS, OLD_POINTS, PREDICTIONS, RUNS, TABLES, Table
+from history.tables import (
+    CHUNKS,
+    INSIGHTS,
+    MEASUREMENTS,
+    MODELS,
+    OLD_POINTS,
+    PREDICTIONS,
+    QUEUE,
+    RUNS,
+    SERIES,
+    TABLES,
+    Table,
+)
 
 DAMAGE_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+DISK_CODES = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
 TYPES = {"integer": int, "real": float, "text": str, "blob": bytes}
 IS_UNENDED = (  # to the letter as the index models_unended has it
     "CASE WHEN json_valid(status) THEN json_extract(status, '$.state') IN"
@@ -28,7 +41,11 @@ def is_damage(error: BaseException) -> bool:
     """Return whether an error of SQLite's tells that the file is not as it was written."""
     code = getattr(error, "sqlite_errorcode", None)  # extended; the low byte is the kind
     is_text = isinstance(error, sqlite3.OperationalError) and "decode" in str(error)
-    return isinstance(error, Damaged) or is_text or (code is not None and code & 0xFF in DAMAGE_CODES)
+    return (
+        isinstance(error, Damaged)
+        or is_text
+        or (code is not None and (code & 0xFF in DAMAGE_CODES or code in DISK_CODES))
+    )
 
 
 # The whole
@@ -51,7 +68,7 @@ def check_all(database: sqlite3.Connection) -> None:
             raise Damaged(verdict)
         if version_of(database):
             _check_rows(database)
-            for table, check in ((CHUNKS, check_chunk), (PREDICTIONS, check_answers)):
+            for table, check in CHECKS:
                 if set(table.columns) <= columns_of(database, table):
                     for row in database.execute(table.select()):
                         check(row)
@@ -148,7 +165,7 @@ def check_types(table: Table, row: Sequence[Any], columns: Sequence[str] = ()) -
 def check_rows(table: Table, rows: list[Any]) -> list[Any]:
     """Return rows of a table, all columns but the key, once their types have been checked."""
     for row in rows:
-        check_types(table, row)
+        check_insight(row) if table is INSIGHTS else check_types(table, row)
     return rows
 
 
@@ -165,6 +182,34 @@ def check_answers(row: Sequence[Any]) -> None:
     """Check a row of answers, the last of which are the answers themselves."""
     check_types(PREDICTIONS, row)
     answers.check(row[-1])
+
+
+def check_insight(row: Sequence[Any]) -> None:
+    """Check a row of what was seen inside."""
+    check_types(INSIGHTS, row)
+    _, _, layers, filters, _ = row
+    read_json(layers)
+    read_json(f'{{"about": {filters}}}')
+
+
+def checked_json(column: int) -> Callable[[list[Any]], list[Any]]:
+    """Return what gives rows back once one of their columns has been seen to hold an object as JSON."""
+
+    def take(rows: list[Any]) -> list[Any]:
+        for row in rows:
+            read_json(row[column])
+        return rows
+
+    return take
+
+
+CHECKS: tuple[tuple[Table, Callable[[Sequence[Any]], object]], ...] = (  # of the columns without the key
+    (CHUNKS, check_chunk),
+    (PREDICTIONS, check_answers),
+    (INSIGHTS, check_insight),
+    (SERIES, lambda row: read_json(row[2])),
+    (QUEUE, lambda row: read_json(row[2])),
+)
 
 
 def types_fit(kinds: Sequence[str], row: Sequence[Any]) -> bool:

@@ -39,6 +39,9 @@ from history.writer import Writer
 __all__ = ["Left", "NotSaved", "Origin", "RunKeeper", "RunStore", "StoreError", "UnknownItem", "UnknownRun"]
 log = logging.getLogger(__name__)
 TO_BE_PURGED = 3  # as `deleted`: by an earlier process; it cannot be restored
+MARK_DELETED = (  # what the index tells is not believed before the row has been looked at
+    "UPDATE runs SET deleted = ? WHERE id IN (SELECT id FROM runs WHERE deleted) AND +deleted IN (1, 2, 3)"
+)
 
 
 class Left(NamedTuple):
@@ -100,25 +103,24 @@ class RunStore(RunReader):
         self._check.start()
 
     def _prepare(self) -> None:
-        """Mark what was running when its process died; hide what was deleted for good, and remove its checkpoints."""
+        """Mark what was running when its process died; hide what was deleted for good."""
         self._checkpoints.remove_halves()
         with self._database.transaction() as connection:
             mark_interrupted(connection)
             mark_interrupted_series(connection)
             settle_queue(connection)
-            connection.execute("UPDATE runs SET deleted = ? WHERE deleted", (TO_BE_PURGED,))
-        deleted = self._database.select("SELECT run, model FROM models JOIN runs ON run = id WHERE deleted")
-        for run, model in deleted:
-            self._checkpoints.remove(run, model)
+            connection.execute(MARK_DELETED, (TO_BE_PURGED,))
         runs = self._database.select("SELECT id FROM runs LIMIT 1")
-        if not runs and not self.warning and not deleted and not self._checkpoints.is_empty():
+        if not runs and not self.warning and not self._checkpoints.is_empty():
             folder = self._checkpoints.directory
             self._database.warning = f"The history is empty, but {folder} holds checkpoints: was its file removed?"
             log.warning("%s", self.warning)
 
     def _purge(self) -> Iterator[str]:
-        """Take what an earlier process has deleted off the disk, run by run."""
+        """Take what an earlier process has deleted off the disk, run by run; not before the whole has been checked."""
         for (run,) in self._database.select("SELECT id FROM runs WHERE deleted = ?", (TO_BE_PURGED,)):
+            for (model,) in self._database.select("SELECT model FROM models WHERE run = ?", (run,)):
+                self._checkpoints.remove(run, model)
             with self._database.transaction() as connection:
                 note_deleted_pair(connection, run)
                 connection.execute("DELETE FROM runs WHERE id = ?", (run,))

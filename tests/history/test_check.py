@@ -1,6 +1,7 @@
 """The check of the whole history, which comes after the start: before it nothing damaged is shown or written to."""
 
 import random
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -227,5 +228,62 @@ def test_list_can_be_read_page_by_page(folder: Path) -> None:
         assert [run["id"] for run in store.runs(limit=2, before=RUN)] == [OLD]
         assert store.runs(limit=2, before=OLD) == []
         assert set(store.runs(limit=1)[0]["models"]) == set(CONFIGS)
+    finally:
+        store.close()
+
+
+def test_weights_of_what_was_deleted_stay_until_the_whole_has_been_checked(folder: Path, held: threading.Event) -> None:
+    held.set()
+    store = RunStore(folder)
+    store.save_checkpoint(OLD, "model1", b"weights")
+    store.save()
+    store.delete(OLD)
+    store.close()
+    [file] = (folder / "checkpoints").glob(f"{OLD}.model1.*")
+    held.clear()
+    store = RunStore(folder)
+    assert OLD not in [run["id"] for run in store.runs()]
+    assert file.exists()
+    held.set()
+    store.wait_until_checked()
+    store.close()
+    assert not file.exists()
+
+
+def test_broken_plan_and_line_are_set_aside_and_named(folder: Path) -> None:
+    store = RunStore(folder)
+    store.start_series("s1", {"seeds": [1], "configs": {}})
+    store.queue.add({})
+    store.close()
+    with history_file(folder) as connection:
+        connection.execute("UPDATE series SET plan = '{'")
+        connection.execute("UPDATE queue SET configs = '{'")
+    store = RunStore(folder)
+    try:
+        assert store.series_seeds() == set()
+        assert store.queue.items() == []
+        assert {run["id"] for run in store.runs()} == {RUN, OLD}
+        assert "series s1" in str(store.warning)
+        assert "a comparison in line" in str(store.warning)
+    finally:
+        store.close()
+
+
+def test_change_that_a_kill_has_left_half_written_is_taken_back_at_the_start(folder: Path, tmp_path: Path) -> None:
+    """As when a process dies as it sets a new file up: who only reads may not play the journal back."""
+    RunStore(folder).close()
+    connection = sqlite3.connect(history_path(folder))
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.execute("PRAGMA cache_size = 1")  # so that pages go to the file before the end
+    connection.execute("UPDATE chunks SET data = zeroblob(length(data))")
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    connection.rollback()
+    connection.close()
+    assert (copy / "history.sqlite-journal").stat().st_size > 0
+    store = RunStore(copy)
+    try:
+        store.wait_until_checked()
+        assert store.warning is None
+        assert {run["id"] for run in store.runs()} == {RUN, OLD}
     finally:
         store.close()

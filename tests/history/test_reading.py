@@ -75,6 +75,7 @@ def test_reading_method_writes_nothing(
     quiet: None, store: RunStore, disk: FullDisk, log: MetricsLog, history_dir: Path, name: str
 ) -> None:
     hand_over(store, log, 11, 20)
+    store.wait_until_checked()
     before = contents(history_dir)
     disk.full = True  # from here on no statement but a SELECT gets through
     READERS[name](store)

@@ -117,9 +117,9 @@ def test_deleted_run_is_purged_at_the_next_start_with_its_checkpoints(runs_dir: 
         assert [run["id"] for run in store.runs()] == [second]
         with pytest.raises(UnknownRun):
             store.restore(first)
+        store.wait_until_checked()  # nothing is thrown away before that
         files = sorted(path.name for path in (runs_dir / "checkpoints").iterdir())
         assert files == [f"{second}.{model}.checkpoint" for model in MODEL_NAMES]
-        store.wait_until_checked()
     finally:
         store.close()
     with history_file(runs_dir) as database:
