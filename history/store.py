@@ -31,7 +31,7 @@ from history.queue import QueueHistory, settle_queue
 from history.reader import RunReader
 from history.records import Insight, Predictions
 from history.series import SeriesHistory, mark_interrupted_series, note_deleted_pair
-from history.soundness import IS_UNENDED
+from history.soundness import IS_UNENDED, is_damage
 from history.states import INTERRUPTED
 from history.waiting import Recording, Waiting
 from history.writer import Writer
@@ -105,16 +105,24 @@ class RunStore(RunReader):
     def _prepare(self) -> None:
         """Mark what was running when its process died; hide what was deleted for good."""
         self._checkpoints.remove_halves()
-        with self._database.transaction() as connection:
-            mark_interrupted(connection)
-            mark_interrupted_series(connection)
-            settle_queue(connection)
-            connection.execute(MARK_DELETED, (TO_BE_PURGED,))
+        try:
+            self._mark_what_was_left()
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            self._mark_what_was_left()  # it has been salvaged
         runs = self._database.select("SELECT id FROM runs LIMIT 1")
         if not runs and not self.warning and not self._checkpoints.is_empty():
             folder = self._checkpoints.directory
             self._database.warning = f"The history is empty, but {folder} holds checkpoints: was its file removed?"
             log.warning("%s", self.warning)
+
+    def _mark_what_was_left(self) -> None:
+        with self._database.transaction() as connection:
+            mark_interrupted(connection)
+            mark_interrupted_series(connection)
+            settle_queue(connection)
+            connection.execute(MARK_DELETED, (TO_BE_PURGED,))
 
     def _purge(self) -> Iterator[str]:
         """Take what an earlier process has deleted off the disk, run by run; not before the whole has been checked."""
