@@ -133,10 +133,11 @@ class Copying:
             found[run, model] += check_chunk((first, last, data))
         return found
 
-    def _numbers_of_chunks(self, seen: set[int]) -> list[int]:
-        """Return the rowids of chunks that have not been seen, as far as the index of the key can be read."""
-        rows = self._readable("SELECT rowid FROM chunks ORDER BY run, model, first", ())
-        return [number for (number,) in rows if number not in seen]
+    def _numbers_of_chunks(self, seen: set[int]) -> Iterator[int]:
+        """Yield the rowids of chunks that have not been seen by then, as far as the index of the key can be read."""
+        for (number,) in self._readable("SELECT rowid FROM chunks ORDER BY run, model, first", ()):
+            if number not in seen:
+                yield number
 
     def _readable(self, query: str, values: Row) -> Iterator[Any]:
         """Yield the rows that a query finds, up to the first that cannot be read."""

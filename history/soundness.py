@@ -41,11 +41,8 @@ def is_damage(error: BaseException) -> bool:
     """Return whether an error of SQLite's tells that the file is not as it was written."""
     code = getattr(error, "sqlite_errorcode", None)  # extended; the low byte is the kind
     is_text = isinstance(error, sqlite3.OperationalError) and "decode" in str(error)
-    return (
-        isinstance(error, Damaged)
-        or is_text
-        or (code is not None and (code & 0xFF in DAMAGE_CODES or code in DISK_CODES))
-    )
+    is_told = code is not None and (code & 0xFF in DAMAGE_CODES or code in DISK_CODES)
+    return isinstance(error, Damaged) or is_text or is_told
 
 
 # The whole
