@@ -45,9 +45,9 @@ async function open(of, among) {
   if (runs.some((run) => !pastRuns().runs.some(({ id }) => id === run))) await refreshRuns();
   const address = addressOf(of, among);
   const title = MODELS.map((slot) => titleOf(slot, trainings[slot])).join(" with ");
+  fold(true); // before the drawing, which takes its time: what is unfolded meanwhile stays so
   await openPair({ id: address, title, of, among: among ?? undefined, runs, address, file, trainings }, answer, smoothing);
   showProblem("history", "");
-  fold(true);
   window.scrollTo({ top: 0 });
 }
 

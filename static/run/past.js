@@ -109,18 +109,22 @@ function closeUnlisted() {
   if (latestRun().run && !isListed(latestRun().run)) askNow();
 }
 
-/** Put a past run in the place of the latest, smoothed as the slider says, until the user goes back or another starts. */
-async function open({ id, title }) {
-  if (id === latestRun().run && isTraining()) return closePastRun();
+/**
+ * Put a past run in the place of the latest, smoothed as the slider says, until the user goes back or another starts; `folds`
+ * the forms first: what is unfolded while it is drawn stays so.
+ */
+async function open({ id, title }, folds) {
+  const isLatest = id === latestRun().run && isTraining();
   const { smoothing } = view();
-  await openPastRun(id, title, await api.fetchRun(id, smoothing), smoothing);
+  const answer = isLatest ? null : await api.fetchRun(id, smoothing);
+  if (folds) fold(true);
+  await (isLatest ? closePastRun() : openPastRun(id, title, answer, smoothing));
 }
 
 /** Show a run: {id, title}. Throws ApiError. */
 export async function openRun(run) {
-  await open(run);
+  await open(run, true);
   showProblem("history", "");
-  fold(true);
   window.scrollTo({ top: 0 });
 }
 
@@ -143,8 +147,7 @@ export async function showLeftBehind({ isOtherServer, runBefore }) {
   if (isFree) await refreshRuns();
   const { runs } = pastRuns();
   const run = isFree ? (runs.find(({ id }) => id === leftBehind.runBefore) ?? runs.slice(0, 1).find(isInterrupted)) : undefined;
-  if (run) await open({ id: run.id, title: titleOfRun(run, titles()) });
-  if (run && !draft.isTyped()) fold(true);
+  if (run) await open({ id: run.id, title: titleOfRun(run, titles()) }, !draft.isTyped());
   leftBehind = null;
 }
 
