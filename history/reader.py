@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from config import ModelConfig, differing_settings
-from history.checkpoints import CheckpointFiles, DamagedCheckpoint, step_of
+from history.checkpoints import NOTHING, WHOLE, CheckpointFiles, DamagedCheckpoint, Told, told_by
 from history.database import Database
 from history.errors import UnknownRun
 from history.log import MetricsLog
@@ -215,21 +215,30 @@ class RunReader:
         return [found[split] for split in SPLITS if split in found]
 
     def checkpoints_at(self, run: str) -> dict[str, dict[str, Any] | None]:
-        """Return the step and epoch of each model's latest checkpoint, as its header tells; None where there is none.
+        """Return the step and epoch of each model's latest checkpoint, as its header tells; None where there was none.
 
-        Both are None where it tells nothing before it is read whole, as those of earlier versions. Raises UnknownRun.
+        Both are None where it tells nothing before it is read whole, as those of earlier versions. `whole` says whether
+        the model can go on from it, `weights` whether it can still be asked. Raises UnknownRun.
         """
         found: dict[str, dict[str, Any] | None] = {}
         for model in self.statuses(run):
-            head = self._waiting.checkpoint(run, model) or self._checkpoints.head(run, model)
-            step = None if head is None else step_of(head)
-            point = None if step is None else self.point_at(run, model, step)
-            epoch = None if point is None else rounded(point.epoch)
-            found[model] = None if head is None else {"step": step, "epoch": epoch}
+            told = self.told(run, model)
+            point = None if told is None or told.step is None else self.point_at(run, model, told.step)
+            found[model] = told and {
+                "step": told.step,
+                "epoch": None if point is None else rounded(point.epoch),
+                "whole": told.kept == WHOLE,
+                "weights": told.kept != NOTHING,
+            }
         return found
 
+    def told(self, run: str, model: str) -> Told | None:
+        """Return what a known model's latest checkpoint tells before it is read whole; None where there was none."""
+        waiting = self._waiting.checkpoint(run, model)
+        return self._checkpoints.told(run, model) if waiting is None else told_by(waiting)
+
     def checkpoint(self, run: str, model: str) -> bytes | None:
-        """Return the latest checkpoint of a model, or None where there is no sound one."""
+        """Return the latest checkpoint of a model, maybe reduced to its weights; None where there is no sound one."""
         waiting = self._waiting.checkpoint(run, model)
         known = self._database.select(MODELS.select("WHERE run = ? AND model = ?", names=MODELS.key), (run, model))
         if waiting is not None or not known:

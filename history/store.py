@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from config import ModelConfig
 from history.branches import HALF_MADE, Branches, Origin
-from history.checkpoints import CheckpointFiles
+from history.checkpoints import CheckpointFiles, Told
 from history.database import Database, WholeCheck
 from history.errors import NotSaved, StoreError, UnknownItem, UnknownRun
 from history.events import leaves_schedule
@@ -49,6 +49,7 @@ class Left(NamedTuple):
 
     states: dict[str, str]  # by model, as the checkpoints
     checkpoints: dict[str, bytes | None]
+    told: dict[str, Told | None]  # what is kept of them
     series: str | None  # that it is a pair of
     is_branch: bool  # it went on from another run, whose steps it took over
     off_schedule: frozenset[str]  # models that have left their schedule, and keep the rate that they had
@@ -179,8 +180,10 @@ class RunStore(RunReader):
         states = {model: status.state for model, status in statuses.items()}
         held = {model: status.held_rate for model, status in statuses.items()}
         checkpoints = {model: self.checkpoint(run, model) for model in states}
+        told = {model: self.told(run, model) for model in states}
         off_schedule = frozenset(model for model in states if any(map(leaves_schedule, self.events(run, model))))
-        return Left(states, checkpoints, self.series_of(run), self.about(run)["parent"] is not None, off_schedule, held)
+        is_branch = self.about(run)["parent"] is not None
+        return Left(states, checkpoints, told, self.series_of(run), is_branch, off_schedule, held)
 
     def branch(
         self,

@@ -11,7 +11,7 @@ from history.records import new_run_id
 from history.states import IllegalTransition
 from history.store import NotSaved, Origin, RunKeeper, RunStore
 from studies.branches import change_one
-from studies.origins import continued_origins, forked_origins, require_checkpoint, rest_of, stored_configs
+from studies.origins import continued_origins, forked_checkpoint, forked_origins, rest_of, stored_configs
 from studies.refusals import Conflict, NotReady
 from studies.workshop import Loading, Workshop
 
@@ -98,7 +98,7 @@ class Control:
             changed, config = change_one(source, settings)
             self._check_steps_remain(workshop, config)
             if not trainer.life.is_active:
-                require_checkpoint(self._store.checkpoint(run, MODEL_NAMES[0]), run, MODEL_NAMES[0])
+                forked_checkpoint(self._store, run)
             self._check_saved()  # refused, as all above, while nothing has been stopped
             comparison.end()
             comparison.join()

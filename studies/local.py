@@ -10,9 +10,10 @@ from functools import partial
 
 from analysis.repeats import pair_state
 from config import MODEL_NAMES, ModelConfig
-from history.records import new_run_id
+from history.records import Status, new_run_id
 from history.store import NotSaved, RunStore
 from studies.control import Control
+from studies.origins import require_not_reduced
 from studies.plan import check_settings, new_seeds
 from studies.refusals import Conflict
 
@@ -108,8 +109,16 @@ class Repeats:
             known = self._store.series(series)
             if known["state"] == "finished":
                 raise Conflict(f"Series {series} is finished")
+            for run, models in known["runs"].items():
+                self._check_can_go_on(run, models)
             self._store.set_series_state(series, "running")
             self._conduct(series, len(known["plan"]["seeds"]))
+
+    def _check_can_go_on(self, run: str, models: Mapping[str, Status]) -> None:
+        """Raise Conflict where a pair that is still to be trained has given up a checkpoint to make room."""
+        if not has_ended(models):
+            for model in (model for model, status in models.items() if status.state != "finished"):
+                require_not_reduced(self._store.told(run, model), run, model)
 
     def stop(self) -> None:
         """End the series and its running pair. Raises Conflict where none is running."""
@@ -171,7 +180,7 @@ class Repeats:
                 plain = {name: ModelConfig(**config) for name, config in known["plan"]["configs"].items()}
                 configs = {name: config.model_copy(update={"seed": seed}) for name, config in plain.items()}
                 self._control.start(configs, series)
-            elif pair_state(status.state for status in models.values()) in ("finished", "failed"):
+            elif has_ended(models):
                 return False
             else:
                 self._control.continue_run(run, series=series)
@@ -182,3 +191,8 @@ class Repeats:
         assert comparison is not None, "a pair has begun"
         comparison.join(seconds)
         return pair_state(trainer.state for trainer in comparison.trainers.values())
+
+
+def has_ended(models: Mapping[str, Status]) -> bool:
+    """Return whether a pair of a series, by its models, is left as it is when the series goes on."""
+    return pair_state(status.state for status in models.values()) in ("finished", "failed")

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from config import MODEL_NAMES, ModelConfig
+from history.checkpoints import NOTHING, WEIGHTS, Told
 from history.events import say_fork, say_held, say_jump, say_more_epochs
 from history.records import INCOMPLETE, Training, label
 from history.store import Left, Origin, RunStore
@@ -13,6 +14,8 @@ from studies.workshop import Workshop
 
 if TYPE_CHECKING:
     from training.checkpoint import Header
+
+REDUCED = {WEIGHTS: "reduced to its weights", NOTHING: "dropped"}
 
 
 class Rest(NamedTuple):
@@ -60,13 +63,14 @@ def rest_of(
 ) -> Rest:
     """Return with what some models of a run go on under their own id: where their checkpoints were taken, else anew.
 
-    Raises TooManyEpochs, and Conflict where a branch, or a model that has left its schedule, has lost its checkpoint:
-    trained anew it would not be what went on.
+    Raises TooManyEpochs, and Conflict where a checkpoint was given up to make room, or a branch, or a model that has
+    left its schedule, has lost it: trained anew it would not be what went on.
     """
     found = {name: left.checkpoints[name] for name in models}
     for name, checkpoint in found.items():
+        require_not_reduced(left.told[name], run, name)
         if left.is_branch or name in left.off_schedule:
-            require_checkpoint(checkpoint, run, name)
+            require_checkpoint(checkpoint, left.told[name], run, name)
     checkpoints = {name: checkpoint for name, checkpoint in found.items() if checkpoint is not None}
     headers = {name: workshop.header(checkpoint) for name, checkpoint in checkpoints.items()}
     steps = {name: headers[name].step if name in headers else 0 for name in models}
@@ -135,7 +139,7 @@ def continued_origins(
             name,
             config,
             left.held_rates[name],
-            require_checkpoint(left.checkpoints[name], run, name),
+            require_checkpoint(left.checkpoints[name], left.told[name], run, name),
             more_epochs,
         )
         for name, config in configs.items()
@@ -159,7 +163,7 @@ def forked_origins(
     held_rate: of model 1, as Status has it. A copy for more epochs of a model whose schedule has run its course keeps
     the last rate; in others the schedule is stretched. Raises Conflict where model 1 has no checkpoint.
     """
-    checkpoint = require_checkpoint(store.checkpoint(run, MODEL_NAMES[0]), run, MODEL_NAMES[0])
+    checkpoint = forked_checkpoint(store, run)
     header, change = workshop.header(checkpoint), say_change(source, config, changed)
     copied = workshop.copy(checkpoint, changed)
     copy_held = None
@@ -182,8 +186,22 @@ def forked_origins(
     return dict(zip(MODEL_NAMES, (model1, model2), strict=True))
 
 
-def require_checkpoint(checkpoint: bytes | None, run: str, model: str) -> bytes:
-    """Return a checkpoint. Raises Conflict where there is none."""
+def forked_checkpoint(store: RunStore, run: str) -> bytes:
+    """Return the checkpoint that a fork of a run begins at, that of model 1. Raises Conflict where there is none."""
+    model = MODEL_NAMES[0]
+    return require_checkpoint(store.checkpoint(run, model), store.told(run, model), run, model)
+
+
+def require_not_reduced(told: Told | None, run: str, model: str) -> None:
+    """Raise Conflict where what a training would go on from was given up to make room."""
+    if told is not None and told.kept in REDUCED:
+        what = f"its checkpoint was {REDUCED[told.kept]} to save room"
+        raise Conflict(f"{label(model)} of run {run} cannot go on: {what}")
+
+
+def require_checkpoint(checkpoint: bytes | None, told: Told | None, run: str, model: str) -> bytes:
+    """Return a checkpoint that a training can go on from. Raises Conflict where there is none."""
+    require_not_reduced(told, run, model)
     if checkpoint is None:
         raise Conflict(f"{label(model)} of run {run} has no checkpoint to go on from")
     return checkpoint

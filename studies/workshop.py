@@ -137,6 +137,12 @@ class Workshop:
 
         return with_schedule(checkpoint, schedule)
 
+    def reduce(self, checkpoint: bytes) -> bytes:
+        """Return what is needed of a checkpoint to ask its model, and not to go on. Raises ValueError."""
+        from training.checkpoint import reduce_to_weights
+
+        return reduce_to_weights(checkpoint)
+
     def source(
         self, run: str, model: str, config: ModelConfig, precision: str | None, weights: "bytes | Snapshot"
     ) -> "Source":

@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -9,6 +10,13 @@ import torch
 from torch import Tensor
 
 from config import ModelConfig
+from history.checkpoints import WEIGHTS, WHOLE, first_line, told_by
+
+OF_WEIGHTS = ("step", "learning_rate", "schedule", "model")  # what is kept of an engine whose weights are asked alone
+
+
+class Unreadable(ValueError):
+    """A checkpoint is as it was written, and yet none that this version can read."""
 
 
 class Header(NamedTuple):
@@ -38,7 +46,7 @@ def write_checkpoint(state: Mapping[str, Any]) -> bytes:
     It is its header, as a line of JSON, and behind that the state as `torch.save` writes it.
     """
     file = io.BytesIO()
-    file.write(json.dumps(Header.of_engine(state["engine"])).encode() + b"\n")
+    file.write(first_line(Header.of_engine(state["engine"]), state.get("kept", WHOLE)))
     torch.save(state, file)
     return file.getvalue()
 
@@ -56,7 +64,7 @@ def header_of(checkpoint: bytes) -> Header:
     """Return a checkpoint's header; of one that earlier versions wrote, what it would say."""
     if not _has_header(checkpoint):
         return Header.of_engine(read_checkpoint(checkpoint)["engine"])
-    step, learning_rate, schedule = json.loads(checkpoint[: checkpoint.index(b"\n")])
+    step, learning_rate, schedule, *_ = json.loads(checkpoint[: checkpoint.index(b"\n")])
     return Header(step, learning_rate, schedule if isinstance(schedule, str) else None)  # a rate stood there once
 
 
@@ -83,6 +91,21 @@ def with_schedule(checkpoint: bytes, schedule: str) -> bytes:
     state = read_checkpoint(checkpoint)
     state["engine"]["schedule"] = schedule
     return write_checkpoint(state)
+
+
+def reduce_to_weights(checkpoint: bytes) -> bytes:
+    """Return what is needed of a checkpoint to ask its model, and not to go on from it; its first line says so.
+
+    One that is reduced already stays as it is. Raises Unreadable.
+    """
+    if told_by(checkpoint).kept == WEIGHTS:
+        return checkpoint
+    try:
+        engine = read_checkpoint(checkpoint)["engine"]
+        kept = {name: engine[name] for name in OF_WEIGHTS if name in engine}
+        return write_checkpoint({"engine": kept, "kept": WEIGHTS})
+    except (RuntimeError, pickle.UnpicklingError, EOFError, LookupError, ValueError) as error:
+        raise Unreadable(str(error).partition("\n")[0] or type(error).__name__) from error
 
 
 def read_weights(checkpoint: bytes) -> tuple[int, dict[str, Tensor]]:

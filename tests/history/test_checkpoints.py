@@ -53,26 +53,27 @@ def test_where_a_checkpoint_was_taken_is_told_without_reading_it_whole(
     with monkeypatch.context() as patch:
         patch.delattr(checkpoints.CheckpointFiles, "read")
         assert strict(client.get(f"/api/runs/{run}"))["checkpoints"] == {
-            "model1": {"step": None, "epoch": None},
-            "model2": {"step": steps, "epoch": 1.0},
+            "model1": {"step": None, "epoch": None, "whole": True, "weights": True},
+            "model2": {"step": steps, "epoch": 1.0, "whole": True, "weights": True},
         }
 
 
 @pytest.mark.parametrize(
-    ("head", "step"),
+    ("head", "step", "kept"),
     [
-        (b'[430, 0.001, "cosine"]\nPK', 430),
-        (b"[430, 0.001, 0.001]\nPK", 430),  # as earlier versions wrote it, and before them without a header
-        (b"PK\x03\x04", None),
-        (b"", None),
-        (b"[", None),
-        (b"[]\n", None),
-        (b"7\n", None),
-        (b"[null]\n", None),
+        (b'[430, 0.001, "cosine"]\nPK', 430, "whole"),
+        (b'[430, 0.001, "cosine", "weights"]\nPK', 430, "weights"),
+        (b"[430, 0.001, 0.001]\nPK", 430, "whole"),  # as earlier versions wrote it, and before them without a header
+        (b"PK\x03\x04", None, "whole"),
+        (b"", None, "whole"),
+        (b"[", None, "whole"),
+        (b"[]\n", None, "whole"),
+        (b"7\n", None, "whole"),
+        (b"[null, null]\n", None, "whole"),
     ],
 )
-def test_step_of_a_checkpoint_stands_in_its_first_line(head: bytes, step: int | None) -> None:
-    assert checkpoints.step_of(head) == step
+def test_first_line_of_a_checkpoint_tells_its_step_and_what_is_kept(head: bytes, step: int | None, kept: str) -> None:
+    assert checkpoints.told_by(head) == (step, kept)
 
 
 def test_points_are_on_disk_before_the_checkpoint_that_they_led_to(

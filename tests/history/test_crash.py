@@ -72,7 +72,7 @@ def test_run_that_was_killed_tells_from_where_it_goes_on_and_what_was_lost(nurse
     left = after.ask(f"/api/runs/{run}")
     for name, at in left["checkpoints"].items():
         assert 0 < at["step"] < left["models"][name]["step"]
-        assert at == {"step": at["step"], "epoch": at["step"] / 512}
+        assert at == {"step": at["step"], "epoch": at["step"] / 512, "whole": True, "weights": True}
     after.start_or_resume(run)
     for name, model in after.ask("/api/metrics")["models"].items():
         at = left["checkpoints"][name]

@@ -7,7 +7,16 @@ import pytest
 import torch
 from helpers import quick
 
-from training.checkpoint import fork_checkpoint, header_of, read_checkpoint, write_checkpoint
+from history.checkpoints import told_by
+from training.checkpoint import (
+    Unreadable,
+    fork_checkpoint,
+    header_of,
+    read_checkpoint,
+    read_weights,
+    reduce_to_weights,
+    write_checkpoint,
+)
 from training.engine import Engine
 from training.images import FashionMNIST
 
@@ -56,3 +65,35 @@ def test_a_fork_keeps_of_the_memory_what_it_has_use_for(
     fork = fork_checkpoint(write_checkpoint(state), changed)
     assert header_of(fork).learning_rate == rate
     assert ("optimizer" in read_checkpoint(fork)["engine"]) == (changed != "optimizer")
+
+
+def test_one_that_is_reduced_keeps_the_weights_to_the_bit_and_says_what_it_is(state: dict[str, Any]) -> None:
+    whole = write_checkpoint(state)
+    reduced = reduce_to_weights(whole)
+    assert (told_by(whole), told_by(reduced)) == ((3, "whole"), (3, "weights"))
+    assert header_of(reduced) == header_of(whole)
+    step, weights = read_weights(reduced)
+    assert step == 3
+    assert weights.keys() == state["engine"]["model"].keys()
+    assert all(torch.equal(values, state["engine"]["model"][name]) for name, values in weights.items())
+    assert len(reduced) < len(whole) / 2
+    assert reduce_to_weights(reduced) is reduced
+
+
+def test_one_of_an_earlier_version_is_reduced_as_well(state: dict[str, Any]) -> None:
+    file = io.BytesIO()
+    torch.save(state, file)
+    assert told_by(reduce_to_weights(file.getvalue())) == (3, "weights")
+
+
+@pytest.mark.parametrize("content", [b"", b"weights", b"[3, 0.1, null]\n", b"[3, 0.1, null]\nPK\x03\x04", b"\x80\x02."])
+def test_what_nobody_can_read_is_not_reduced(content: bytes) -> None:
+    with pytest.raises(Unreadable):
+        reduce_to_weights(content)
+
+
+def test_what_holds_something_else_is_not_reduced() -> None:
+    file = io.BytesIO()
+    torch.save({"weights": [1]}, file)
+    with pytest.raises(Unreadable):
+        reduce_to_weights(file.getvalue())
