@@ -18,6 +18,7 @@ from studies.lessons import SHIPPED, InvalidLessons, read_lessons
 from web import (
     comparison,
     control,
+    disk,
     exports,
     inside,
     lessons,
@@ -52,6 +53,7 @@ SUBJECTS = (
     repeats,
     queue,
     runs,
+    disk,
     exports,
     lessons,
 )

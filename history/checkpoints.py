@@ -69,21 +69,15 @@ class CheckpointFiles:
 
     def size(self, run: str, model: str) -> int:
         """Return how many bytes a model's checkpoint takes, 0 where there is none."""
-        try:
-            return self.path(run, model).stat().st_size
-        except FileNotFoundError:
-            return 0
+        return bytes_in(self.path(run, model))
 
-    def replace(self, run: str, model: str, old: bytes, new: bytes) -> bool:
-        """Put a checkpoint in the place of this one; return False where that is not there any more. Raises OSError."""
+    def mark(self, run: str, model: str) -> bytes | None:
+        """Return what tells a model's checkpoint from any other, None where there is none."""
         try:
             with self.path(run, model).open("rb") as file:
-                if file.read(DIGEST_SIZE) != hashlib.sha256(old).digest():
-                    return False
+                return file.read(DIGEST_SIZE)
         except FileNotFoundError:
-            return False
-        self.write(run, model, new)
-        return True
+            return None
 
     def drop(self, run: str, model: str) -> None:
         """Give up a model's checkpoint, if there is one; this takes no room, so it can be done on a full disk.
@@ -120,6 +114,14 @@ class CheckpointFiles:
 
     def is_empty(self) -> bool:
         return not any(self.directory.glob("*.checkpoint"))
+
+
+def bytes_in(path: Path) -> int:
+    """Return how many bytes a file takes, 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def dropped_path(path: Path) -> Path:

@@ -45,6 +45,7 @@ class Database:
         self.warning: str | None = None  # what of the history was found damaged
         self.on_repair: Callable[[], None] = lambda: None  # called when a new file has taken the place of a damaged one
         self._path = path
+        self._log = path.with_name(f"{path.name}-wal")
         self._writing, self._reading = threading.Lock(), threading.Lock()  # one user of a connection at a time
         self._repairs = 0
         self._is_checked = False
@@ -110,6 +111,11 @@ class Database:
             raise NotSaved(f"The history could not be changed: {error}") from error
 
     @property
+    def files(self) -> tuple[Path, Path]:
+        """The file and its log, which may not be there."""
+        return self._path, self._log
+
+    @property
     def repairs(self) -> int:
         """How often a new file has taken the place of a damaged one."""
         return self._repairs
@@ -157,7 +163,7 @@ class Database:
                 [(is_busy, frames, folded)] = self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
                 if not is_busy and folded == frames >= 0:
                     return
-            with self._path.with_name(f"{self._path.name}-wal").open("rb+") as file:
+            with self._log.open("rb+") as file:
                 os.fsync(file.fileno())
 
     def close(self) -> None:

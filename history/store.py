@@ -30,6 +30,7 @@ from history.log import MetricsLog
 from history.queue import QueueHistory, settle_queue
 from history.reader import RunReader
 from history.records import Insight, Predictions
+from history.room import DiskRoom
 from history.series import SeriesHistory, mark_interrupted_series, note_deleted_pair
 from history.soundness import IS_UNENDED, is_damage
 from history.states import INTERRUPTED
@@ -98,6 +99,7 @@ class RunStore(RunReader):
         self._branches = Branches(self._database, self, self._writer, checkpoints)
         self._series = SeriesHistory(self._database, self)
         self.queue = QueueHistory(self._database)
+        self.room = DiskRoom(directory, self._database, self, self._writer, checkpoints)
         self._database.on_repair = waiting.enter_again
         self._check = WholeCheck(self._database, file, self._purge)
         self._writer.start()

@@ -85,6 +85,25 @@ class Writer(threading.Thread):
             self._checkpoints.write(run, model, data)
         log.debug("run %s: checkpoint of %s saved, %d bytes", run, model, len(data))
 
+    def replace_checkpoint(self, run: str, model: str, mark: bytes, data: bytes) -> bool:
+        """Write a checkpoint's file in the place of the one with this mark.
+
+        Return False, with nothing changed, where that has another by now, or a later one waits. Raises OSError.
+        """
+        with self._filing:
+            is_there = self._waiting.checkpoint(run, model) is None and self._checkpoints.mark(run, model) == mark
+            if is_there:
+                self._checkpoints.write(run, model, data)
+            return is_there
+
+    def drop_checkpoint(self, run: str, model: str) -> bool:
+        """Give up a checkpoint's file; return False where a later one waits. Raises OSError."""
+        with self._filing:
+            is_latest = self._waiting.checkpoint(run, model) is None
+            if is_latest:
+                self._checkpoints.drop(run, model)
+            return is_latest
+
     def close(self) -> None:
         """End the thread, and save what is left."""
         self._closing.set()

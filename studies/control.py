@@ -161,12 +161,24 @@ class Control:
                 self.comparison.end()
                 self.comparison.join()
 
-    # What a series needs as well; but for the first, `lock` must be held
+    # What others need as well; but for the first, `lock` must be held
 
     def ready_for_a_start(self) -> Workshop:
         """Return the workshop. Raises NotReady where it is not open; where opening it has failed, tries again."""
         self._loading.retry()
         return self._loading.require()
+
+    def models_on(self, run: str) -> set[str]:
+        """Return the models of a run whose threads have not ended: these may still hand over a checkpoint."""
+        comparison = self.comparison
+        if comparison is None or comparison.run_id != run:
+            return set()
+        return {name for name, trainer in comparison.trainers.items() if trainer.is_alive()}
+
+    @property
+    def is_series_on(self) -> bool:
+        """Whether only a series may start runs now."""
+        return self._series is not None and self._series.is_alive()
 
     def check_free(self, advice: str) -> None:
         """Raise Conflict while a comparison or a series is on; wait for the last batch of one that is not.
@@ -195,8 +207,7 @@ class Control:
             raise NotReady("The server is ending")
 
     def _check_no_series(self) -> None:
-        series = self._series
-        if series is not None and series.is_alive() and series is not threading.current_thread():
+        if self.is_series_on and self._series is not threading.current_thread():
             raise Conflict("Repeats are running: stop them first")
 
     def _check_saved(self) -> None:

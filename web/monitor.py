@@ -18,6 +18,7 @@ from studies.lessons import SHIPPED, Lesson
 from studies.local import Repeats
 from studies.queue import Queue
 from studies.refusals import Conflict
+from studies.room import Room
 from studies.workshop import Loading
 from web.pair import Logs, pairing_of, tell
 from web.slots import Slots
@@ -39,6 +40,7 @@ class Monitor:
         self.control = Control(store, self.loading)
         self.repeats = Repeats(store, self.control)
         self.queue = Queue(store, self.control)
+        self.room = Room(store, self.control, self.loading)
 
     @property
     def run(self) -> str | None:
@@ -131,6 +133,7 @@ class Monitor:
         self.control.close()
         self.repeats.join()
         self.queue.join()
+        self.room.close()
         if self.loading.workshop is not None:
             self.loading.workshop.predictor.close()
         self.store.close()

@@ -2,7 +2,7 @@
 
 Reads lines of JSON from stdin, {"port", "runs", "die_at", "after"}, and answers each with the new process' id.
 With die_at = n the server kills itself, as `kill -9` would, at its n-th write to the disk: of all, or where "after"
-names one of the methods of Control, of those that come after it has been called.
+names one of the methods of Control or Room, of those that come after it has been called.
 """
 
 import json
@@ -19,6 +19,7 @@ import server
 import train
 from history import checkpoints, database, writer
 from studies.control import Control
+from studies.room import Room
 from training import images
 from training.images import FashionMNIST
 
@@ -31,15 +32,16 @@ class Deadline:
         self.counting = True
 
     def begin_with(self, method: str) -> None:
-        """Count from the first call of one of the methods of Control on."""
+        """Count from the first call of one of the methods of Control or Room on."""
         self.counting = False
-        call = getattr(Control, method)
+        owner = Control if hasattr(Control, method) else Room
+        call = getattr(owner, method)
 
         def call_counting(*arguments: Any) -> Any:
             self.counting = True
             return call(*arguments)
 
-        setattr(Control, method, call_counting)
+        setattr(owner, method, call_counting)
 
     def tick(self) -> None:
         if not self.counting:

@@ -66,6 +66,8 @@ ROUTES = [
     "POST /api/runs/<run>/rename",
     "POST /api/runs/<run>/delete",
     "POST /api/runs/<run>/restore",
+    "GET /api/disk",
+    "POST /api/disk/checkpoints",
 ]
 EXAMPLES, SOAK_EXAMPLES = 50, 800  # of each route: 2,000 and 32,000 in all
 
@@ -112,7 +114,7 @@ settings_of_a_model = st.dictionaries(st.sampled_from(list(SCHEMA["properties"])
 pictures = st.lists(st.integers(-1, 256), min_size=784, max_size=784) | st.sampled_from(["test", "validation"])
 bodies_of_ours = st.dictionaries(
     st.sampled_from(["model1", "model2", "model", "name", "more_epochs", "settings", "run", "runs", "series"])
-    | st.sampled_from(["pixels", "split", "image", "layers", "learning_rate"])
+    | st.sampled_from(["pixels", "split", "image", "layers", "learning_rate", "trainings", "keep"])
     | texts,
     values | settings_of_a_model | pictures,
     max_size=4,
@@ -135,7 +137,7 @@ def as_bytes(value: object) -> bytes:
 
 bodies = odd_bytes | (bodies_of_ours | settings_of_a_model | values).map(as_bytes)
 queries = st.dictionaries(
-    st.sampled_from(["boot", "run", "since", "axis", "token", "model", "step", "series", "split", "images"])
+    st.sampled_from(["boot", "run", "since", "axis", "token", "model", "step", "series", "split", "images", "training"])
     | st.sampled_from(["show", "label", "predicted1", "predicted2", "sort", "page", "a", "b", "among"])
     | texts,
     texts
@@ -157,7 +159,8 @@ def snapshot(place: Place) -> Any:
         configs = database.execute("SELECT run, model, config FROM models ORDER BY run").fetchall()
     trainers = monitor.control.comparison.trainers
     states = {name: trainer.state for name, trainer in trainers.items()}
-    return monitor.run, monitor.loading.status, id(monitor.control.comparison), states, runs, configs
+    checkpoint = monitor.store.told(place.finished, "model1")
+    return monitor.run, monitor.loading.status, id(monitor.control.comparison), states, runs, configs, checkpoint
 
 
 def trainers_alive() -> int:
