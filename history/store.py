@@ -26,6 +26,7 @@ from history.checkpoints import CheckpointFiles, Told
 from history.database import Database, WholeCheck
 from history.errors import NotSaved, StoreError, UnknownItem, UnknownRun
 from history.events import leaves_schedule
+from history.lineage import Lineage
 from history.log import MetricsLog
 from history.queue import QueueHistory, settle_queue
 from history.reader import RunReader
@@ -98,6 +99,7 @@ class RunStore(RunReader):
         self._writer = Writer(self._database, checkpoints, waiting, self._report)
         self._branches = Branches(self._database, self, self._writer, checkpoints)
         self._series = SeriesHistory(self._database, self)
+        self.lineage = Lineage(self._database, waiting)
         self.queue = QueueHistory(self._database)
         self.room = DiskRoom(directory, self._database, self, self._writer, checkpoints)
         self._database.on_repair = waiting.enter_again

@@ -66,6 +66,7 @@ ROUTES = [
     "POST /api/runs/<run>/rename",
     "POST /api/runs/<run>/delete",
     "POST /api/runs/<run>/restore",
+    "GET /api/lineage",
     "GET /api/disk",
     "POST /api/disk/checkpoints",
 ]
