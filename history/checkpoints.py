@@ -112,6 +112,11 @@ class CheckpointFiles:
         for dropped in self.directory.glob("*.dropped"):
             shorten(dropped)
 
+    def places(self) -> list[tuple[str, str]]:
+        """Return run and model of every checkpoint that there is, the oldest run's first."""
+        names = sorted(path.name.split(".") for path in self.directory.glob("*.checkpoint"))
+        return [(run, model) for run, model, _ in names]
+
     def is_empty(self) -> bool:
         return not any(self.directory.glob("*.checkpoint"))
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from history.checkpoints import NOTHING, CheckpointFiles, bytes_in
+from history.checkpoints import NOTHING, WHOLE, CheckpointFiles, bytes_in
 from history.database import Database
 from history.reader import RunReader
 from history.records import Training
-from history.tables import MEASUREMENTS, Table
+from history.tables import CHOICES, MEASUREMENTS, Table
 from history.writer import Writer
 
 OF_NUMBER = 8  # bytes that a number takes at most
@@ -26,7 +26,7 @@ def bytes_of(table: Table) -> str:
 
 
 MEASURED = " + ".join(f"({bytes_of(table)})" for table in MEASUREMENTS)
-IS_LISTED = "(SELECT id FROM runs WHERE NOT deleted)"
+KEEP_WHOLE = "keep_whole"  # of how many runs, the newest, checkpoints are kept whole: no such row, no such rule
 
 
 class DiskRoom:
@@ -41,9 +41,9 @@ class DiskRoom:
         self._writer = writer
         self._checkpoints = checkpoints
 
-    def usage(self) -> dict[str, int]:
+    def usage(self) -> dict[str, int | None]:
         """Return how many bytes all takes, the history's file with its log, and the checkpoints; the room that is left
-        on the disk; and how many runs there are.
+        on the disk; how many runs there are, and of how many the checkpoints are kept whole.
         """
         [(runs,)] = self._database.select("SELECT count(*) FROM runs WHERE NOT deleted")
         return {
@@ -52,6 +52,7 @@ class DiskRoom:
             "checkpoints": bytes_below(self._checkpoints.directory),
             "free": shutil.disk_usage(self._directory).free,
             "runs": runs,
+            "keep_whole": self.keep_whole,
         }
 
     def of(self, trainings: Iterable[Training]) -> dict[str, dict[str, Any]]:
@@ -71,8 +72,34 @@ class DiskRoom:
         }
 
     def _is_listed(self, training: Training) -> bool:
-        query = f"SELECT 1 FROM models WHERE run = ? AND model = ? AND run IN {IS_LISTED}"  # noqa: S608 - ours
+        query = "SELECT 1 FROM models JOIN runs ON run = id WHERE run = ? AND model = ? AND NOT deleted"
         return bool(self._database.select(query, training))
+
+    # The rule
+
+    @property
+    def keep_whole(self) -> int | None:
+        """Of how many runs, the newest, the checkpoints are kept whole; None where the user has set no rule."""
+        rows = self._database.select(CHOICES.select("WHERE id = ?"), (KEEP_WHOLE,))
+        return next((int(value) for (value,) in rows if value.isdecimal()), None)
+
+    def set_keep_whole(self, runs: int | None) -> None:
+        """Set the rule, or with None have none. Raises NotSaved."""
+        with self._database.change() as connection:
+            if runs is None:
+                connection.execute("DELETE FROM choices WHERE id = ?", (KEEP_WHOLE,))
+            else:
+                connection.execute(CHOICES.insert(), (KEEP_WHOLE, str(runs)))
+
+    def whole_beyond(self, runs: int) -> list[Training]:
+        """Return the trainings with a whole checkpoint of all but the newest runs, so many; the oldest first.
+
+        What is deleted counts for nothing: it is purged, or restored as it was.
+        """
+        older = "SELECT id FROM runs WHERE NOT deleted ORDER BY id DESC LIMIT -1 OFFSET ?"
+        ids = {run for (run,) in self._database.select(older, (runs,))}
+        places = [place for place in self._checkpoints.places() if place[0] in ids]
+        return [Training(*place) for place in places if (told := self._reader.told(*place)) and told.kept == WHOLE]
 
     # Checkpoints, of trainings that are known
 

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from config import MODEL_NAMES, ModelConfig
@@ -32,6 +32,7 @@ class Control:
         self.comparison: Comparison | None = None  # of the latest run, once one has been started here
         self._store = store
         self._loading = loading
+        self.on_start: Callable[[Comparison], None] = lambda comparison: None  # called with each that has been started
         self._series: threading.Thread | None = None
         self._closed = False
 
@@ -254,4 +255,5 @@ class Control:
         copy = MODEL_NAMES[1] if any(event.kind == "forked" for event in metrics.events(MODEL_NAMES[1])) else None
         self.comparison = comparison
         self.latest = Latest(run, metrics, workshop.describe_pairing(configs, copy=copy))
+        self.on_start(comparison)
         return run

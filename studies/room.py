@@ -1,5 +1,8 @@
 """Room: checkpoints of trainings that have ended are reduced to their weights, or dropped, when the user says so.
 
+The user may also set a rule: that those of so many runs, the newest, are kept whole, and all others are reduced to
+their weights, when the rule is set and after each run's end. What a kill has left undone is done then.
+
 What trains, or may be gone on with by itself, is left alone. A checkpoint is read and reduced while everything else
 goes on; it is changed only in a moment in which nobody can start anything from it.
 """
@@ -7,7 +10,8 @@ goes on; it is changed only in a moment in which nobody can start anything from 
 import logging
 import threading
 from collections.abc import Iterable
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
 
 from history.checkpoints import NOTHING, WEIGHTS, WHOLE
 from history.records import Training
@@ -16,6 +20,9 @@ from history.store import RunStore, UnknownRun
 from studies.control import Control
 from studies.refusals import Conflict
 from studies.workshop import Loading, Workshop
+
+if TYPE_CHECKING:
+    from train import Comparison
 
 log = logging.getLogger(__name__)
 KEEP = (WEIGHTS, NOTHING)  # what can be left of a checkpoint
@@ -39,6 +46,8 @@ class Room:
         self._loading = loading
         self._lock = threading.Lock()  # one request at a time; taken before the control's
         self._closing = threading.Event()
+        self._after_runs = ThreadPoolExecutor(1, "room")  # neither trainers nor requests wait for what the rule asks
+        control.on_start = self._wait_for_end
 
     def reduce(self, trainings: Iterable[Training], keep: str) -> Given:
         """Leave of trainings' checkpoints no more than their weights, or nothing. Raises NotReady for weights."""
@@ -47,11 +56,47 @@ class Room:
             self._store.save()  # what has just ended may have a checkpoint that waits
             return self._reduce_all(trainings, workshop)
 
+    def keep_whole(self, runs: int | None) -> int:
+        """Set the rule, or with None have none; return how many bytes that has freed at once.
+
+        Raises NotReady for a rule, or NotSaved.
+        """
+        workshop = None if runs is None else self._loading.require()
+        with self._lock:
+            self._store.room.set_keep_whole(runs)
+            return 0 if workshop is None else self._apply_rule(workshop)
+
     def close(self) -> None:
-        """Reduce no more, and wait until what is under way has come to its end."""
+        """Reduce no more, and wait until what is under way has come to its end. No run may be on."""
         self._closing.set()
+        self._after_runs.shutdown()
         with self._lock:
             pass
+
+    def _wait_for_end(self, comparison: "Comparison") -> None:
+        self._after_runs.submit(self._after, comparison)
+
+    def _after(self, comparison: "Comparison") -> None:
+        """Wait until a run has ended, and do what the rule asks for then."""
+        comparison.join()
+        try:
+            with self._lock:
+                if (workshop := self._loading.workshop) is not None:
+                    self._apply_rule(workshop)
+        except Exception as error:  # the next run's end is soon enough
+            log.error("checkpoints could not be reduced: %s", error, exc_info=error)
+
+    def _apply_rule(self, workshop: Workshop) -> int:
+        """Reduce what the rule does not keep whole, but for runs of which anything is on; return the bytes freed."""
+        runs = self._store.room.keep_whole
+        if runs is None or self._closing.is_set():
+            return 0
+        self._store.save()
+        beyond = self._store.room.whole_beyond(runs)
+        given = self._reduce_all((each for each in beyond if not self._control.models_on(each.run)), workshop)
+        for address, why in given.refused.items():
+            log.info("the checkpoint of %s stays whole: %s", address, why)
+        return given.freed
 
     def _reduce_all(self, trainings: Iterable[Training], workshop: Workshop | None) -> Given:
         freed, done, refused = 0, 0, {}

@@ -8,10 +8,11 @@ from config import say
 from history.records import Training
 from studies.room import KEEP
 from web.monitor import Monitor
-from web.requests import BadRequest, choice, read_object
+from web.requests import BadRequest, choice, read_object, whole_number
 from web.slots import read_address
 
 MOST_TOLD, MOST_GIVEN_UP = 100, 1000  # trainings in one request
+MOST_RUNS = 100_000  # that a rule can name
 
 
 def blueprint(monitor: Monitor) -> Blueprint:
@@ -32,6 +33,14 @@ def blueprint(monitor: Monitor) -> Blueprint:
         given = read_object(("trainings", "keep"))
         keep = choice("keep", given.get("keep"), KEEP)
         return monitor.room.reduce(trainings_of("trainings", given.get("trainings"), MOST_GIVEN_UP), keep)._asdict()
+
+    @routes.post("/api/disk/rule")
+    def set_rule() -> dict[str, Any]:
+        given = read_object(("keep_whole",))
+        runs = given.get("keep_whole", "nothing")
+        if runs is not None:
+            runs = whole_number("keep_whole", runs, 1, MOST_RUNS)
+        return {"keep_whole": runs, "freed": monitor.room.keep_whole(runs)}
 
     return routes
 

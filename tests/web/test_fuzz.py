@@ -69,6 +69,7 @@ ROUTES = [
     "GET /api/lineage",
     "GET /api/disk",
     "POST /api/disk/checkpoints",
+    "POST /api/disk/rule",
 ]
 EXAMPLES, SOAK_EXAMPLES = 50, 800  # of each route: 2,000 and 32,000 in all
 
@@ -115,7 +116,7 @@ settings_of_a_model = st.dictionaries(st.sampled_from(list(SCHEMA["properties"])
 pictures = st.lists(st.integers(-1, 256), min_size=784, max_size=784) | st.sampled_from(["test", "validation"])
 bodies_of_ours = st.dictionaries(
     st.sampled_from(["model1", "model2", "model", "name", "more_epochs", "settings", "run", "runs", "series"])
-    | st.sampled_from(["pixels", "split", "image", "layers", "learning_rate", "trainings", "keep"])
+    | st.sampled_from(["pixels", "split", "image", "layers", "learning_rate", "trainings", "keep", "keep_whole"])
     | texts,
     values | settings_of_a_model | pictures,
     max_size=4,
