@@ -43,7 +43,7 @@ class Database:
         Raises sqlite3.Error where it cannot be written, OSError where an old one cannot be brought to this version.
         """
         self.warning: str | None = None  # what of the history was found damaged
-        self.on_repair: Callable[[], None] = lambda: None  # called when a new file has taken the place of a damaged one
+        self.on_repair: Callable[[], None] = lambda: None  # called as a new file takes a damaged one's place
         self._path = path
         self._log = path.with_name(f"{path.name}-wal")
         self._writing, self._reading = threading.Lock(), threading.Lock()  # one user of a connection at a time
@@ -138,7 +138,7 @@ class Database:
             finally:
                 if self._repairs != repairs:
                     self._open()
-        self.on_repair()
+                    self.on_repair()
 
     def _release(self) -> None:
         """Close the damaged file as it is; the one that takes its place is sound."""

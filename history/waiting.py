@@ -61,6 +61,7 @@ class Batch(NamedTuple):
     recordings: list[tuple[Recording, dict[str, News]]]
     insights: dict[tuple[str, str, int], Insight]  # by run, model and step
     predictions: dict[tuple[str, str, str], Predictions]  # by run, model and split
+    file: int  # for which of the files that there have been it was taken
 
     @property
     def is_empty(self) -> bool:
@@ -72,7 +73,8 @@ class Waiting:
     """What has been handed over and is not on the disk. Safe to call from any thread; nobody waits for the disk."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # never held while the disk is busy
+        self._lock = threading.Lock()  # the last to be taken, and never held while the disk is busy
+        self._file = 0  # how often the history's file has become another
         self._recordings: list[Recording] = []  # those not wholly saved yet, and the latest
         self._checkpoints: dict[Place, bytes] = {}
         self._damaged: set[Place] = set()  # whose checkpoint's file is to be set aside
@@ -86,8 +88,12 @@ class Waiting:
             self._recordings.append(recording)
 
     def enter_again(self) -> None:
-        """Have all runs that are being saved entered once more: the file may be another now."""
+        """Have all runs that are being saved entered once more: the file is another now.
+
+        What has been written, but not been forgotten, is written once more, too: that may have been the old one.
+        """
         with self._lock:
+            self._file += 1
             for recording in self._recordings:
                 recording.entered = False
 
@@ -153,11 +159,13 @@ class Waiting:
             for recording in self._recordings:
                 recording.take_news()
             recordings = [(recording, dict(recording.unsaved)) for recording in self._recordings]
-            return Batch(recordings, dict(self._insights), dict(self._predictions))
+            return Batch(recordings, dict(self._insights), dict(self._predictions), self._file)
 
     def forget(self, batch: Batch) -> None:
-        """Take out what has been written, unless something newer has come in its place."""
+        """Take out what has been written, unless something newer has come in its place, or another file."""
         with self._lock:
+            if batch.file != self._file:
+                return
             for recording, written in batch.recordings:
                 recording.forget(written)
             for recording in self._recordings[:-1]:
