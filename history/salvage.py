@@ -141,12 +141,22 @@ def finish(path: Path) -> str | None:
     if salvaged.exists():
         aside = _free_name(path)
         _for_each(path, lambda file, suffix: os.replace(file, aside.with_name(aside.name + suffix)))
-        os.replace(salvaged, path)
+        _take_place(salvaged, path)
         return aside.name
     if migrated.exists():  # the old one has been copied whole
         _for_each(path, lambda file, suffix: file.unlink() if suffix else None)
-        os.replace(migrated, path)
+        _take_place(migrated, path)
     return None
+
+
+def _take_place(ready: Path, path: Path) -> None:
+    """Rename a file, once what stood in its way is off the disk, and have that on the disk before anyone relies on it.
+
+    Else a power cut could leave the new file beside an old one's log, or put it over one that was to be set aside.
+    """
+    flush_folder(path.parent)
+    os.replace(ready, path)
+    flush_folder(path.parent)
 
 
 def _for_each(path: Path, act: Callable[[Path, str], None]) -> None:

@@ -1,6 +1,7 @@
 """What is left of a history after a truncation or a flipped byte."""
 
 import contextlib
+import itertools
 import random
 import shutil
 import sqlite3
@@ -273,6 +274,26 @@ def test_salvage_that_was_cut_off_is_finished_at_the_next_start(
     _, steps = shown(folder)
     assert sum(map(len, steps.values())) > STEPS
     assert [path for path in aside(folder) if path.read_bytes() == content] != []
+
+
+def test_each_renaming_is_on_the_disk_before_the_next_relies_on_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut keeps what was flushed, and of the rest any part."""
+    with history_path(folder).open("r+b") as file:
+        file.truncate(int(history_path(folder).stat().st_size * 0.6))
+    done: list[str] = []
+    move = salvage.os.replace
+
+    def note(source: Path, target: Path) -> None:
+        done.append("aside" if "-damaged-" in target.name else target.suffix)
+        move(source, target)
+
+    monkeypatch.setattr(salvage.os, "replace", note)
+    monkeypatch.setattr(salvage, "flush_folder", lambda path: done.append("flushed"))
+    salvage.open_history(history_path(folder))[0].close()
+    groups = [name for name, _ in itertools.groupby(done)]  # the file is set aside with its log
+    assert groups == [".salvaged", "flushed", "aside", "flushed", ".sqlite", "flushed"]
 
 
 def test_empty_history_beside_checkpoints_is_wondered_at(folder: Path) -> None:
