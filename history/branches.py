@@ -19,7 +19,7 @@ from history.reader import RunReader
 from history.records import SPLITS, Event, Status
 from history.rows import status_text
 from history.states import INTENDED_ENDS
-from history.tables import EVALUATIONS, EVENTS, INSIGHTS, MODELS, PREDICTIONS, RUNS
+from history.tables import EVALUATIONS, EVENTS, INSIGHTS, MODEL_ENTERED, MODELS, PREDICTIONS, RUNS
 from history.writer import Writer, insert
 
 WHAT_IS_TRAINED = (
@@ -86,7 +86,7 @@ class Branches:
                     take_over(connection, parent, origin, new, name)
                     insert(connection, EVENTS, new, name, [(number, *event) for number, event in enumerate(events)])
                     connection.execute(
-                        MODELS.insert(otherwise="ABORT"),
+                        MODELS.insert(MODEL_ENTERED, otherwise="ABORT"),
                         (new, name, origin.config.model_dump_json(), status_text(status)),
                     )
             for name, origin in origins.items():

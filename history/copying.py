@@ -29,8 +29,10 @@ from history.soundness import (
     types_fit,
 )
 from history.tables import (
+    CHOICES,
     CHUNKS,
     MEASUREMENTS,
+    MODEL_ENTERED,
     MODELS,
     OLD_POINTS,
     OLD_PREDICTIONS,
@@ -69,7 +71,7 @@ class Copying:
 
     def __init__(self, source: sqlite3.Connection, target: sqlite3.Connection) -> None:
         """Raises sqlite3.DatabaseError where nothing can be read."""
-        tables = (RUNS, SERIES, QUEUE, OLD_POINTS, OLD_PREDICTIONS, *MEASUREMENTS)
+        tables = (RUNS, MODELS, SERIES, QUEUE, CHOICES, OLD_POINTS, OLD_PREDICTIONS, *MEASUREMENTS)
         self._source = source
         self._target = target
         self._lost: list[str] = []
@@ -78,10 +80,11 @@ class Copying:
     def copy_all(self) -> tuple[str, list[str]]:
         wanted = [column for column in RUNS.names if column in self._columns[RUNS.name]]
         runs = {row[0]: row for row in self._rows_of(RUNS, wanted) if _is_sound(check_run, row)}
-        models = [row for row in self._rows_of(MODELS, MODELS.names) if _is_sound(check_model, row) and row[0] in runs]
+        of_model = MODELS.names if "note" in self._columns[MODELS.name] else list(MODEL_ENTERED)
+        models = [row for row in self._rows_of(MODELS, of_model) if _is_sound(check_model, row) and row[0] in runs]
         complete = {row[0] for row in models}
         self._insert(RUNS, wanted, [row for row in runs.values() if row[0] in complete])
-        self._insert(MODELS, MODELS.names, models)
+        self._insert(MODELS, of_model, models)
         self._lost += [f"run {run} (its settings)" for run in runs if run not in complete]
         points = self._copy_chunks(models) if self._columns[CHUNKS.name] else {}
         reported = time.monotonic()
@@ -103,6 +106,9 @@ class Copying:
             sound = [row for row in waiting if is_name(row[0]) and _is_sound(read_json, row[3])]
             self._insert(QUEUE, QUEUE.names, sound)
             self._lost += ["a comparison in line"] * (len(waiting) - len(sound))
+        if self._columns[CHOICES.name]:
+            chosen = self._rows_of(CHOICES, CHOICES.names)
+            self._insert(CHOICES, CHOICES.names, [row for row in chosen if types_fit(["text", "text"], row)])
         if not runs:
             self._lost.append("the list of runs")
         count = sum(points.values())

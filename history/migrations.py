@@ -3,6 +3,8 @@
 import sqlite3
 from pathlib import Path
 
+from history import catalogue
+
 MIGRATIONS = (
     # 1: runs and all that was measured in them
     """
@@ -78,6 +80,13 @@ MIGRATIONS = (
     CREATE INDEX models_unended ON models (run, model) WHERE
         CASE WHEN json_valid(status) THEN json_extract(status, '$.state') IN ('idle', 'paused', 'running') END;
     """,
+    # 8: a user's words on a training, and what is chosen for the history as a whole. The best accuracy of a training is
+    # found without reading the rows, which hold a blob each: so the catalogue is filled (history/catalogue.py)
+    """
+    ALTER TABLE models ADD COLUMN note TEXT;
+    CREATE TABLE choices (id TEXT PRIMARY KEY, value TEXT NOT NULL);
+    CREATE INDEX evaluations_by_accuracy ON evaluations (run, model, accuracy);
+    """,
 )
 WRITTEN_ANEW = 7  # the version that is not made in place of those before
 SCHEMA_VERSION = len(MIGRATIONS)
@@ -89,15 +98,15 @@ def connect(path: Path, mode: str = "rwc") -> sqlite3.Connection:
 
 
 def migrate(database: sqlite3.Connection) -> None:
-    """Bring the tables to this version in one transaction: a process that is killed leaves the old ones or the new.
+    """Bring tables and catalogue to this version in one transaction: a killed process leaves the old ones or the new.
 
     Not for those of a version before WRITTEN_ANEW that hold something: those are copied (history/copying.py).
     """
     version = version_of(database)
     if not version:
         database.execute("PRAGMA auto_vacuum = FULL")  # no free pages are kept: see history/database.py
-    scripts = MIGRATIONS[version:]
-    if scripts:
+    scripts = [*MIGRATIONS[version:], catalogue.script(database)]
+    if any(scripts):
         database.executescript(f"BEGIN; {' '.join(scripts)} PRAGMA user_version = {len(MIGRATIONS)}; COMMIT;")
 
 

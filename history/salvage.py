@@ -16,7 +16,7 @@ from pathlib import Path
 
 from history.checkpoints import flush_folder
 from history.copying import copy_readable
-from history.migrations import WRITTEN_ANEW, connect, migrate
+from history.migrations import SCHEMA_VERSION, WRITTEN_ANEW, connect, migrate
 from history.soundness import check_all, check_ends, check_version, has_free_pages, is_damage
 
 log = logging.getLogger(__name__)
@@ -32,24 +32,30 @@ def open_history(path: Path) -> tuple[sqlite3.Connection, str | None]:
     there is no room to bring an old one to this version.
     """
     finish(path)
-    warning = None
-    if path.exists():
-        try:
+    try:
+        if path.exists():
             if path.with_name(f"{path.name}-journal").exists():
                 _play_back(path)
             if _look(path):
                 _write_anew(path)
-        except sqlite3.DatabaseError as error:
-            if not is_damage(error):
-                raise
-            warning = salvage(path, str(error))
+        return _open(path), None
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        warning = salvage(path, str(error))
+    return _open(path), warning
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Return a connection to a history of this version, which it is brought to. Raises sqlite3.Error."""
     database = connect(path)
     try:
+        database.execute("PRAGMA wal_autocheckpoint = 0")  # it may not have been checked
         migrate(database)
     except BaseException:
         database.close()
         raise
-    return database, warning
+    return database
 
 
 def _play_back(path: Path) -> None:
@@ -64,7 +70,7 @@ def _look(path: Path) -> bool:
     try:
         version = check_version(database)
         is_old = 0 < version < WRITTEN_ANEW
-        if is_old or not version or has_free_pages(database):
+        if version != SCHEMA_VERSION or has_free_pages(database):
             check_all(database)
         else:
             check_ends(database, path)

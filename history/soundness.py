@@ -15,6 +15,7 @@ from history.errors import Damaged
 from history.migrations import SCHEMA_VERSION, version_of
 from history.states import UNENDED_STATES
 from history.tables import (
+    CHOICES,
     CHUNKS,
     INSIGHTS,
     MEASUREMENTS,
@@ -101,13 +102,13 @@ def has_free_pages(database: sqlite3.Connection) -> bool:
 def _check_rows(database: sqlite3.Connection) -> None:
     """Raise Damaged where a row holds what we never write: another type, broken JSON, no run it belongs to."""
     runs = {row[0] for row in _checked(database.execute(RUNS.select(names=RUNS.names[:3])), check_run)}
-    models = {
-        (run, model) for run, model, *_ in _checked(database.execute(MODELS.select(names=MODELS.names)), check_model)
-    }
+    there = columns_of(database, MODELS)  # fewer in a file of an older version
+    kept = database.execute(MODELS.select(names=[name for name in MODELS.names if name in there]))
+    models = {(run, model) for run, model, *_ in _checked(kept, check_model)}
     if any(run not in runs for run, _ in models):
         raise Damaged("a model belongs to no run")
     for table in (*MEASUREMENTS, OLD_POINTS):
-        there = columns_of(database, table)  # fewer in a file of an older version
+        there = columns_of(database, table)
         sound = " AND ".join(_type_test(column, kind) for column, kind in table.columns.items() if column in there)
         if not there:
             continue
@@ -146,10 +147,11 @@ def check_run(row: Sequence[Any]) -> None:
 
 
 def check_model(row: Sequence[Any]) -> None:
-    """Check a row of run, model, config and status."""
-    run, model, config, status = row
+    """Check a row of run, model, config, status and, unless it is of an older version, note."""
+    run, model, config, status, *note = row
     state = (_json(status) or {}).get("state")
-    if not (is_name(run) and is_name(model) and _json(config) is not None and isinstance(state, str)):
+    is_sound = is_name(run) and is_name(model) and _json(config) is not None and isinstance(state, str)
+    if not is_sound or not types_fit(["text?"] * len(note), note):
         raise _never_written(row)
 
 
@@ -206,6 +208,7 @@ CHECKS: tuple[tuple[Table, Callable[[Sequence[Any]], object]], ...] = (  # of th
     (INSIGHTS, check_insight),
     (SERIES, lambda row: read_json(row[2])),
     (QUEUE, lambda row: read_json(row[2])),
+    (CHOICES, lambda row: check_types(CHOICES, row)),
 )
 
 

@@ -69,8 +69,10 @@ RUNS = Table(
     },
 )
 OF_MODEL = ("run", "model")
-MODELS = Table("models", OF_MODEL, {"config": "text", "status": "text"})
+MODELS = Table("models", OF_MODEL, {"config": "text", "status": "text", "note": "text?"})
+MODEL_ENTERED = (*OF_MODEL, "config", "status")  # what is known of one from the beginning
 SERIES = Table("series", ("id",), {"started": "text", "state": "text", "plan": "text"})
+CHOICES = Table("choices", ("id",), {"value": "text"})  # for the history as a whole
 MEASURED = ("loss", "accuracy")  # of a step or an evaluation, which may be NaN
 QUEUE = Table("queue", ("id",), {"place": "integer", "added": "text", "configs": "text", "run": "text?"})
 CHUNKS = Table("chunks", OF_MODEL, {"first": "integer", "last": "integer", "data": "blob"})  # of points
@@ -89,4 +91,4 @@ OLD_POINTS = Table("points", OF_MODEL, columns_of(Point, MEASURED))  # up to ver
 OLD_PREDICTIONS = Table(
     "predictions", OF_MODEL, {"number": "integer", "step": "integer", "epoch": "real", "probabilities": "blob"}
 )
-TABLES = (RUNS, MODELS, SERIES, QUEUE, *MEASUREMENTS)
+TABLES = (RUNS, MODELS, SERIES, QUEUE, CHOICES, *MEASUREMENTS)

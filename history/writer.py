@@ -13,7 +13,7 @@ from history.database import Database
 from history.records import News
 from history.rows import insight_row, predictions_row, status_text
 from history.states import ACTIVE_STATES
-from history.tables import EVALUATIONS, EVENTS, INSIGHTS, MODELS, PREDICTIONS, RUNS, Table
+from history.tables import EVALUATIONS, EVENTS, INSIGHTS, MODEL_ENTERED, MODELS, PREDICTIONS, RUNS, Table
 from history.waiting import Batch, Place, Recording, Waiting
 
 log = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ def enter(connection: sqlite3.Connection, recording: Recording) -> None:
     for model, config in recording.configs.items():
         status = status_text(recording.metrics.status(model))
         connection.execute(
-            f"{MODELS.insert(otherwise='ABORT')} ON CONFLICT DO UPDATE SET config = excluded.config",
+            f"{MODELS.insert(MODEL_ENTERED, otherwise='ABORT')} ON CONFLICT DO UPDATE SET config = excluded.config",
             (recording.run, model, config.model_dump_json(), status),
         )
 

@@ -15,6 +15,7 @@ from histories import CONFIGS, history_file, history_path
 
 from config import MODEL_NAMES
 from history import copying, migrations, salvage, soundness
+from history.points import put
 from history.records import Evaluation, Point
 from history.store import RunStore, StoreError
 
@@ -130,9 +131,13 @@ def write_old_history(folder: Path, version: int) -> None:
         old.execute("INSERT INTO runs (id, started, environment) VALUES (?, '2026-01-01', '{}')", (RUN,))
         for model in MODEL_NAMES:
             config, status = CONFIGS[model].model_dump_json(), '{"state": "running", "step": 1000}'
-            old.execute("INSERT INTO models VALUES (?, ?, ?, ?)", (RUN, model, config, status))
-            rows = [(RUN, model, *point) for point in OLD_POINTS]
-            old.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            columns = "run, model, config, status"
+            old.execute(f"INSERT INTO models ({columns}) VALUES (?, ?, ?, ?)", (RUN, model, config, status))
+            if version < migrations.WRITTEN_ANEW:
+                rows = [(RUN, model, *point) for point in OLD_POINTS]
+                old.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            else:
+                put(old, RUN, model, OLD_POINTS, is_end=True)
     old.close()
 
 
@@ -154,7 +159,7 @@ def test_history_whose_migration_was_killed_is_the_old_or_the_new_one_and_is_mig
     whole = Path(shutil.copytree(tmp_path / "old", tmp_path / "whole"))
     RunStore(whole).close()
     before, after = state_of(history_path(tmp_path / "old")), state_of(history_path(whole))
-    stride = "6000" if version else "30"
+    stride = {0: "60", 7: "100"}.get(version, "6000")
     command = [sys.executable, "-c", OPEN_AND_DIE, str(tmp_path / "old"), str(tmp_path / "killed"), stride]
     subprocess.run(command, cwd=ROOT, check=True)
     folders = sorted((tmp_path / "killed").iterdir())

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from histories import history_file
 
+from history import catalogue
 from history.records import Evaluation, Event, Point
 from history.store import RunStore
 from history.tables import EVALUATIONS, EVENTS, OLD_POINTS, TABLES, Table
@@ -24,7 +25,7 @@ def test_every_table_is_said(tmp_path: Path) -> None:
     RunStore(tmp_path).close()
     with history_file(tmp_path) as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert tables == {table.name for table in TABLES}
+    assert tables == {table.name for table in TABLES} | {catalogue.NAME}
 
 
 @pytest.mark.parametrize(("table", "record"), [(OLD_POINTS, Point), (EVALUATIONS, Evaluation), (EVENTS, Event)])
