@@ -30,6 +30,7 @@ from web import (
     queue,
     repeats,
     runs,
+    trainings,
     tryit,
 )
 from web.answers import FastJSON, compress
@@ -55,6 +56,7 @@ SUBJECTS = (
     queue,
     runs,
     lineage,
+    trainings,
     disk,
     exports,
     lessons,

@@ -4,6 +4,7 @@ A reading method writes nothing, and waits neither for a checkpoint's file nor f
 that it finds damaged is left to the writer to set aside.
 """
 
+import json
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -24,9 +25,10 @@ from history.waiting import Place, Waiting
 log = logging.getLogger(__name__)
 ROWS_AT_ONCE = 10_000  # read in one go: some 10 ms in which nobody else can read
 CHUNKS_AT_ONCE = 2
-LISTED = (  # a row for each model of the runs that are deleted or not, older than one, so many
+LISTED = (  # a row for each model of the runs that are deleted or not, the newest, so many, and those named
     "SELECT chosen.id, name, chosen.started, parent, branch, chosen.series, plan, model, config, status FROM ("
-    "SELECT * FROM runs WHERE deleted = ? AND (? IS NULL OR id < ?) ORDER BY id DESC LIMIT ?"
+    "SELECT * FROM runs WHERE deleted = ? AND (id IN (SELECT value FROM json_each(?))"
+    " OR id IN (SELECT id FROM runs WHERE deleted = ? ORDER BY id DESC LIMIT ?))"
     ") AS chosen JOIN models ON run = chosen.id LEFT JOIN series ON series.id = chosen.series"
     " ORDER BY chosen.id DESC, model"
 )
@@ -48,21 +50,23 @@ class RunReader:
     # Runs
 
     def runs(
-        self, *, deleted: bool = False, limit: int | None = None, before: str | None = None
+        self, *, deleted: bool = False, limit: int | None = None, named: Iterable[str] = ()
     ) -> list[dict[str, Any]]:
         """Return all runs, or those that are deleted and can be restored, newest first.
 
-        limit: how many at most; before: only those that are older than the run of this id, the last of a page, say.
+        limit: how many of the newest, all unless given; named: the ids of others that are wanted, where they are there.
         Each has its id, name, start and parent, of which series it is which pair, which settings differ, and each
         model's last status.
         """
         waiting = self._waiting.statuses()
         return self._database.read(
-            LISTED, (deleted, before, before, -1 if limit is None else limit), lambda rows: _listed(rows, waiting)
+            LISTED,
+            (deleted, json.dumps(sorted(set(named))), deleted, -1 if limit is None else limit),
+            lambda rows: _listed(rows, waiting),
         )
 
     def about(self, run: str) -> dict[str, Any]:
-        """Return a run's name, start, environment, and the run that it goes on from. Raises UnknownRun."""
+        """Return a run's name, start, environment, the run that it goes on from, and notes. Raises UnknownRun."""
         found = self._database.read(
             "SELECT name, started, environment, parent, branch FROM runs WHERE id = ? AND NOT deleted",
             (run,),
@@ -71,7 +75,11 @@ class RunReader:
         if not found:
             raise UnknownRun(run)
         [(name, started, environment, *parent)] = found
-        return {"name": name, "started": started, "environment": environment, "parent": _parent(*parent)}
+        about = {"name": name, "started": started, "environment": environment, "parent": _parent(*parent)}
+        notes = self._database.select(
+            MODELS.select("WHERE run = ? AND note IS NOT NULL", names=("model", "note")), (run,)
+        )
+        return about | {"notes": dict(notes)}
 
     def run(self, run: str, windows: Sequence[int] = (), models: Collection[str] | None = None) -> MetricsLog:
         """Return one run as the log that its trainers left behind, with averages over `windows`.

@@ -35,6 +35,7 @@ from history.room import DiskRoom
 from history.series import SeriesHistory, mark_interrupted_series, note_deleted_pair
 from history.soundness import IS_UNENDED, is_damage
 from history.states import INTERRUPTED
+from history.trainings import Trainings
 from history.waiting import Recording, Waiting
 from history.writer import Writer
 
@@ -101,6 +102,7 @@ class RunStore(RunReader):
         self._series = SeriesHistory(self._database, self)
         self.lineage = Lineage(self._database, waiting)
         self.queue = QueueHistory(self._database)
+        self.trainings = Trainings(self._database, self, self._writer)
         self.room = DiskRoom(directory, self._database, self, self._writer, checkpoints)
         self._database.on_repair = waiting.enter_again
         self._check = WholeCheck(self._database, file, self._purge)

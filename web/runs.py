@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from flask import Blueprint
+from flask import Blueprint, request
 
 from config import say
 from exports import runs as export
 from studies.branches import MAX_EPOCHS
 from web.monitor import Monitor
-from web.requests import MAX_NAME, BadRequest, is_title, read_object, smoothing_asked_for, whole_number
+from web.requests import MAX_NAME, BadRequest, is_title, query_number, read_object, smoothing_asked_for, whole_number
+
+MOST_LISTED = 100_000  # runs
 
 
 def blueprint(monitor: Monitor) -> Blueprint:
@@ -17,9 +19,11 @@ def blueprint(monitor: Monitor) -> Blueprint:
 
     @routes.get("/api/runs")
     def runs() -> dict[str, Any]:
-        """List the runs, and those that can be restored, where there are any."""
+        """List the runs, or the newest and those named beside, and those that can be restored, where there are any."""
+        limit = query_number("limit", MOST_LISTED, least=1)
         deleted = store.runs(deleted=True)
-        listed = {"runs": store.runs()} | ({"deleted": deleted} if deleted else {})
+        listed = {"runs": store.runs(limit=limit, named=request.args.getlist("also"))}
+        listed |= {"deleted": deleted} if deleted else {}
         return {
             key: [run | {"file": export.file_stem(run["id"], run["name"])} for run in runs]
             for key, runs in listed.items()

@@ -1,0 +1,211 @@
+"""Trainings: those of the whole history that a question finds, sorted and by pages, and what a user says of them."""
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+
+from history.catalogue import NAME, OF_STATUS, PREFIX, SETTINGS, setting_of, value_of
+from history.database import Database
+from history.errors import UnknownRun
+from history.reader import RunReader
+from history.records import Training
+from history.tables import CHOICES
+from history.writer import Writer
+
+BASELINE = "baseline"  # the choice of the training that all others are read against
+MEASURES = ("best_val_accuracy", "val_accuracy", "test_accuracy", "loss", "val_loss", "seconds", "images_per_second")
+SORTS = ("name", "started", *OF_STATUS, "device", "parent", "note", *(f"config.{key}" for key in SETTINGS))
+MOST_VALUES = 20  # of a setting, that are told to choose from
+NEWEST = "started DESC, run DESC, model"
+SEED = f"{PREFIX}seed"
+COLUMNS_OF_SETTINGS = ", ".join(PREFIX + key for key in SETTINGS)
+COUNTED = (  # of a setting's trainings of one seed the latest, those that have finished before all others
+    f"row_number() OVER (PARTITION BY setting, {SEED} ORDER BY state = 'finished' DESC, {{newest}}) = 1"
+    " AND (state = 'finished') = max(state = 'finished') OVER (PARTITION BY setting)"
+).format(newest=NEWEST)
+MEMBER = ("run", "model", SEED, "state", "started", *MEASURES)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked for: trainings that have all that is given here, in an order, from one place on."""
+
+    words: Sequence[str] = ()  # each in the name, id, note, device or a setting
+    states: Sequence[str] = ()  # one of them, where any is given
+    after: date | None = None  # in UTC, both days included
+    before: date | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    trainings: Sequence[Training] = ()  # one of them, where any is given
+    sort: str = "started"  # of SORTS
+    is_ascending: bool = False
+    limit: int = -1  # all
+    offset: int = 0
+
+    def condition(self) -> tuple[str, list[Any]]:
+        """Return the SQL of what is asked for, and the values in it."""
+        parts = ["instr(lower(words), ?)"] * len(self.words)
+        values: list[Any] = [word.lower() for word in self.words]
+        for of, days in (
+            ("started >= ?", self.after),
+            ("started < ?", self.before and self.before + timedelta(days=1)),
+        ):
+            if days is not None:
+                parts.append(of)
+                values.append(days.isoformat())
+        for key, value in self.settings.items():
+            parts.append(f"{PREFIX}{key} = ?")
+            values.append(value_of(key, value))
+        if self.states:
+            parts.append(f"state IN ({', '.join('?' * len(self.states))})")
+            values += self.states
+        if self.trainings:
+            parts.append("(run || '/' || model) IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps([training.address for training in self.trainings]))
+        return " AND ".join(parts) or "1", values
+
+    @property
+    def column(self) -> str:
+        return self.sort.replace("config.", PREFIX)
+
+    @property
+    def direction(self) -> str:
+        return "ASC" if self.is_ascending else "DESC"
+
+
+class Found(NamedTuple):
+    """What a question finds: a page of `rows`, and how many there are of such in all."""
+
+    rows: list[dict[str, Any]]
+    total: int
+    differing: list[str]  # the settings that are not alike in all that was found
+
+
+class Trainings:
+    """The trainings of one history. Safe to call from any thread."""
+
+    def __init__(self, database: Database, reader: RunReader, writer: Writer) -> None:
+        self._database = database
+        self._reader = reader
+        self._writer = writer
+
+    def find(self, question: Question) -> Found:
+        """Return a page of trainings: of each its run and model, and what the catalogue alone knows of it.
+
+        Each has `about`, its run as RunReader.runs lists it, and `status`, its own in that, with its settings.
+        """
+        condition, values = question.condition()
+        order = f"{question.column} IS NULL, {question.column} {question.direction}, {NEWEST}"
+        names = ("run", "model", "best_val_accuracy", "device", "note")
+        rows = self._database.select(
+            f"SELECT {', '.join(names)} FROM {NAME} WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?",  # noqa: S608
+            (*values, question.limit, question.offset),
+        )
+        about = {run["id"]: run for run in self._reader.runs(named=[row[0] for row in rows], limit=0)}
+        found = []
+        for row in rows:
+            known = dict(zip(names, row, strict=True))
+            if known["run"] in about:  # it may have been deleted meanwhile
+                run = about[known["run"]]
+                found.append(known | {"about": run, "status": run["models"][known["model"]]})
+        return Found(found, *self._count("count(*)", condition, values))
+
+    def groups(self, question: Question) -> Found:
+        """Return a page of groups: trainings that have all settings but the seed alike.
+
+        Each has the `setting` that they share, and `members` by age: run, model, seed, state, started, MEASURES, and
+        whether one `counts`, as COUNTED says.
+        """
+        condition, values = question.condition()
+        every = f"WITH found AS (SELECT *, {COUNTED} AS counts FROM {NAME} WHERE {condition})"  # noqa: S608
+        key = f"max({question.column})"
+        if question.column in MEASURES:
+            key = f"avg(CASE WHEN counts THEN {question.column} END)"
+        page = self._database.select(
+            f"{every} SELECT setting FROM found GROUP BY setting ORDER BY {key} IS NULL, {key} {question.direction},"  # noqa: S608
+            " max(started) DESC, max(run) DESC LIMIT ? OFFSET ?",
+            (*values, question.limit, question.offset),
+        )
+        rows = self._database.select(
+            f"{every} SELECT setting, {', '.join(MEMBER)}, counts, {COLUMNS_OF_SETTINGS} FROM found"  # noqa: S608
+            " WHERE setting IN (SELECT value FROM json_each(?)) ORDER BY setting, started, run, model",
+            (*values, json.dumps([setting for (setting,) in page])),
+        )
+        by_setting = {setting: _group(list(each)) for setting, each in itertools.groupby(rows, lambda row: row[0])}
+        found = [by_setting[setting] for (setting,) in page if setting in by_setting]
+        return Found(found, *self._count("count(DISTINCT setting)", condition, values))
+
+    def group_of(self, training: Training) -> dict[str, Any] | None:
+        """Return the whole group that a training is in, as `groups` does; None where there is no such training."""
+        query = f"SELECT {COLUMNS_OF_SETTINGS} FROM {NAME} WHERE run = ? AND model = ?"  # noqa: S608
+        for row in self._database.select(query, training):
+            settings = {key: setting_of(key, held) for key, held in zip(SETTINGS, row, strict=True) if key != "seed"}
+            return self.groups(Question(settings=settings)).rows[0]
+        return None
+
+    def _count(self, count: str, condition: str, values: Sequence[Any]) -> tuple[int, list[str]]:
+        """Return how many there are of what is found, and which settings are not alike in it."""
+        apart = ", ".join(f"min({PREFIX}{key}) IS NOT max({PREFIX}{key})" for key in SETTINGS)
+        [(total, *differ)] = self._database.select(f"SELECT {count}, {apart} FROM {NAME} WHERE {condition}", values)  # noqa: S608
+        return total, [key for key, is_apart in zip(SETTINGS, differ, strict=True) if is_apart]
+
+    def all(self) -> int:
+        """Return how many trainings there are."""
+        [(count,)] = self._database.select(f"SELECT count(*) FROM {NAME}")  # noqa: S608
+        return int(count)
+
+    def values(self) -> dict[str, list[Any]]:
+        """Return the values of each setting that is not alike in all trainings, at most MOST_VALUES, in order."""
+        found = {}
+        for key in SETTINGS:
+            column = f"{PREFIX}{key}"
+            steps = (  # from one value to the next by the index, without reading the rows
+                f"WITH RECURSIVE each(value, place) AS (SELECT min({column}), 1 FROM {NAME} UNION ALL"  # noqa: S608
+                f" SELECT (SELECT min({column}) FROM {NAME} WHERE {column} > value), place + 1 FROM each"
+                f" WHERE value IS NOT NULL AND place < {MOST_VALUES}) SELECT value FROM each WHERE value IS NOT NULL"
+            )
+            values = [setting_of(key, value) for (value,) in self._database.select(steps)]
+            if len(values) > 1:
+                found[key] = sorted(values)  # lists by their numbers, which the index has as text
+        return found
+
+    # What a user says of them
+
+    @property
+    def baseline(self) -> Training | None:
+        """The training that all others are read against; None where none is chosen, or it has been deleted."""
+        rows = self._database.select(
+            f"SELECT run, model FROM {NAME} JOIN {CHOICES.name} ON value = run || '/' || model WHERE id = ?",  # noqa: S608
+            (BASELINE,),
+        )
+        return Training(*rows[0]) if rows else None
+
+    def set_baseline(self, training: Training | None) -> None:
+        """Choose the training that all others are read against, or with None none. Raises UnknownRun or NotSaved."""
+        if training is not None:
+            self._check_there(training)
+        with self._database.change() as connection:
+            connection.execute(f"DELETE FROM {CHOICES.name} WHERE id = ?", (BASELINE,))  # noqa: S608
+            if training is not None:
+                connection.execute(CHOICES.insert(), (BASELINE, training.address))
+
+    def write_note(self, training: Training, note: str | None) -> None:
+        """Keep a user's words on a training, in place of those before; None for none. Raises UnknownRun or NotSaved."""
+        self._check_there(training)
+        with self._database.change() as connection:
+            connection.execute("UPDATE models SET note = ? WHERE run = ? AND model = ?", (note, *training))
+
+    def _check_there(self, training: Training) -> None:
+        self._writer.save_measurements()  # it may not be entered yet
+        if not self._database.select(f"SELECT 1 FROM {NAME} WHERE run = ? AND model = ?", training):  # noqa: S608
+            raise UnknownRun(training.address)
+
+
+def _group(rows: list[Any]) -> dict[str, Any]:
+    """Return the group of rows that have the same setting."""
+    names = [name.removeprefix(PREFIX) for name in (*MEMBER, "counts")]
+    members = [dict(zip(names, row[1:], strict=False)) for row in rows]
+    held = zip(SETTINGS, rows[0][1 + len(names) :], strict=True)
+    return {"setting": {key: setting_of(key, value) for key, value in held if key != "seed"}, "members": members}
