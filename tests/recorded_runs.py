@@ -29,8 +29,19 @@ def keep(source: Path, name: str) -> None:
     np.savez_compressed(FOLDER / f"{name}.npz", about=json.dumps(about), **arrays)
 
 
-def put(name: str, runs: Path, run: str, *, epochs: float | None = None, state: str | None = None) -> None:
-    """Enter a recorded run into the history in a folder that no server has open, as far as some epochs if given."""
+def put(
+    name: str,
+    runs: Path,
+    run: str,
+    *,
+    epochs: float | None = None,
+    state: str | None = None,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Enter a recorded run into the history in a folder that no server has open, as far as some epochs if given.
+
+    settings: in place of those that both models had.
+    """
     from config import ModelConfig
     from history.log import MetricsLog
     from history.records import Evaluation, Event, Point, Status
@@ -39,7 +50,7 @@ def put(name: str, runs: Path, run: str, *, epochs: float | None = None, state: 
     with np.load(FOLDER / f"{name}.npz") as file:
         about: dict[str, Any] = json.loads(str(file["about"]))
         columns = {model: [file[f"{model}.{column}"].astype(float) for column in COLUMNS] for model in about}
-    configs = {model: ModelConfig(**each["config"]) for model, each in about.items()}
+    configs = {model: ModelConfig(**(each["config"] | (settings or {}))) for model, each in about.items()}
     metrics = MetricsLog(configs, keep_unsaved=True)
     for model, each in about.items():
         losses, accuracies = columns[model]

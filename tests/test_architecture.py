@@ -35,7 +35,8 @@ LAZY = {"train": {"terminal"}}  # `python train.py` opens the terminal
 TORCH = {"train", "model", "training", "terminal"}  # where torch may be named
 FOLDERS: dict[str, set[str]] = {  # of static/, downwards only
     "": {"tabs", "run", "figure", "settings", "base"},
-    "tabs": {"run", "figure", "settings", "base"},
+    "tabs": {"history", "run", "figure", "settings", "base"},
+    "history": {"run", "figure", "settings", "base"},
     "run": {"figure", "settings", "base"},
     "figure": {"base"},
     "settings": {"base"},

@@ -1,6 +1,7 @@
 /** Calls to the server: JSON in, JSON out, an ApiError for every refusal. */
 
 const PATIENCE_MS = 5000;
+const LISTED = 20; // runs that the page knows; the history's table asks for its own
 
 /** A call that was answered with an error, or (status 0) not answered at all. */
 export class ApiError extends Error {
@@ -11,7 +12,8 @@ export class ApiError extends Error {
   }
 }
 
-async function call(path, body) {
+/** Ask the server; with a body as POST. */
+export async function call(path, body) {
   const options = { signal: AbortSignal.timeout(PATIENCE_MS), cache: "no-store" };
   if (body !== undefined) {
     options.method = "POST";
@@ -51,8 +53,8 @@ export function fetchMetrics({ boot, run, next, smoothing: known }, smoothing, p
 /** Return who leads at equal `axis`, and every figure of both models; `of` may have `among`, of how many two were chosen. */
 export const fetchComparison = (axis, of) => call(`/api/comparison?${query({ axis, ...of })}`);
 
-/** Return {runs, deleted}: all past runs, and those that can still be restored, newest first. */
-export const fetchRuns = () => call("/api/runs");
+/** Return {runs, deleted}: the latest runs with those named, and those that can still be restored, newest first. */
+export const fetchRuns = (named) => call(`/api/runs?${new URLSearchParams([["limit", LISTED], ...named.map((run) => ["also", run])])}`);
 /** Return one past run in the form of fetchMetrics. */
 export const fetchRun = (run, smoothing) => call(`/api/runs/${encodeURIComponent(run)}?${new URLSearchParams({ smoothing })}`);
 /** `action` is rename, resume, delete or restore. */

@@ -68,5 +68,7 @@ export const isolated = (name) => (FROM_THE_RIGHT.test(name) ? `${ISOLATE}${name
 /** The same name without what keeps it apart. */
 export const plain = (name) => name.replaceAll(ISOLATE, "").replaceAll(END, "");
 
-/** A moment by the reader's clock. */
+/** A day, a time of day, a moment, by the reader's clock. */
+export const day = known((iso) => new Date(iso).toLocaleDateString([], { dateStyle: "medium" }));
+export const time = known((iso) => new Date(iso).toLocaleTimeString([], { timeStyle: "short" }));
 export const moment = known((iso) => new Date(iso).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }));

@@ -9,13 +9,20 @@ import { onView, view } from "./view.js";
 let isSmoothing = false; // past runs are being asked for, smoothed anew
 let wantedBehind = []; // the runs that were last to be laid behind the curves
 
-/** Return past runs to lay behind the curves; `wanted` are their {id, title}. */
-function fetchBehind(wanted, smoothing) {
-  const known = Object.fromEntries(runsBehind().filter((one) => one.smoothing === smoothing).map((one) => [one.run, one]));
-  return Promise.all(wanted.map(async ({ id, title }) => known[id] ?? { ...(await api.fetchRun(id, smoothing)), title, smoothing }));
+/** Return a past run as it lies behind the curves, with those of its models that are wanted. */
+async function fetchOne({ id, title, models }, smoothing) {
+  const answer = await api.fetchRun(id, smoothing);
+  const wanted = Object.fromEntries(models.map((model) => [model, answer.models[model]]));
+  return { ...answer, models: wanted, title, smoothing };
 }
 
-/** Lay past runs, {id, title}, behind the curves. */
+/** Return past runs to lay behind the curves; `wanted` are their {id, title, models}. */
+function fetchBehind(wanted, smoothing) {
+  const isKnown = ({ id, models }) => (one) => one.smoothing === smoothing && one.run === id && String(Object.keys(one.models)) === String(models);
+  return Promise.all(wanted.map((each) => runsBehind().find(isKnown(each)) ?? fetchOne(each, smoothing)));
+}
+
+/** Lay past runs, {id, title, models}, behind the curves. */
 export async function overlay(wanted) {
   const { smoothing } = view();
   wantedBehind = wanted;
@@ -39,7 +46,7 @@ const fetchOpen = ({ id, of }, smoothing) => (of.a ? api.fetchMetrics({ boot: nu
 async function smoothOnce() {
   const [opened, behind] = [pastRun(), runsBehind()];
   const { smoothing } = view();
-  const wanted = behind.map(({ run, title }) => ({ id: run, title }));
+  const wanted = behind.map(({ run, title, models }) => ({ id: run, title, models: Object.keys(models) }));
   const [runs, answer] = await Promise.all([fetchBehind(wanted, smoothing), opened && fetchOpen(opened, smoothing)]);
   if (pastRun() === opened && runsBehind() === behind) await takeCurves(runs, smoothing, answer);
 }

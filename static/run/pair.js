@@ -42,7 +42,7 @@ async function open(of, among) {
   const answer = await api.fetchMetrics({ boot: null }, smoothing, of);
   const { trainings, file } = answer;
   const runs = MODELS.map((slot) => trainings[slot].run);
-  if (runs.some((run) => !pastRuns().runs.some(({ id }) => id === run))) await refreshRuns();
+  if (runs.some((run) => !pastRuns().runs.some(({ id }) => id === run))) await refreshRuns(...runs);
   const address = addressOf(of, among);
   const title = MODELS.map((slot) => titleOf(slot, trainings[slot])).join(" with ");
   fold(true); // before the drawing, which takes its time: what is unfolded meanwhile stays so
@@ -58,10 +58,10 @@ export async function openAddress(search) {
   if (pastRun()?.id !== addressOf({ a, b }, among)) await open({ a: a ?? "", b: b ?? "" }, among);
 }
 
-/** Open two trainings, {a, b}, as the user asks for it. */
-export async function compare(of) {
+/** Open two trainings, {a, b}, as the user asks for it; `among` how many they were chosen, if by what they came to. */
+export async function compare(of, among = null) {
   try {
-    await open(of, null);
+    await open(of, among);
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     showProblem("history", `The two cannot be compared: ${Object.values(error.fields).join("; ") || error.message}.`);

@@ -30,6 +30,7 @@ import { view } from "./view.js";
 
 const pastLine = document.getElementById("past");
 let areOwed = false; // the list, which the server did not answer
+let wanted = []; // the runs that the list was last asked for beside the latest
 let leftBehind = null; // {runBefore}: the run that a server which was started again has not
 
 /** Return what a run's models differ in, with the values. Pure. */
@@ -91,22 +92,27 @@ function showWhich() {
   pastLine.querySelector("#back").textContent = isTraining() ? "Back to the run that trains" : latestRun().run ? "Back to the latest run" : "Close";
 }
 
+const isListed = (id) => pastRuns().runs.some((run) => run.id === id);
+
 /** Whether the list of past runs is yet to be answered. */
 export const areRunsOwed = () => areOwed;
 
-/** Ask for the list of past runs; what the server does not answer now is asked again at the next poll. */
-export async function refreshRuns() {
+/** Ask for the latest past runs, with what is open and those named; what the server does not answer now is asked again at the next poll. */
+export async function refreshRuns(...named) {
   areOwed = true;
-  const answer = await api.fetchRuns();
+  const open = [latestRun().run, leftBehind?.runBefore, ...(pastRun()?.runs ?? [])];
+  const asked = [...new Set([...open, ...named])].filter(Boolean);
+  const answer = await api.fetchRuns(asked);
+  wanted = asked;
   areOwed = false;
   takeRuns(answer);
 }
 
 /** Close what is in the history no longer; the server tells of the latest. */
 function closeUnlisted() {
-  const isListed = (id) => pastRuns().runs.some((run) => run.id === id);
-  if (pastRun() && !pastRun().runs.every(isListed)) closePastRun();
-  if (latestRun().run && !isListed(latestRun().run)) askNow();
+  const isGone = (id) => wanted.includes(id) && !isListed(id);
+  if (pastRun()?.runs.some(isGone)) closePastRun();
+  if (isGone(latestRun().run)) askNow();
 }
 
 /**
@@ -117,6 +123,7 @@ async function open({ id, title }, folds) {
   const isLatest = id === latestRun().run && isTraining();
   const { smoothing } = view();
   const answer = isLatest ? null : await api.fetchRun(id, smoothing);
+  if (!isLatest && !isListed(id)) await refreshRuns(id);
   if (folds) fold(true);
   await (isLatest ? closePastRun() : openPastRun(id, title, answer, smoothing));
 }

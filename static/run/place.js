@@ -22,7 +22,7 @@ function write(change, path = pastRun()?.address ?? addressOfLatest()) {
 
 /** Return a run of the history, undefined where it has none of that id. */
 async function find(id) {
-  await refreshRuns();
+  await refreshRuns(id);
   return pastRuns().runs.find((run) => run.id === id);
 }
 

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, Page, Response, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Response, expect
 from served import free_port
 
 from config import MODEL_NAMES
@@ -225,6 +225,37 @@ def set_quick_models(page: Page, epochs: int = 500, batch_size: int = 128) -> No
         page.locator(f"[name='{model}.kernels.1']").fill(kernels)
         page.locator(f"[name='{model}.batch_size']").fill(str(batch_size))
         page.locator(f"[name='{model}.epochs']").fill(str(epochs))
+
+
+def row_of(page: Page, run: str | None, model: str = "model1") -> Locator:
+    """Return the row of a training in the history's table."""
+    return page.locator(f"#runs tr[data-training='{run}/{model}']")
+
+
+def open_row(row: Locator) -> None:
+    """Open the run of a training as a user does, by its name in the history's table."""
+    row.locator(".run-name").click()
+
+
+def open_from_history(page: Page, run: str | None) -> None:
+    page.click("#tab-history")
+    open_row(row_of(page, run))
+
+
+def do_with(row: Locator, what: str) -> None:
+    """Choose something from the menu of a row in the history's table."""
+    row.locator("[aria-haspopup='menu']").click()
+    row.page.locator("#training-menu").get_by_role("menuitem", name=what).click()
+
+
+def lay_behind(page: Page, *runs: str) -> None:
+    """Lay both models of runs behind the curves, from the history's table."""
+    page.click("#tab-history")
+    for run in runs:
+        for model in MODEL_NAMES:
+            row_of(page, run, model).get_by_role("checkbox").check()
+    page.locator("[data-do='behind']").click()
+    page.locator("[data-do='none']").click()
 
 
 def start(page: Page) -> None:

@@ -13,7 +13,9 @@ from browser import (
     Server,
     ask,
     choose,
+    lay_behind,
     lines,
+    open_from_history,
     run_in,
     set_quick_models,
     start,
@@ -109,7 +111,7 @@ def test_the_training_line_is_the_average_of_all_batches_live_after_a_reload_and
     slider.fill("4")
     train_to_the_end(page, {name: {"kernels": [4], "batch_size": 4096, "epochs": 1} for name in MODEL_NAMES})
     page.click("#tab-history")
-    page.locator(f"tr[data-run='{run}']").get_by_role("button", name="Open").click()
+    open_from_history(page, run)
     page.wait_for_selector(f"#chart[data-drawn='{run}']")
     check_lines(page, server, run)
 
@@ -159,7 +161,7 @@ def test_a_tenth_of_a_point_between_the_ends_is_a_pixel(shown: Shown, run: str) 
 def test_so_it_is_for_a_run_opened_from_the_history(shown: Shown) -> None:
     page = shown.open()
     page.click("#tab-history")
-    page.locator(f"tr[data-run='{DROPOUT}']").get_by_role("button", name="Open").click()
+    open_from_history(page, DROPOUT)
     page.wait_for_selector(f"#chart[data-drawn='{DROPOUT}']")
     assert point_px(page) >= 1
 
@@ -167,7 +169,7 @@ def test_so_it_is_for_a_run_opened_from_the_history(shown: Shown) -> None:
 def test_smoothing_that_is_moved_quickly_ends_where_the_slider_says(shown: Shown) -> None:
     page = shown.open()
     page.click("#tab-history")
-    page.locator(f"tr[data-run='{DROPOUT}']").get_by_role("button", name="Open").click()
+    open_from_history(page, DROPOUT)
     page.wait_for_selector(f"#chart[data-drawn='{DROPOUT}']")
     slider = page.locator("[data-view='smoothing']")
     for key in ("End", "ArrowLeft", "ArrowLeft", "ArrowLeft"):
@@ -182,7 +184,7 @@ def test_smoothing_that_is_moved_quickly_ends_where_the_slider_says(shown: Shown
 def test_smoothing_that_the_server_did_not_answer_is_asked_for_again(shown: Shown, faults: Faults) -> None:
     page = shown.open()
     page.click("#tab-history")
-    page.locator(f"tr[data-run='{DROPOUT}']").get_by_role("button", name="Open").click()
+    open_from_history(page, DROPOUT)
     page.wait_for_selector(f"#chart[data-drawn='{DROPOUT}']")
     faults.expected = re.compile("ERR_FAILED")
     wanted = f"**/api/runs/{DROPOUT}?smoothing=27500"
@@ -290,8 +292,7 @@ def test_a_model_that_is_lost_does_not_squeeze_the_other_and_is_marked(shown: Sh
 
 def test_an_overlay_is_smoothed_like_a_run_of_its_own(shown: Shown) -> None:
     page = shown.open()
-    page.click("#tab-history")
-    page.locator(f"tr[data-run='{EARLY}'] input[type=checkbox]").check()
+    lay_behind(page, EARLY)
     for position, smoothing in ((4, WINDOW), (6, 11_000)):
         page.get_by_role("slider", name="Smoothing").fill(str(position))
         points = ask(page, f"runs/{EARLY}?smoothing={smoothing}")["models"]["model1"]["points"]
@@ -314,8 +315,7 @@ def test_a_diverged_overlay_leaves_the_window_as_it_is(shown: Shown) -> None:
         route.fulfill(json=answer)
 
     page.route(f"**/api/runs/{EARLY}*", diverge)
-    page.click("#tab-history")
-    page.locator(f"tr[data-run='{EARLY}'] input[type=checkbox]").check()
+    lay_behind(page, EARLY)
     look_until(page, "data.some(({uid}) => uid.startsWith('overlay-'))")
     assert [window(page, axis) for axis in ("yaxis", "yaxis2")] == before
     assert lines(page)[f"overlay-{EARLY}-model1-loss-edges"]["x"]

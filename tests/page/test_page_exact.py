@@ -4,7 +4,16 @@ import re
 from typing import Any
 
 import pytest
-from browser import ask, check_with_axe, choose, is_wider_than_screen, run_in, set_quick_models, start
+from browser import (
+    ask,
+    check_with_axe,
+    choose,
+    is_wider_than_screen,
+    open_from_history,
+    run_in,
+    set_quick_models,
+    start,
+)
 from drawn import DROPOUT, OPTIMIZER, Shown
 from playwright.sync_api import Page, expect
 
@@ -153,7 +162,7 @@ def test_the_cursor_follows_a_run_that_trains_until_it_is_moved(page: Page) -> N
 def test_a_past_run_is_walked_as_well(shown: Shown) -> None:
     page = shown.open()
     page.click("#tab-history")
-    page.locator(f"tr[data-run='{DROPOUT}']").get_by_role("button", name="Open").click()
+    open_from_history(page, DROPOUT)
     page.wait_for_selector(f"#chart[data-drawn='{DROPOUT}']")
     models = recorded(page, DROPOUT)
     focus_cursor(page)

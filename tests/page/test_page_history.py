@@ -3,7 +3,21 @@
 import re
 
 import pytest
-from browser import LONG, ask, badges, run_in, set_quick_models, start, stop_training, tell, wait_for
+from browser import (
+    LONG,
+    ask,
+    badges,
+    do_with,
+    lay_behind,
+    open_row,
+    row_of,
+    run_in,
+    set_quick_models,
+    start,
+    stop_training,
+    tell,
+    wait_for,
+)
 from playwright.sync_api import Locator, Page, expect
 
 from studies.presets import PRESETS
@@ -23,14 +37,14 @@ def newest(page: Page) -> Locator:
 def test_runs_stand_newest_first_with_what_they_came_to(history: Page) -> None:
     listed = ask(history, "runs")
     runs = listed["runs"]
-    shown = history.locator("#runs tbody tr").evaluate_all("(rows) => rows.map((row) => row.dataset.run)")
-    assert shown == sorted((run["id"] for run in (*runs, *listed.get("deleted", ()))), reverse=True)
+    shown = history.locator("#runs tbody tr").evaluate_all("(rows) => rows.map((row) => row.dataset.training)")
+    assert shown == [f"{run['id']}/{model}" for run in runs for model in run["models"]][:50]
     expect(newest(history)).to_contain_text(f"{100 * runs[0]['models']['model1']['test_accuracy']:.1f} %")
     expect(newest(history)).to_contain_text("Kernels")
 
 
 def test_a_run_is_opened_as_it_was_and_left_again(history: Page) -> None:
-    newest(history).get_by_role("button", name="Open").click()
+    open_row(newest(history))
     expect(history.locator("#past")).to_contain_text("A past run: Kernels 4 → 8 · ")
     expect(history.locator("#figures tbody tr").first).to_be_attached()
     history.get_by_role("button", name="Back to the latest run").click()
@@ -38,12 +52,19 @@ def test_a_run_is_opened_as_it_was_and_left_again(history: Page) -> None:
 
 
 def test_a_run_is_laid_behind_the_curves_and_taken_away(history: Page) -> None:
-    box = newest(history).get_by_role("checkbox")
+    run = newest(history).get_attribute("data-run") or ""
     count = "() => document.querySelector('#chart').data.filter((line) => /^overlay-.*(loss|accuracy)$/.test(line.uid)).length"
-    box.check()
+    lay_behind(history, run)
     history.wait_for_function(f"() => ({count})() === 4")
-    newest(history).get_by_role("checkbox").uncheck()
+    row_of(history, run, "model2").get_by_role("checkbox").check()
+    behind = history.locator("[data-do='behind']")
+    expect(behind).to_have_attribute("aria-pressed", "true")
+    behind.click()  # one of the two alone
+    history.wait_for_function(f"() => ({count})() === 2")
+    history.locator("[data-do='clear']").click()
     history.wait_for_function(f"() => ({count})() === 0")
+    history.locator("[data-do='none']").click()
+    expect(history.locator("#chosen")).to_be_hidden()
 
 
 def test_its_settings_are_put_into_the_forms_again_and_what_was_typed_can_be_put_back(history: Page) -> None:
@@ -52,20 +73,20 @@ def test_its_settings_are_put_into_the_forms_again_and_what_was_typed_can_be_put
     history.click("#fold")
     rate.fill("0.25")
     expect(undo).to_be_hidden()
-    newest(history).get_by_role("button", name="Use settings").click()
+    do_with(newest(history), "Use settings")
     expect(rate).to_have_value("0.001")
     undo.click()
     expect(rate).to_have_value("0.25")
     history.select_option("#preset", label=PRESETS[0].name)
     expect(rate).to_have_value("0.001")
-    newest(history).get_by_role("button", name="Use settings").click()  # what was typed is still kept
+    do_with(newest(history), "Use settings")  # what was typed is still kept
     undo.click()
     expect(rate).to_have_value("0.25")
     expect(undo).to_be_hidden()
 
 
 def test_a_run_is_renamed_and_script_in_a_name_is_only_text(history: Page) -> None:
-    newest(history).get_by_role("button", name="Rename").click()
+    do_with(newest(history), "Rename")
     history.fill("#rename-name", "<b>My</b> run")
     history.locator("#rename").get_by_role("button", name="Rename").click()
     expect(newest(history).locator(".run-name")).to_have_text("<b>My</b> run")
@@ -73,11 +94,11 @@ def test_a_run_is_renamed_and_script_in_a_name_is_only_text(history: Page) -> No
 
 def test_deleting_can_be_undone(history: Page) -> None:
     run = newest(history).get_attribute("data-run")
-    newest(history).get_by_role("button", name="Delete").click()
-    expect(newest(history)).to_contain_text("Deleted:")
+    do_with(newest(history), "Delete")
+    expect(history.locator(f"#deleted [data-run='{run}']")).to_contain_text("Deleted:")
     assert run not in [one["id"] for one in ask(history, "runs")["runs"]]
-    newest(history).get_by_role("button", name="Undo").click()
-    expect(newest(history).get_by_role("button", name="Open")).to_be_visible()
+    history.locator(f"#deleted [data-run='{run}']").get_by_role("button", name="Undo").click()
+    expect(row_of(history, run)).to_be_visible()
     assert run in [one["id"] for one in ask(history, "runs")["runs"]]
 
 
@@ -90,13 +111,14 @@ def test_a_finished_run_goes_on_for_another_epoch_as_a_new_one(history: Page, ru
     about = history.locator("#mistakes-about")
     expect(about).to_contain_text("test images, model 1 after 1.00 epochs, model 2 after 1.00")
     history.click("#tab-history")
-    expect(newest(history).get_by_role("button", name="Resume")).to_have_count(0)
-    newest(history).get_by_role("button", name="Train further").click()
+    do_with(newest(history), "Train further")
     expect(history.locator("#resume-epochs")).to_have_value("1")
     expect(history.locator("#resume-new")).to_contain_text("new run")
     history.locator("#resume").get_by_role("button", name="Go on training").click()
     expect(newest(history)).not_to_have_attribute("data-run", old or "")
-    expect(newest(history).locator(".run-origin")).to_have_text(f"continues {title}")
+    history.evaluate("localStorage.setItem('history columns', JSON.stringify({parent: true}))")
+    history.reload()
+    expect(newest(history).locator("[data-column='parent']")).to_have_text(f"continues {title}")
     history.click("#tab-mistakes")
     expect(about).to_contain_text(re.compile("validation images, model 1 after 1.00 epochs|test images.*2.00"))
     expect(history.locator("#state")).to_have_text("Finished")
@@ -109,15 +131,15 @@ def test_a_finished_run_goes_on_for_another_epoch_as_a_new_one(history: Page, ru
     marks = "document.querySelector('#chart').layout.annotations.map(({text}) => text.replace('<br>', ' ')).join()"
     history.wait_for_function(f"() => {marks}.includes('continued for 1 more epoch')")
     history.click("#tab-history")
-    expect(history.locator(f"#runs tr[data-run='{old}']")).to_contain_text(
-        f"{100 * before['models']['model1']['test_accuracy']:.1f} % on the test images"
-    )
-    history.locator(f"#runs tr[data-run='{old}']").get_by_role("button", name="Delete").click()
+    expect(row_of(history, old)).to_contain_text(f"{100 * before['models']['model1']['test_accuracy']:.1f} %")
+    do_with(row_of(history, old), "Delete")
     history.reload()
     history.click("#tab-history")
-    expect(newest(history).locator(".run-origin")).to_have_text(f"continues {title}")  # it can still be undone
-    origin = "m.originOf({parent: {run: 'gone', kind: 'continued'}}, [], {})"
-    assert run_in(history, "tabs/history", origin) == "continues a run that is no longer here"
+    expect(newest(history).locator("[data-column='parent']")).to_have_text(
+        f"continues {title}"
+    )  # it can still be undone
+    origin = "m.originOf({parent: {run: 'gone', kind: 'continued', name: null}})"
+    assert run_in(history, "history/columns", origin) == "continues a run that is no longer here"
 
 
 def test_a_stopped_run_is_resumed_under_its_own_name(page: Page) -> None:
@@ -129,21 +151,20 @@ def test_a_stopped_run_is_resumed_under_its_own_name(page: Page) -> None:
     badges(page, "stopped")
     page.click("#tab-history")
     run = ask(page, "metrics")["run"]
-    row = page.locator(f"#runs tr[data-run='{run}']")
-    row.get_by_role("button", name="Resume").click()
+    row = row_of(page, run)
+    do_with(row, "Resume")
     expect(page.locator("#resume-epochs")).to_have_value("0")
     expect(page.locator("#resume-new")).to_be_hidden()
     expect(page.locator("#resume-schedule")).to_be_hidden()
     page.locator("#resume").get_by_role("button", name="Go on training").click()
     badges(page, "running")
     assert ask(page, "metrics")["run"] == run
-    expect(row.locator(".run-origin")).to_have_count(0)
-    how_far = row.locator("[data-of='model1']")
-    row.get_by_role("button", name="Rename").focus()
+    how_far = row.locator("[data-column='state']")
+    row.locator("[data-star]").focus()
     for _ in range(2):  # as it trains, the row goes on with it
         expect(how_far).to_contain_text("running at epoch")
         expect(how_far).not_to_have_text(how_far.text_content() or "")
-    expect(row.get_by_role("button", name="Rename")).to_be_focused()
+    expect(row.locator("[data-star]")).to_be_focused()
 
 
 def test_who_gives_more_epochs_is_told_that_a_schedule_is_left(page: Page) -> None:
@@ -152,5 +173,5 @@ def test_who_gives_more_epochs_is_told_that_a_schedule_is_left(page: Page) -> No
     stop_training(page)
     page.reload()
     page.click("#tab-history")
-    newest(page).get_by_role("button", name="Resume").click()
+    do_with(newest(page), "Resume")
     expect(page.locator("#resume-schedule")).to_contain_text("leaves its schedule where it is")

@@ -9,6 +9,7 @@ from browser import (
     ask,
     check_with_axe,
     latest,
+    open_row,
     open_tab,
     run_in,
     set_quick_models,
@@ -214,7 +215,7 @@ def test_a_past_run_on_the_page_is_the_one_that_is_asked_for(finished: Page) -> 
     open_tab(finished, "history")
     rows = finished.locator("#runs tbody tr")
     past = rows.last.get_attribute("data-run") or ""
-    rows.last.get_by_role("button", name="Open").click()
+    open_row(rows.last)
     with finished.expect_request(lambda request: f"api/classes?run={past}" in request.url):
         open_tab(finished, "classes")
     finished.get_by_role("button", name="Back to the latest run").click()

@@ -8,6 +8,7 @@ from browser import (
     ask,
     check_with_axe,
     is_wider_than_screen,
+    open_row,
     open_tab,
     run_in,
     set_quick_models,
@@ -125,7 +126,7 @@ def test_nothing_is_asked_until_the_tab_is_in_sight_and_a_past_run_is_asked_for_
     finished.click("#tab-history")
     row = finished.locator("#runs tbody tr").first
     run = row.get_attribute("data-run")
-    row.get_by_role("button", name="Open").click()
+    open_row(row)
     expect(finished.locator("#past")).to_be_visible()
     with finished.expect_response(re.compile(f"api/inside.*run={run}")):
         open_tab(finished, "inside")

@@ -326,22 +326,24 @@ def test_a_run_that_has_lost_what_it_went_on_from_does_not_offer_to_go_on(
         ("run/live", "m.nextLook([{state: 'running', testing: true}])", "looking at the test images"),
         ("tabs/photo", "[...m.toGrey(Uint8ClampedArray.of(255, 255, 255, 255, 0, 0, 0, 0))]", [1, 0]),
         ("tabs/photo", "[...m.toGrey(Uint8ClampedArray.of(0, 0, 0, 255, 0, 0, 0, 0))]", [0, 1]),
-        ("tabs/history", "m.outcome({state: 'finished', test_accuracy: 0.912})", "91.2 % on the test images"),
-        ("tabs/history", "m.seedsOf({pair: null, models: {model1: {config: {seed: 3}}}})", "seed 3"),
+        ("history/family", "m.cameTo({state: 'finished', test_accuracy: 0.912})", "91.2 % test"),
+        ("history/columns", "m.seedOf({pair: null, config: {seed: 3}})", "seed 3"),
+        ("history/columns", "m.seedOf({pair: {number: 2, of: 5}, config: {seed: 3}})", "pair 2 of 5, seed 3"),
         (
-            "tabs/history",
-            "m.seedsOf({pair: null, models: {model1: {config: {seed: 3}}, model2: {config: {seed: 4}}}})",
-            "seeds 3 and 4",
-        ),
-        (
-            "tabs/history",
-            "m.seedsOf({pair: {number: 2, of: 5}, models: {model1: {config: {seed: 3}}, model2: {config: {seed: 3}}}})",
-            "pair 2 of 5, seed 3",
-        ),
-        (
-            "tabs/history",
-            "m.outcome({state: 'stopped', val_accuracy: 0.9, epoch: 1})",
+            "history/family",
+            "m.cameTo({state: 'stopped', val_accuracy: 0.9, epoch: 1})",
             "stopped at epoch 1.00 · 90.0 % validation",
+        ),
+        (
+            "history/columns",
+            "m.differenceIn({difference: {test_accuracy: {value: 0.0123, interval: [-0.001, 0.02], how: 'paired by seed', n: 3}}}, 'test_accuracy')",
+            "+1.2 points (95 %: −0.1 points to +2.0 points, paired by seed, 3 seeds)",
+        ),
+        ("history/disk", "[5123456, 99, 1234567890, 48e6].map(m.size)", ["5.1 MB", "99 bytes", "1.2 GB", "48 MB"]),
+        (
+            "history/question",
+            "String(new URLSearchParams(m.filterPairs({...m.asked(), search: 'a b', config: {kernels: '4,8'}})))",
+            "search=a+b&sort=started&order=desc&config.kernels=4%2C8",
         ),
         (
             "settings/form",
@@ -353,14 +355,9 @@ def test_a_run_that_has_lost_what_it_went_on_from_does_not_offer_to_go_on(
             "['running', 'paused', 'stopped'].map((state) => m.wordOf({state, testing: true}))",
             ["testing", "testing", "stopped"],
         ),
-        (
-            "tabs/history",
-            "m.outcome({state: 'running', testing: true, val_accuracy: null, epoch: 1})",
-            "testing at epoch 1.00",
-        ),
         *(
             (
-                "tabs/history",
+                "history/menu",
                 f"m.isOnSchedule({{models: {{model1: {{epoch: {epoch}, held_rate: {held}, config: {{schedule: 'cosine'}}}}}}}})",
                 expected,
             )

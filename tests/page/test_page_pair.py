@@ -16,6 +16,7 @@ from browser import (
     fresh_page,
     is_wider_than_screen,
     latest,
+    open_from_history,
     saved,
     set_quick_models,
     show_settings,
@@ -50,19 +51,17 @@ def shows(page: Page, a: str, b: str, more: str = "") -> None:
     expect(page).to_have_url(re.compile(re.escape(address(a, b, more)) + "(#.*)?$"))
 
 
-def pick(page: Page, slot: str, training: str) -> None:
-    page.locator(f"#runs [data-slot='{slot}'][data-training='{training}']").click()
+def pick(page: Page, training: str) -> None:
+    page.locator(f"#runs tr[data-training='{training}']").get_by_role("checkbox").check()
 
 
 def test_two_trainings_are_chosen_from_the_history_and_every_part_is_of_them(past: Page) -> None:
     past.goto(f"/run/{OPTIMIZER}")
     past.click("#tab-history")
-    pick(past, "A", B)
+    pick(past, A)
     compare = past.get_by_role("button", name="Compare these two")
     expect(compare).to_be_disabled()
-    pick(past, "B", B)  # one training is in one slot
-    expect(compare).to_be_disabled()
-    pick(past, "A", A)
+    pick(past, B)
     expect(past.locator("#chosen")).to_contain_text(
         "A: model 2 of Dropout 0.5 → 0.2 · B: model 1 of adam 0.001 → sgd 0.01"
     )
@@ -101,7 +100,7 @@ def test_the_address_opens_the_same_in_a_fresh_window_and_back_and_forward_lead_
     past.reload()
     shows(past, A, B, "&among=40")
     past.click("#tab-history")
-    past.locator(f"#runs tr[data-run='{OPTIMIZER}']").get_by_role("button", name="Open").click()
+    open_from_history(past, OPTIMIZER)
     expect(past).to_have_url(re.compile(f"/run/{OPTIMIZER}$"))
     expect(past.locator("#past")).to_contain_text("A past run")
     past.go_back()
@@ -171,7 +170,7 @@ def test_two_trainings_fit_a_phone(past: Page) -> None:
     past.goto(address(A, B))
     shows(past, A, B)
     past.click("#tab-history")
-    pick(past, "A", A)
+    pick(past, A)
     expect(past.locator("#chosen")).to_be_visible()
     assert not is_wider_than_screen(past)
 

@@ -7,7 +7,10 @@ from browser import (
     ask,
     assert_exports_are_of,
     badges,
+    do_with,
     latest,
+    open_row,
+    row_of,
     saved,
     set_quick_models,
     start,
@@ -30,7 +33,7 @@ def open_newest(page: Page, nth: int = 0) -> str:
     """Open a run of the history tab and return its id."""
     page.click("#tab-history")
     run = str(ask(page, "runs")["runs"][nth]["id"])
-    page.locator(f"#runs tr[data-run='{run}']").get_by_role("button", name="Open").click()
+    open_row(row_of(page, run))
     expect(page.locator("#past")).to_be_visible()
     return run
 
@@ -86,7 +89,7 @@ def test_a_run_that_is_started_takes_the_place_of_the_past_one(finished: Page) -
 def test_the_run_that_trains_is_opened_as_it_trains(page: Page) -> None:
     train_beside(page)
     page.click("#tab-history")
-    page.locator("#runs tbody tr").first.get_by_role("button", name="Open").click()
+    open_row(page.locator("#runs tbody tr").first)
     expect(page.locator("#past")).to_be_hidden()
     badges(page, "running")
 
@@ -102,24 +105,24 @@ def test_deleting_the_past_run_on_display_goes_back_to_the_latest_and_can_be_und
     page.wait_for_url(f"**/run/{latest(page)}*")  # the page has heard of the second one
     badges(page, "stopped")
     old = open_newest(page, nth=1)
-    row = page.locator(f"#runs [data-run='{old}']")
-    row.get_by_role("button", name="Delete").click()
+    gone = page.locator(f"#deleted [data-run='{old}']")
+    do_with(row_of(page, old), "Delete")
     expect(page.locator("#past")).to_be_hidden()
-    expect(row.get_by_role("button", name="Undo")).to_be_focused()
+    expect(row_of(page, old)).to_have_count(0)
+    expect(gone.get_by_role("button", name="Undo")).to_be_focused()
     expect(page.locator("#banner")).to_be_hidden()
     page.reload()
     page.click("#tab-history")
-    row.get_by_role("button", name="Undo").click()
-    expect(row.get_by_role("button", name="Open")).to_be_focused()
+    gone.get_by_role("button", name="Undo").click()
+    expect(row_of(page, old).locator(".run-name")).to_be_focused()
     assert old in [run["id"] for run in ask(page, "runs")["runs"]]
 
 
 def test_deleting_the_latest_run_leaves_the_page_as_before_the_first(finished: Page) -> None:
     run = open_newest(finished)
-    row = finished.locator(f"#runs [data-run='{run}']")
     refused: list[str] = []
     finished.on("response", lambda response: refused.append(response.url) if response.status >= 400 else None)
-    row.get_by_role("button", name="Delete").click()
+    do_with(row_of(finished, run), "Delete")
     expect(finished.locator("#past")).to_be_hidden()
     expect(finished.locator("#empty")).to_be_visible()
     expect(finished.locator("#chart")).to_be_hidden()
@@ -127,8 +130,8 @@ def test_deleting_the_latest_run_leaves_the_page_as_before_the_first(finished: P
     expect(finished.locator("#model1 .live")).to_be_hidden()
     expect(finished.locator("#significance")).to_be_hidden()
     expect(finished).to_have_title("FashionMNIST CNN Training Monitor")
-    row.get_by_role("button", name="Undo").click()
-    row.get_by_role("button", name="Open").click()
+    finished.locator(f"#deleted [data-run='{run}']").get_by_role("button", name="Undo").click()
+    open_row(row_of(finished, run))
     expect(finished.locator("#significance")).to_be_visible()
     expect(finished.locator("#chart")).to_be_visible()
     assert refused == []

@@ -4,7 +4,19 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from browser import Faults, Server, ask, badges, fresh_page, is_wider_than_screen, set_quick_models, start
+from browser import (
+    Faults,
+    Server,
+    ask,
+    badges,
+    fresh_page,
+    is_wider_than_screen,
+    lay_behind,
+    open_from_history,
+    row_of,
+    set_quick_models,
+    start,
+)
 from drawn import DROPOUT, OPTIMIZER, look, look_until
 from playwright.sync_api import BrowserContext, Page, expect
 
@@ -28,7 +40,7 @@ def test_an_address_opens_its_run_and_back_and_forward_lead_through_them(past: P
     past.goto(f"/run/{DROPOUT}")
     is_at(past, DROPOUT, "Dropout 0.5 → 0.2")
     past.click("#tab-history")
-    past.locator(f"tr[data-run='{OPTIMIZER}']").get_by_role("button", name="Open").click()
+    open_from_history(past, OPTIMIZER)
     is_at(past, OPTIMIZER, "adam 0.001 → sgd 0.01")
     past.reload()
     is_at(past, OPTIMIZER, "adam 0.001 → sgd 0.01")
@@ -78,11 +90,10 @@ def test_rows_tell_values_and_overlays_their_numbers(past: Page) -> None:
     past.goto(f"/run/{OPTIMIZER}")
     is_at(past, OPTIMIZER, "adam 0.001 → sgd 0.01")
     past.click("#tab-history")
-    dropout, shown = (past.locator(f"tr[data-run='{run}']") for run in (DROPOUT, OPTIMIZER))
-    expect(dropout.locator(".run-name")).to_have_text("Dropout 0.5 → 0.2")
-    for number, row in enumerate((shown, dropout), 1):
-        row.get_by_role("checkbox").check()
-        expect(row.locator(".overlay")).to_have_text(str(number))
+    expect(row_of(past, DROPOUT).locator(".run-name")).to_have_text("Dropout 0.5 → 0.2")
+    lay_behind(past, OPTIMIZER, DROPOUT)
+    for number, run in enumerate((OPTIMIZER, DROPOUT), 1):
+        expect(row_of(past, run).locator(".behind-number")).to_have_text(str(number))
     ends = "data.find(({uid}) => uid === 'overlays-y2')"
     look_until(past, f"{ends}?.text.length === 4")
     assert look(past, f"{ends}.text") == ["1", "1", "2", "2"]

@@ -11,6 +11,7 @@ from browser import (
     ask,
     badges,
     latest,
+    open_from_history,
     set_quick_models,
     show_settings,
     start,
@@ -86,7 +87,7 @@ def test_a_past_run_that_is_open_stays_so_when_the_next_in_line_starts(page: Pag
     tell(page, "queue", with_dropout(0.3, epochs=500))
     expect(page.locator(f"#chart[data-drawn='{first}']")).to_have_count(1)  # what is opened before makes way for it
     page.click("#tab-history")
-    page.locator(f"tr[data-run='{past}']").get_by_role("button", name="Open").click()
+    open_from_history(page, past)
     expect(page.locator("#past")).to_be_visible()
     assert latest(page) == first
     wait_for(lambda: latest(page) not in (first, None), "the next in line", 120)

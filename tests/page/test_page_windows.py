@@ -2,7 +2,7 @@
 
 import re
 
-from browser import LONG, badges, latest, set_quick_models, stop_training, tell, train_beside
+from browser import LONG, badges, do_with, latest, row_of, set_quick_models, stop_training, tell, train_beside
 from playwright.sync_api import Page, expect
 
 
@@ -42,7 +42,7 @@ def test_settings_used_again_stand_in_the_forms_at_once_beside_what_trains(page:
     train_beside(page)
     expect(page.locator("[name='model1.dropout']")).to_have_value("0.5")
     page.click("#tab-history")
-    page.locator(f"#runs tr[data-run='{run}']").get_by_role("button", name="Use settings").click()
+    do_with(row_of(page, run), "Use settings")
     expect(page.locator("[name='model1.dropout']")).to_have_value("0.125")
     expect(page.locator("#what-trains")).to_contain_text(
         "What trains now: model 1 with dropout 0.5; model 2 with dropout 0.5."
