@@ -94,6 +94,12 @@ class MetricsLog:
             if self._keep_unsaved:
                 self._unsaved[model] += points
 
+    def advance(self) -> int:
+        """Count a change that is of no model; return its number."""
+        with self._lock:
+            self._sequence += 1
+            return self._sequence
+
     def note(self, model: str, kind: str, detail: str, **changes: Any) -> None:
         """Put on record that something has been changed where a model is now, and these fields of its status."""
         status = replace(self.status(model), **changes)

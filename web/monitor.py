@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from exports.runs import pair_stem
-from history.log import Latest
+from history.log import Latest, MetricsLog
 from history.records import INCOMPLETE
 from history.smoothing import SMOOTHING_IMAGES
 from history.store import RunStore
@@ -36,6 +36,7 @@ class Monitor:
         self.boot = secrets.token_hex(4)  # tells this process from the one before
         self.store = store
         self.lessons = lessons
+        self._warned: tuple[str | None, MetricsLog | None, int] = None, None, 0  # of what, in which log, after what
         self.loading = Loading(data_dir)
         self.control = Control(store, self.loading)
         self.repeats = Repeats(store, self.control)
@@ -62,12 +63,13 @@ class Monitor:
         current, metrics, paired = self.control.latest
         ours = boot == self.boot and (run or None) == current
         cursor = since if ours and since is not None and metrics.base <= since <= metrics.newest else None
+        warning = self._warning_beyond(cursor, metrics)
         newest, models = metrics.view(cursor or 0, smoothing)
         news: dict[str, Any] = {"boot": self.boot, "run": current, "next": newest, "reset": cursor is None}
         if self.store.problem:
             news["problem"] = self.store.problem
-        if self.store.warning:  # it may be found at any time: the whole is checked after the start
-            news["warning"] = self.store.warning
+        if warning:
+            news["warning"] = warning
         if cursor is None:
             news["paired"] = paired
         if models and (progress := self.repeats.progress):
@@ -75,6 +77,16 @@ class Monitor:
         if self.queue.revision:
             news["queue"] = self.queue.revision
         return news | {"models": models}
+
+    def _warning_beyond(self, cursor: int | None, metrics: MetricsLog) -> str | None:
+        """Return what of the history was found damaged, where a poll with that cursor has not been told yet.
+
+        It may be found at any time, as the whole is checked after the start, and is long: so it is told once.
+        """
+        warning = self.store.warning
+        if warning and (warning, metrics) != self._warned[:2]:
+            self._warned = warning, metrics, metrics.advance()
+        return warning if cursor is None or cursor < self._warned[2] else None
 
     def logs(self, slots: Slots, windows: Sequence[int] = ()) -> Logs:
         """Return by slot the log of each training, and its name there; with averages over `windows`, of a live one all.

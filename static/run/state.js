@@ -6,6 +6,7 @@ import { anyActive, merge, NO_HISTORY } from "./answers.js";
 let server = { status: "loading", images: { train: 1 } };
 let latest = NO_HISTORY;
 let repeat = null;
+let warning = "";
 let past = null;
 let runs = { runs: [], deleted: [] };
 let overlays = [];
@@ -101,6 +102,7 @@ export function take(answer, smoothing) {
   const before = { ...latest, repeat };
   latest = { ...merge(latest, answer), smoothing };
   repeat = answer.repeat ?? null;
+  warning = answer.warning ?? (answer.reset ? "" : warning); // it is told once
   const isNewRun = answer.run !== before.run;
   if (isNewRun && answer.run && !(anyActive(before) || goesOnByItself())) past = null;
   const ended = endedBetween(before, { ...latest, repeat });
@@ -112,7 +114,7 @@ export function take(answer, smoothing) {
     ended,
     runBefore: before.run,
     problem: answer.problem ?? "",
-    warning: answer.warning ?? "",
+    warning,
     queueRevision: answer.queue ?? 0,
   };
   changes.latest.tell(news);

@@ -22,6 +22,17 @@ def test_thinning_keeps_ends_and_every_spike(modules: Page) -> None:
     assert {0, 1234, 4321, 4999} <= set(kept)
 
 
+def test_warning_that_is_told_once_stays_until_another_server_answers(modules: Page) -> None:
+    answers = "[{reset: true}, {warning: 'damaged'}, {}, {reset: true}]"
+    whole = "{boot: 'b', run: null, next: 0, reset: false, models: {}, ...answer}"
+    assert run_in(modules, "run/state", f"{answers}.map((answer) => m.take({whole}, 0).warning)") == [
+        "",
+        "damaged",
+        "damaged",
+        "",
+    ]
+
+
 def test_points_an_equal_number_of_steps_apart_average_to_what_all_do(modules: Page) -> None:
     noise = np.random.default_rng(0).gamma(2, size=8000)  # with rare highs, as losses have
     curve = BoundedCurve()

@@ -49,6 +49,26 @@ def test_idle_poll_before_the_first_run_takes_at_most_300_bytes(client: FlaskCli
     assert (strict(response)["models"], strict(response)["reset"]) == ({}, False)
 
 
+def test_damage_is_told_once_to_each_page_and_idle_polls_stay_small(client: FlaskClient, monitor: Monitor) -> None:
+    start(client)
+    wait_until(client, "finished")
+    first = metrics_of(client)
+    database = monitor.store._database
+    for warning in ("x" * 1000, "y" * 1000):  # found after the start
+        database.warning = warning
+        told = metrics_of(client, first)
+        assert (told["warning"], told["models"], told["reset"]) == (warning, {}, False)
+        assert metrics_of(client, first) == told  # another page with the same cursor
+        assert len(str(metrics_of(client, told))) <= 300
+        assert metrics_of(client)["warning"] == warning  # a page that is opened now
+        first = told
+    start(client)
+    latest = metrics_of(client)
+    assert latest["warning"] == database.warning
+    wait_until(client, "finished")
+    assert "warning" not in metrics_of(client, metrics_of(client))
+
+
 def test_polls_by_cursor_put_together_are_the_whole(client: FlaskClient) -> None:
     start(client, {name: quick(epochs=5).model_dump(mode="json") for name in MODEL_NAMES})
     cursor = metrics_of(client)
