@@ -5,14 +5,14 @@ import { wordOf } from "../run/answers.js";
 import { changesOf, titleOfRun } from "../run/past.js";
 
 const BRANCHES = { continued: "continues", forked: "forked from" };
-const points = (value) => `${format.signed(100 * value, 1)} points`;
+const points = { write: (value) => format.signed(100 * value, 1), unit: " points" };
 const DIFFERENCES = {
   best_val_accuracy: points,
   test_accuracy: points,
-  loss: (value) => format.signed(value, 3),
-  seconds: (value) => `${value < 0 ? "−" : "+"}${format.duration(Math.abs(value))}`,
+  loss: { write: (value) => format.signed(value, 3), unit: "" },
+  seconds: { write: (value) => `${value < 0 ? "−" : "+"}${format.duration(Math.abs(value))}`, unit: "" },
 };
-const HOW = { "paired by seed": "paired by seed", welch: "Welch" };
+const HOW = { "paired by seed": (n) => `paired by ${n} seeds`, welch: () => "Welch" };
 
 /** Return a row of the table as the list of runs has its run, as far as its title needs that. */
 function runOf({ run, name, changes }) {
@@ -84,10 +84,12 @@ const settingColumn = (key, settingTitles) => ({
   say: ({ config = {}, setting = {}, seeds }) => ({ text: key === "seed" && seeds ? seedsOf(seeds) : format.setting((setting[key] ?? config[key]) ?? "–") }),
 });
 
-/** Return all columns there are for trainings that differ in these settings, those of the settings behind the start. */
+const isResult = ({ key }) => !["parameters", "device", "parent", "note"].includes(key);
+
+/** Return all columns there are for trainings that differ in these settings: what they came to, the settings, all else. */
 export function columnsFor(differing, settingTitles) {
-  const [first, ...others] = FIXED;
-  return [first, ...differing.map((key) => settingColumn(key, settingTitles)), ...others];
+  const settings = differing.map((key) => settingColumn(key, settingTitles));
+  return [...FIXED.filter(isResult), ...settings, ...FIXED.filter((column) => !isResult(column))];
 }
 
 /** Return those of the columns that are shown; `choice` says of some, by key, whether they are. */
@@ -96,9 +98,9 @@ export const shownColumns = (columns, choice) => columns.filter(({ key, isUsual 
 /** Return how a row differs from the baseline in a column, "" where nothing is known. */
 export function differenceIn({ difference }, key) {
   const known = difference?.[key];
-  const write = DIFFERENCES[key];
-  if (!known || known.value === null || !write) return "";
+  if (!known || known.value === null || !DIFFERENCES[key]) return "";
+  const { write, unit } = DIFFERENCES[key];
   const [low, high] = known.interval ?? [];
-  const range = known.interval ? ` (95 %: ${write(low)} to ${write(high)}, ${HOW[known.how]}, ${known.n} seeds)` : "";
-  return `${write(known.value)}${range}`;
+  const range = known.interval ? ` (95 %: ${write(low)} to ${write(high)}, ${HOW[known.how](known.n)})` : "";
+  return `${write(known.value)}${unit}${range}`;
 }

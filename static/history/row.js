@@ -34,30 +34,30 @@ function nameCell(training, settingTitles, acts) {
 }
 
 function groupCell({ setting, count }, columns) {
-  const told = columns.filter(({ key }) => key.startsWith("config.") && key !== "config.seed");
+  const told = columns.filter(({ key }) => key.startsWith("config.") && !["config.seed", "config.kernel_sizes"].includes(key));
   const text = told.map(({ key, title }) => `${title} ${format.setting(setting[key.slice("config.".length)])}`).join(", ") || "One setting";
-  return make("th", { scope: "row" }, make("span", { class: "run-name", text }), make("span", { class: "soft about", text: `${count} training${count === 1 ? "" : "s"}` }));
+  return make("th", { scope: "row" }, make("span", { class: "settings-name", text }), make("span", { class: "soft about", text: `${count} training${count === 1 ? "" : "s"}` }));
 }
 
 /** Write into a cell what its column says of a row; of what is yet to be guessed, nothing. */
-function fill(cell, column, row) {
+function fill(cell, column, row, baseline) {
   const isHidden = column.isOutcome && row.run && isSecret(row.run);
   const { text, small = "" } = isHidden ? { text: "guess first" } : column.say(row);
   write(cell.querySelector(".told"), text);
   write(cell.querySelector(".beside"), small);
-  write(cell.querySelector(".from-baseline"), isHidden ? "" : differenceIn(row, column.key));
+  write(cell.querySelector(".from-baseline"), isHidden || row.training === baseline ? "" : differenceIn(row, column.key));
 }
 
-function columnCell(column, row) {
+function columnCell(column, row, baseline) {
   const cell = make("td", { "data-column": column.key, "data-title": column.title, class: column.isNumber ? "number" : "" },
-    make("span", { class: "told" }), make("small", { class: "soft beside" }), make("small", { class: "from-baseline" }));
-  fill(cell, column, row);
+    make("span", { class: "told" }), make("small", { class: "soft beside" }), make("small", { class: "from-baseline", title: "Above or below the baseline ★" }));
+  fill(cell, column, row, baseline);
   return cell;
 }
 
 /** Write anew what a row says, without making it anew. */
-export function rewrite(element, columns, row) {
-  for (const column of columns) fill(element.querySelector(`[data-column="${column.key}"]`), column, row);
+export function rewrite(element, columns, row, baseline) {
+  for (const column of columns) fill(element.querySelector(`[data-column="${column.key}"]`), column, row, baseline);
 }
 
 function todoCell(training, called, acts, isBaseline) {
@@ -76,7 +76,7 @@ export function makeRow(row, { columns, titles, picked, baseline, behind, acts }
   const number = isGroup ? "" : behind(row.training);
   const pick = make("td", { class: "pick" }, box, make("span", { class: "soft behind-number", title: number && "Its number behind the curves", text: number }));
   const isBaseline = !isGroup && row.training === baseline;
-  const cells = columns.map((column) => columnCell(column, row));
+  const cells = columns.map((column) => columnCell(column, row, baseline));
   const last = isGroup ? make("td", { class: "todo" }) : todoCell(row, called, acts, isBaseline);
   const name = isGroup ? groupCell(row, columns) : nameCell(row, titles, acts);
   const data = isGroup ? {} : { "data-training": row.training, "data-run": row.run };

@@ -106,7 +106,7 @@ function showProgress() {
     const { state, testing, epoch, loss, val_loss, val_accuracy, test_accuracy, elapsed_seconds: seconds, images_per_second } = models[training.model];
     const now = { ...training, state, testing, epoch, loss, val_loss, val_accuracy, seconds, images_per_second };
     now.best_val_accuracy = Math.max(val_accuracy ?? 0, training.best_val_accuracy ?? 0) || null;
-    if (isActive(state) || test_accuracy === training.test_accuracy) rewrite(table.querySelector(`tr[data-row="${CSS.escape(keyOf(training))}"]`), columns, now);
+    if (isActive(state) || test_accuracy === training.test_accuracy) rewrite(table.querySelector(`tr[data-row="${CSS.escape(keyOf(training))}"]`), columns, now, answer.baseline);
   }
 }
 

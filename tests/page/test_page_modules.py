@@ -348,7 +348,7 @@ def test_a_run_that_has_lost_what_it_went_on_from_does_not_offer_to_go_on(
         (
             "history/columns",
             "m.differenceIn({difference: {test_accuracy: {value: 0.0123, interval: [-0.001, 0.02], how: 'paired by seed', n: 3}}}, 'test_accuracy')",
-            "+1.2 points (95 %: −0.1 points to +2.0 points, paired by seed, 3 seeds)",
+            "+1.2 points (95 %: −0.1 to +2.0, paired by 3 seeds)",
         ),
         ("history/disk", "[5123456, 99, 1234567890, 48e6].map(m.size)", ["5.1 MB", "99 bytes", "1.2 GB", "48 MB"]),
         (
