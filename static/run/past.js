@@ -57,9 +57,12 @@ function startsOf(models, checkpoints) {
   return `; ${starts.map(([name, start]) => `${name} goes on ${start}`).join("; ")}`;
 }
 
-/** Return the models of a run that cannot go on: trained anew they would not be what they were. Pure. */
+/** Return the models of a run that cannot go on: their checkpoint was given up, or trained anew they would not be what they were. Pure. */
 export const lostModels = ({ history, checkpoints, parent }) => Object.entries(history.models)
-  .filter(([name, { state, held_rate: held }]) => state !== "finished" && checkpoints[name] === null && (parent !== null || (held ?? null) !== null))
+  .filter(([name, { state, held_rate: held }]) => {
+    const isNeeded = parent !== null || (held ?? null) !== null;
+    return state !== "finished" && (checkpoints[name] ? checkpoints[name].whole === false : isNeeded);
+  })
   .map(([name]) => titleOf(name));
 
 /** Return what a past run is, in a line; `open` is {title, history, started, checkpoints, parent}. Pure. */
@@ -71,7 +74,8 @@ export function describePast(open) {
   const places = Object.values(history.models).map((model) => `${format.epoch(model.epoch ?? 0)} of ${model.config.epochs}`);
   const was = `${which} · ${word} at epoch ${[...new Set(places)].join(" and ")}`;
   const lost = lostModels(open);
-  if (lost.length) return `${was}; the checkpoint of ${lost.join(" and of ")} is lost, so it cannot go on`;
+  const isGivenUp = Object.values(checkpoints).some((checkpoint) => checkpoint?.whole === false);
+  if (lost.length) return `${was}; the checkpoint of ${lost.join(" and of ")} ${isGivenUp ? "was given up to make room" : "is lost"}, so it cannot go on`;
   return `${was}${startsOf(history.models, checkpoints)}${question}`;
 }
 

@@ -315,6 +315,9 @@ def test_a_run_that_has_lost_what_it_went_on_from_does_not_offer_to_go_on(
     said = run_in(modules, "run/past", f"m.describePast({json.dumps(given | {'parent': parent})})")
     lost = "the checkpoint of Model 2 is lost, so it cannot go on"
     assert said == f"A past run: a · – · interrupted at epoch 1.50 of 3; {lost}"
+    given["checkpoints"] = {"model1": kept, "model2": kept | {"whole": False}}
+    said = run_in(modules, "run/past", f"m.describePast({json.dumps(given | {'parent': None})})")
+    assert said.endswith("; the checkpoint of Model 2 was given up to make room, so it cannot go on")
 
 
 @pytest.mark.parametrize(
