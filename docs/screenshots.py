@@ -184,7 +184,7 @@ def take_for_everyone(browser: Browser, run: str) -> None:
 def open_run(page: Page, run: str) -> None:
     """Show a past run."""
     show_tab(page, "history")
-    page.locator(f"tr[data-run='{run}']").get_by_role("button", name="Open").click()
+    page.locator(f"#runs tr[data-training='{run}/model1'] .run-name").click()
     page.wait_for_selector(f"#chart[data-drawn='{run}']")
 
 
