@@ -60,6 +60,8 @@ class Database:
             self._writer.execute("PRAGMA foreign_keys = ON")
             self._writer.execute(f"PRAGMA wal_autocheckpoint = {FOLDED_AT if self._is_checked else 0}")
             self._reader = connect(self._path, "ro")
+            self._reader.create_function("has_words", -1, _has_words, deterministic=True)  # SQLite knows only ASCII
+            self._reader.create_collation("casefolded", _compare)
         except BaseException:
             self._writer.close()
             raise
@@ -174,6 +176,18 @@ class Database:
         """Close both connections. The last one folds the log into the file, unless it can only read."""
         for connection in (self._reader, self._writer) if self._is_checked else (self._writer, self._reader):
             connection.close()
+
+
+def _has_words(text: str, *words: str) -> bool:
+    """Return whether a text has all of some casefolded words somewhere, whatever its capitals."""
+    folded = text.casefold()
+    return all(word in folded for word in words)
+
+
+def _compare(one: str, two: str) -> int:
+    """Return on which side of another a text stands, whatever their capitals."""
+    folded1, folded2 = one.casefold(), two.casefold()
+    return (folded1 > folded2) - (folded1 < folded2)
 
 
 class WholeCheck(threading.Thread):

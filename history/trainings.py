@@ -9,15 +9,17 @@ from typing import Any, NamedTuple
 
 from history.catalogue import NAME, OF_STATUS, PREFIX, SETTINGS, setting_of, value_of
 from history.database import Database
-from history.errors import UnknownRun
+from history.errors import Damaged, UnknownRun
 from history.reader import RunReader
 from history.records import Training
+from history.soundness import types_fit
 from history.tables import CHOICES
 from history.writer import Writer
 
 BASELINE = "baseline"  # the choice of the training that all others are read against
 MEASURES = ("best_val_accuracy", "val_accuracy", "test_accuracy", "loss", "val_loss", "seconds", "images_per_second")
 SORTS = ("name", "started", *OF_STATUS, "device", "parent", "note", *(f"config.{key}" for key in SETTINGS))
+WORDS = ("name", "device", "note")  # are sorted as words are
 MOST_VALUES = 20  # of a setting, that are told to choose from
 NEWEST = "started DESC, run DESC, model"
 SEED = f"{PREFIX}seed"
@@ -46,15 +48,17 @@ class Question:
 
     def condition(self) -> tuple[str, list[Any]]:
         """Return the SQL of what is asked for, and the values in it."""
-        parts = ["instr(lower(words), ?)"] * len(self.words)
-        values: list[Any] = [word.lower() for word in self.words]
-        for of, days in (
-            ("started >= ?", self.after),
-            ("started < ?", self.before and self.before + timedelta(days=1)),
-        ):
-            if days is not None:
-                parts.append(of)
-                values.append(days.isoformat())
+        parts: list[str] = []
+        values: list[Any] = []
+        if self.words:
+            parts.append(f"has_words(words, {', '.join('?' * len(self.words))})")
+            values += [word.casefold() for word in self.words]
+        if self.after is not None:
+            parts.append("started >= ?")
+            values.append(self.after.isoformat())
+        if self.before is not None and self.before < date.max:
+            parts.append("started < ?")
+            values.append((self.before + timedelta(days=1)).isoformat())
         for key, value in self.settings.items():
             parts.append(f"{PREFIX}{key} = ?")
             values.append(value_of(key, value))
@@ -71,8 +75,9 @@ class Question:
         return self.sort.replace("config.", PREFIX)
 
     @property
-    def direction(self) -> str:
-        return "ASC" if self.is_ascending else "DESC"
+    def order(self) -> str:
+        """The direction in SQL, in which words stand whatever their capitals."""
+        return " COLLATE casefolded" * (self.sort in WORDS) + (" ASC" if self.is_ascending else " DESC")
 
 
 class Found(NamedTuple):
@@ -97,11 +102,12 @@ class Trainings:
         Each has `about`, its run as RunReader.runs lists it, and `status`, its own in that, with its settings.
         """
         condition, values = question.condition()
-        order = f"{question.column} IS NULL, {question.column} {question.direction}, {NEWEST}"
+        order = f"{question.column} IS NULL, {question.column}{question.order}, {NEWEST}"
         names = ("run", "model", "best_val_accuracy", "device", "note")
-        rows = self._database.select(
+        rows = self._database.read(
             f"SELECT {', '.join(names)} FROM {NAME} WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?",  # noqa: S608
             (*values, question.limit, question.offset),
+            _checked,
         )
         about = {run["id"]: run for run in self._reader.runs(named=[row[0] for row in rows], limit=0)}
         found = []
@@ -124,7 +130,7 @@ class Trainings:
         if question.column in MEASURES:
             key = f"avg(CASE WHEN counts THEN {question.column} END)"
         page = self._database.select(
-            f"{every} SELECT setting FROM found GROUP BY setting ORDER BY {key} IS NULL, {key} {question.direction},"  # noqa: S608
+            f"{every} SELECT setting FROM found GROUP BY setting ORDER BY {key} IS NULL, {key}{question.order},"  # noqa: S608
             " max(started) DESC, max(run) DESC LIMIT ? OFFSET ?",
             (*values, question.limit, question.offset),
         )
@@ -201,6 +207,14 @@ class Trainings:
         self._writer.save_measurements()  # it may not be entered yet
         if not self._database.select(f"SELECT 1 FROM {NAME} WHERE run = ? AND model = ?", training):  # noqa: S608
             raise UnknownRun(training.address)
+
+
+def _checked(rows: list[Any]) -> list[Any]:
+    """Return rows of run, model, best accuracy, device and note as they are. Raises Damaged."""
+    for row in rows:
+        if not types_fit(("text", "text", "real?", "text?", "text?"), row):
+            raise Damaged(f"the catalogue holds a row that was never written: {row!a:.80}")
+    return rows
 
 
 def _group(rows: list[Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Trainings: the history as a table, by pages that the server sorts, filters and groups; notes, and the baseline."""
 
-import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from datetime import date
@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 from analysis.entrant import IMAGES
 from analysis.seeds import Values, difference_of, mean_of
 from analysis.significance import wilson_interval
-from config import say
+from config import InvalidSettings, parse_config, parse_text, say
 from exports import runs as export
 from exports import trainings as table
 from history.catalogue import SETTINGS
@@ -22,7 +22,7 @@ from history.store import RunStore
 from history.trainings import MEASURES, SORTS, Question
 from web.exports import as_file
 from web.monitor import Monitor
-from web.requests import BadRequest, is_whole, query_number, read_object
+from web.requests import BadRequest, query_number, read_object
 from web.slots import MOST_TRAININGS, read_address
 
 PAGE, MOST_A_PAGE = 50, 100
@@ -31,12 +31,7 @@ LONGEST_NOTE, LONGEST_SEARCH = 500, 200  # characters
 COMPARED = ("best_val_accuracy", "test_accuracy", "loss", "seconds")  # with the baseline
 PLAIN = {"sort", "order", "search", "state", "after", "before", "limit", "offset", "group", "training"}
 PREFIX = "config."
-EXPECTED = {  # of a setting, by JSON's type
-    "boolean": "true or false",
-    "integer": "a whole number",
-    "number": "a number",
-    "array": "whole numbers, as 16,32",
-}
+DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 def blueprint(monitor: Monitor) -> Blueprint:
@@ -138,10 +133,12 @@ def one_of(name: str, options: tuple[str, ...], faults: dict[str, str]) -> str:
 def day(name: str, faults: dict[str, str]) -> date | None:
     text = request.args.get(name, "")
     try:
-        return date.fromisoformat(text) if text else None
+        if not text or DAY.fullmatch(text):
+            return date.fromisoformat(text) if text else None
     except ValueError:
-        faults[name] = f"{name} must be a day as YYYY-MM-DD, got {say(text)}"
-        return None
+        pass  # such as 2026-02-30
+    faults[name] = f"{name} must be a day as YYYY-MM-DD, got {say(text)}"
+    return None
 
 
 def named_trainings(faults: dict[str, str]) -> list[Training]:
@@ -156,34 +153,14 @@ def named_trainings(faults: dict[str, str]) -> list[Training]:
 
 def setting_from(name: str, text: str, faults: dict[str, str]) -> Any:
     """Return the value of a setting as a link has it: true, 0.01, adam, or 16,32 for a list."""
-    kind = SETTINGS[name.removeprefix(PREFIX)]
-    if kind == "boolean" and text in ("true", "false"):
-        return text == "true"
-    if kind == "string":
-        return text
-    parts = text.split(",") if kind == "array" else [text]
-    if kind in ("integer", "array") and all(map(is_whole, parts)):
-        return [int(part) for part in parts] if kind == "array" else int(text)
-    if kind == "number":
-        number = number_in(text)
-        if number is not None:
-            return number
-    words = {
-        "boolean": "true or false",
-        "integer": "a whole number",
-        "number": "a number",
-        "array": "whole numbers, as 16,32",
-    }
-    faults[name] = f"{name} must be {words[kind]}, got {say(text)}"
-    return None
-
-
-def number_in(text: str) -> float | None:
+    key = name.removeprefix(PREFIX)
+    value = parse_text(key, text)
+    beside = {"kernels": [1] * len(value)} if key == "kernel_sizes" and isinstance(value, list) else {}  # as many
     try:
-        number = float(text)
-    except ValueError:
+        return parse_config({key: value} | beside, PREFIX[:-1]).model_dump(mode="json")[key]
+    except InvalidSettings as error:
+        faults[name] = next(iter(error.fields.values()))
         return None
-    return number if math.isfinite(number) else None
 
 
 # What is answered

@@ -145,11 +145,14 @@ bodies = odd_bytes | (bodies_of_ours | settings_of_a_model | values).map(as_byte
 queries = st.dictionaries(
     st.sampled_from(["boot", "run", "since", "axis", "token", "model", "step", "series", "split", "images", "training"])
     | st.sampled_from(["show", "label", "predicted1", "predicted2", "sort", "page", "a", "b", "among"])
+    | st.sampled_from(["order", "search", "state", "after", "before", "limit", "offset", "group", "training", "also"])
+    | st.sampled_from(["config.dropout", "config.kernels", "config.kernel_sizes", "config.seed", "config.x", "config."])
     | texts,
     texts
     | numbers.map(str)
     | st.sampled_from(["gone/model1", "FINISHED/model1", "CURRENT/model2", "CURRENT/model3"])
-    | st.sampled_from(["all", "only1", "unsure", "test", "validation", "model1", "1,2,3"]),
+    | st.sampled_from(["all", "only1", "unsure", "test", "validation", "model1", "1,2,3"])
+    | st.sampled_from(["asc", "seed", "finished,stopped", "2026-02-30", "9999-12-31", "note", "config.seed", "9" * 19]),
     max_size=4,
 )
 ENCODED = ["..%2f..%2fhistory.sqlite", "%00", "%ff", "%2e%2e", "%"]  # sent as they are
