@@ -176,22 +176,28 @@ def listed(store: RunStore, asked: Question) -> dict[str, Any]:
             other = singly(row_of(against))
             for row in rows:
                 row["difference"] = differences(singly(row), other)
-    names = parent_names(store, rows)
+    parents = parents_of(store, rows)
     for row in rows:
         if row["parent"]:
-            row["parent"] = row["parent"] | {"name": names.get(row["parent"]["run"])}
+            row["parent"] = row["parent"] | parents.get(row["parent"]["run"], {"name": None, "changes": None})
     return {"trainings": rows, "total": found.total, "differing": found.differing}
 
 
-def parent_names(store: RunStore, rows: list[dict[str, Any]]) -> dict[str, str | None]:
-    parents = {row["parent"]["run"] for row in rows if row["parent"]}
-    return {run["id"]: run["name"] for run in store.runs(named=parents, limit=0)} if parents else {}
+def parents_of(store: RunStore, rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return of the runs that rows go on from, as far as they are there, what they are called by."""
+    named = {row["parent"]["run"] for row in rows if row["parent"]}
+    return {run["id"]: {"name": run["name"], "changes": changes_in(run)} for run in store.runs(named=named, limit=0)}
+
+
+def changes_in(run: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return the values of the settings that differ between a run's two models."""
+    both = [model["config"] for model in run["models"].values()]
+    return {key: [config.get(key) for config in both] for key in run["differing"]}
 
 
 def row_of(found: Mapping[str, Any]) -> dict[str, Any]:
     """Return a training as the table has it."""
     about, status = found["about"], found["status"]
-    both = [model["config"] for model in about["models"].values()]
     tested = status["test_accuracy"]
     best = [value for value in (found["best_val_accuracy"], status["val_accuracy"]) if value is not None]
     return {
@@ -204,7 +210,7 @@ def row_of(found: Mapping[str, Any]) -> dict[str, Any]:
         "state": status["state"],
         "epoch": rounded(status["epoch"]),
         "config": status["config"],
-        "changes": {key: [config.get(key) for config in both] for key in about["differing"]},
+        "changes": changes_in(about),
         "best_val_accuracy": rounded(max(best, default=None)),
         "val_accuracy": rounded(status["val_accuracy"]),
         "test_accuracy": rounded(tested),

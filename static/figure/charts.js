@@ -73,9 +73,9 @@ function zoomOf(history, view) {
 
 /** Return all that the figure is made of: curves, the windows on them, and the sizes of its parts. */
 function compose({ element, history, view }, page) {
-  const curvesIn = (models) => Object.fromEntries(MODELS.map((name) => [name, curvesOf(models[name], view)]));
+  const curvesIn = (models, names = MODELS) => Object.fromEntries(names.map((name) => [name, curvesOf(models[name], view)]));
   const curves = curvesIn(history.models);
-  const overlays = (view.overlays ?? []).map(({ run, title, models }) => ({ run, title, curves: curvesIn(models) }));
+  const overlays = (view.overlays ?? []).map(({ run, title, models }) => ({ run, title, curves: curvesIn(models, Object.keys(models)) }));
   const gap = view.isApart ? { x: [], y: [] } : gapOf(Object.values(curves)); // nobody leads by the seconds of different runs
   const sizes = measure(history, view, page);
   const noise = POINTS * (view.noise ?? 0);

@@ -26,9 +26,9 @@ export const titleOfTraining = (training, settingTitles) => titleOfRun(runOf(tra
 export const changesOfTraining = (training, settingTitles) => (training.name ? changesOf(runOf(training), settingTitles) : "");
 
 /** Return from which run a training goes on, such as "continues Dropout"; "" where from none. */
-export function originOf({ parent }) {
+export function originOf({ parent }, settingTitles) {
   if (!parent) return "";
-  return `${BRANCHES[parent.kind]} ${parent.name ? format.isolated(parent.name) : parent.run}`;
+  return `${BRANCHES[parent.kind]} ${parent.changes ? titleOfTraining(parent, settingTitles) : "a run that is no longer here"}`;
 }
 
 /** Return which pair of a series a training's run is, if it is one, and its seed. */
@@ -73,9 +73,10 @@ const FIXED = [
   { key: "images_per_second", title: "Images/s", say: measured("images_per_second", format.count, format.count) },
   { key: "parameters", title: "Parameters", say: plainly((row) => format.count(row.parameters)) },
   { key: "device", title: "Device", say: single((row) => row.device ?? "–") },
-  { key: "parent", title: "Goes on from", say: single((row) => originOf(row) || "–") },
-  { key: "note", title: "Note", isUsual: true, say: single((row) => row.note ?? "") },
 ].map((column) => ({ ...column, isNumber: ["best_val_accuracy", "test_accuracy", "val_loss", "loss", "seconds", "images_per_second", "parameters"].includes(column.key) }));
+
+const PARENT = { key: "parent", title: "Goes on from" };
+const NOTE = { key: "note", title: "Note", isUsual: true, say: single((row) => row.note ?? "") };
 
 const settingColumn = (key, settingTitles) => ({
   key: `config.${key}`,
@@ -84,12 +85,13 @@ const settingColumn = (key, settingTitles) => ({
   say: ({ config = {}, setting = {}, seeds }) => ({ text: key === "seed" && seeds ? seedsOf(seeds) : format.setting((setting[key] ?? config[key]) ?? "–") }),
 });
 
-const isResult = ({ key }) => !["parameters", "device", "parent", "note"].includes(key);
+const isResult = ({ key }) => !["parameters", "device"].includes(key);
 
 /** Return all columns there are for trainings that differ in these settings: what they came to, the settings, all else. */
 export function columnsFor(differing, settingTitles) {
+  const parent = { ...PARENT, say: single((row) => originOf(row, settingTitles) || "–") };
   const settings = differing.map((key) => settingColumn(key, settingTitles));
-  return [...FIXED.filter(isResult), ...settings, ...FIXED.filter((column) => !isResult(column))];
+  return [...FIXED.filter(isResult), ...settings, ...FIXED.filter((column) => !isResult(column)), parent, NOTE];
 }
 
 /** Return those of the columns that are shown; `choice` says of some, by key, whether they are. */

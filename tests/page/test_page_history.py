@@ -11,7 +11,6 @@ from browser import (
     lay_behind,
     open_row,
     row_of,
-    run_in,
     set_quick_models,
     start,
     stop_training,
@@ -55,13 +54,17 @@ def test_a_run_is_laid_behind_the_curves_and_taken_away(history: Page) -> None:
     run = newest(history).get_attribute("data-run") or ""
     count = "() => document.querySelector('#chart').data.filter((line) => /^overlay-.*(loss|accuracy)$/.test(line.uid)).length"
     lay_behind(history, run)
+    chart = history.locator("#chart")
+    chart.scroll_into_view_if_needed()  # what is out of sight is not drawn
     history.wait_for_function(f"() => ({count})() === 4")
     row_of(history, run, "model2").get_by_role("checkbox").check()
     behind = history.locator("[data-do='behind']")
     expect(behind).to_have_attribute("aria-pressed", "true")
     behind.click()  # one of the two alone
+    chart.scroll_into_view_if_needed()
     history.wait_for_function(f"() => ({count})() === 2")
     history.locator("[data-do='clear']").click()
+    chart.scroll_into_view_if_needed()
     history.wait_for_function(f"() => ({count})() === 0")
     history.locator("[data-do='none']").click()
     expect(history.locator("#chosen")).to_be_hidden()
@@ -135,11 +138,8 @@ def test_a_finished_run_goes_on_for_another_epoch_as_a_new_one(history: Page, ru
     do_with(row_of(history, old), "Delete")
     history.reload()
     history.click("#tab-history")
-    expect(newest(history).locator("[data-column='parent']")).to_have_text(
-        f"continues {title}"
-    )  # it can still be undone
-    origin = "m.originOf({parent: {run: 'gone', kind: 'continued', name: null}})"
-    assert run_in(history, "history/columns", origin) == "continues a run that is no longer here"
+    origin = newest(history).locator("[data-column='parent']")
+    expect(origin).to_have_text("continues a run that is no longer here")  # its name is out of the list with it
 
 
 def test_a_stopped_run_is_resumed_under_its_own_name(page: Page) -> None:
@@ -162,7 +162,7 @@ def test_a_stopped_run_is_resumed_under_its_own_name(page: Page) -> None:
     how_far = row.locator("[data-column='state']")
     row.locator("[data-star]").focus()
     for _ in range(2):  # as it trains, the row goes on with it
-        expect(how_far).to_contain_text("running at epoch")
+        expect(how_far).to_have_text(re.compile(r"^runningepoch \d"))
         expect(how_far).not_to_have_text(how_far.text_content() or "")
     expect(row.locator("[data-star]")).to_be_focused()
 

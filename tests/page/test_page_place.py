@@ -101,6 +101,7 @@ def test_rows_tell_values_and_overlays_their_numbers(past: Page) -> None:
         past, "data.filter(({showlegend, uid}) => showlegend && uid.startsWith('overlay')).map(({name}) => name)"
     )
     assert names == ["1 adam 0.001 → sgd 0.01", "2 Dropout 0.5 → 0.2"]
+    past.evaluate("window.scrollTo(0, 0)")
     box = past.locator("#chart .nsewdrag[data-subplot='xy2']").bounding_box()
     assert box
     past.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2)
