@@ -86,6 +86,7 @@ COLUMNS = {
 ROWS = f"{NAME}_rows"  # a view: what the catalogue is to hold
 ADD = f"INSERT INTO {NAME} SELECT * FROM {ROWS}"  # noqa: S608 - of our own words alone, as all here
 IS_NEW = "run = NEW.run AND model = NEW.model"
+OTHER_INDEXES = {"started": "started, run", "setting": f"setting, {PREFIX}seed"}  # the newest; groups of seeds
 TRIGGERS = {  # without ON CONFLICT: the statement that fires one would have its own way
     "entered": ("INSERT ON models", f"{ADD} WHERE {IS_NEW}"),
     "described": (
@@ -114,7 +115,7 @@ def _statements() -> dict[str, str]:
     """Return what makes the catalogue, by the name that each part has in the file."""
     columns = ", ".join(f"{name} {kind}" for name, (kind, _) in COLUMNS.items())
     what = ", ".join(f"{what} AS {name}" for name, (_, what) in COLUMNS.items())
-    indexes = {f"{PREFIX}{key}": f"{PREFIX}{key}" for key in SETTINGS} | {"started": "started, run"}
+    indexes = {f"{PREFIX}{key}": f"{PREFIX}{key}" for key in SETTINGS} | OTHER_INDEXES
     return (
         {
             NAME: f"CREATE TABLE {NAME} ({columns}, UNIQUE (run, model))",

@@ -27,8 +27,8 @@ ROWS_AT_ONCE = 10_000  # read in one go: some 10 ms in which nobody else can rea
 CHUNKS_AT_ONCE = 2
 LISTED = (  # a row for each model of the runs that are deleted or not, the newest, so many, and those named
     "SELECT chosen.id, name, chosen.started, parent, branch, chosen.series, plan, model, config, status FROM ("
-    "SELECT * FROM runs WHERE deleted = ? AND (id IN (SELECT value FROM json_each(?))"
-    " OR id IN (SELECT id FROM runs WHERE deleted = ? ORDER BY id DESC LIMIT ?))"
+    "SELECT * FROM runs WHERE deleted = ? AND id IN (SELECT value FROM json_each(?) UNION ALL"
+    " SELECT id FROM (SELECT id FROM runs WHERE deleted = ? ORDER BY id DESC LIMIT ?))"
     ") AS chosen JOIN models ON run = chosen.id LEFT JOIN series ON series.id = chosen.series"
     " ORDER BY chosen.id DESC, model"
 )

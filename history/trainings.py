@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, NamedTuple
@@ -20,14 +20,19 @@ BASELINE = "baseline"  # the choice of the training that all others are read aga
 MEASURES = ("best_val_accuracy", "val_accuracy", "test_accuracy", "loss", "val_loss", "seconds", "images_per_second")
 SORTS = ("name", "started", *OF_STATUS, "device", "parent", "note", *(f"config.{key}" for key in SETTINGS))
 WORDS = ("name", "device", "note")  # are sorted as words are
+AT_ONCE = 100  # trainings that are read in one go
 MOST_VALUES = 20  # of a setting, that are told to choose from
 NEWEST = "started DESC, run DESC, model"
 SEED = f"{PREFIX}seed"
 COLUMNS_OF_SETTINGS = ", ".join(PREFIX + key for key in SETTINGS)
-COUNTED = (  # of a setting's trainings of one seed the latest, those that have finished before all others
-    f"row_number() OVER (PARTITION BY setting, {SEED} ORDER BY state = 'finished' DESC, {{newest}}) = 1"
-    " AND (state = 'finished') = max(state = 'finished') OVER (PARTITION BY setting)"
-).format(newest=NEWEST)
+COUNTED = (  # of each setting and seed the training that counts, as `_group` counts, and its `value` of a measure:
+    # SQLite takes a row's other columns from where max() is. Windows take three times as long
+    f"SELECT setting, {{measure}} AS value, state IS 'finished' AS ended,"  # noqa: S608 - no outside text, as all here
+    f" started, run, max((state IS 'finished') || started || run || char(127 - unicode(substr(model, -1)))) FROM {NAME}"
+    f" WHERE {{condition}} GROUP BY setting, {SEED}"
+)
+MEAN = "CASE WHEN max(ended) THEN avg(CASE WHEN ended THEN value END) ELSE avg(value) END"
+OF_CATALOGUE = ("run", "model", "best_val_accuracy", "device", "note")  # of a training that is told
 MEMBER = ("run", "model", SEED, "state", "started", *MEASURES)
 
 
@@ -102,60 +107,91 @@ class Trainings:
         Each has `about`, its run as RunReader.runs lists it, and `status`, its own in that, with its settings.
         """
         condition, values = question.condition()
+        rows = self._rows(question)
+        return Found(list(self._told(rows)), *self._count("count(*)", condition, values))
+
+    def every(self, question: Question) -> Iterator[dict[str, Any]]:
+        """Yield all trainings that are asked for, as `find` does, a portion at a time."""
+        rows = self._rows(question)
+        for first in range(0, len(rows), AT_ONCE):
+            yield from self._told(rows[first : first + AT_ONCE])
+
+    def _rows(self, question: Question) -> list[Any]:
+        """Return what the catalogue alone knows of the trainings that are asked for, in their order."""
+        condition, values = question.condition()
         order = f"{question.column} IS NULL, {question.column}{question.order}, {NEWEST}"
-        names = ("run", "model", "best_val_accuracy", "device", "note")
-        rows = self._database.read(
-            f"SELECT {', '.join(names)} FROM {NAME} WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?",  # noqa: S608
+        if question.sort == "started":  # which all have: by its index
+            order = f"{question.column}{question.order}, {NEWEST.removeprefix('started DESC, ')}"
+        return self._database.read(
+            f"SELECT {', '.join(OF_CATALOGUE)} FROM {NAME} WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?",  # noqa: S608
             (*values, question.limit, question.offset),
             _checked,
         )
+
+    def _told(self, rows: Sequence[Any]) -> Iterator[dict[str, Any]]:
+        """Yield what is known of rows of the catalogue, without those that have been deleted meanwhile."""
         about = {run["id"]: run for run in self._reader.runs(named=[row[0] for row in rows], limit=0)}
-        found = []
         for row in rows:
-            known = dict(zip(names, row, strict=True))
-            if known["run"] in about:  # it may have been deleted meanwhile
+            known = dict(zip(OF_CATALOGUE, row, strict=True))
+            if known["run"] in about:
                 run = about[known["run"]]
-                found.append(known | {"about": run, "status": run["models"][known["model"]]})
-        return Found(found, *self._count("count(*)", condition, values))
+                yield known | {"about": run, "status": run["models"][known["model"]]}
 
     def groups(self, question: Question) -> Found:
         """Return a page of groups: trainings that have all settings but the seed alike.
 
         Each has the `setting` that they share, and `members` by age: run, model, seed, state, started, MEASURES, and
-        whether one `counts`, as COUNTED says.
+        whether one `counts`.
         """
         condition, values = question.condition()
-        every = f"WITH found AS (SELECT *, {COUNTED} AS counts FROM {NAME} WHERE {condition})"  # noqa: S608
-        key = f"max({question.column})"
+        key, source = f"max({question.column})", f"{NAME} WHERE {condition}"
         if question.column in MEASURES:
-            key = f"avg(CASE WHEN counts THEN {question.column} END)"
+            key, source = MEAN, f"({COUNTED.format(measure=question.column, condition=condition)})"
         page = self._database.select(
-            f"{every} SELECT setting FROM found GROUP BY setting ORDER BY {key} IS NULL, {key}{question.order},"  # noqa: S608
+            f"SELECT setting FROM {source} GROUP BY setting ORDER BY {key} IS NULL, {key}{question.order},"  # noqa: S608
             " max(started) DESC, max(run) DESC LIMIT ? OFFSET ?",
             (*values, question.limit, question.offset),
         )
-        rows = self._database.select(
-            f"{every} SELECT setting, {', '.join(MEMBER)}, counts, {COLUMNS_OF_SETTINGS} FROM found"  # noqa: S608
-            " WHERE setting IN (SELECT value FROM json_each(?)) ORDER BY setting, started, run, model",
-            (*values, json.dumps([setting for (setting,) in page])),
-        )
-        by_setting = {setting: _group(list(each)) for setting, each in itertools.groupby(rows, lambda row: row[0])}
-        found = [by_setting[setting] for (setting,) in page if setting in by_setting]
-        return Found(found, *self._count("count(DISTINCT setting)", condition, values))
+        settings = [setting for (setting,) in page]
+        found = self._groups(settings, condition, values)
+        groups = [found[setting] for setting in settings if setting in found]
+        return Found(groups, *self._count("count(DISTINCT setting)", condition, values))
 
     def group_of(self, training: Training) -> dict[str, Any] | None:
         """Return the whole group that a training is in, as `groups` does; None where there is no such training."""
-        query = f"SELECT {COLUMNS_OF_SETTINGS} FROM {NAME} WHERE run = ? AND model = ?"  # noqa: S608
-        for row in self._database.select(query, training):
-            settings = {key: setting_of(key, held) for key, held in zip(SETTINGS, row, strict=True) if key != "seed"}
-            return self.groups(Question(settings=settings)).rows[0]
-        return None
+        query = f"SELECT setting FROM {NAME} WHERE run = ? AND model = ?"  # noqa: S608
+        settings = [setting for (setting,) in self._database.select(query, training)]
+        return next(iter(self._groups(settings, "TRUE", ()).values()), None)
+
+    def _groups(self, settings: Sequence[str], condition: str, values: Sequence[Any]) -> dict[str, dict[str, Any]]:
+        """Return the groups of some settings, of what fulfils a condition."""
+        chosen = f"{NAME} WHERE setting IN (SELECT value FROM json_each(?))"  # noqa: S608
+        texts = json.dumps(settings)
+        rows = self._database.select(
+            f"SELECT setting, {', '.join(MEMBER)} FROM {chosen} AND {condition} ORDER BY setting, started, run, model",  # noqa: S608
+            (texts, *values),
+        )
+        one_each = f"SELECT min(rowid) FROM {chosen} GROUP BY setting"  # noqa: S608
+        held = self._database.select(
+            f"SELECT setting, {COLUMNS_OF_SETTINGS} FROM {NAME} WHERE rowid IN ({one_each})",  # noqa: S608
+            (texts,),
+        )
+        columns = {setting: dict(zip(SETTINGS, row, strict=True)) for setting, *row in held}
+        return {
+            setting: _group(columns[setting], list(members))
+            for setting, members in itertools.groupby(rows, lambda row: row[0])
+            if setting in columns  # they may have been deleted meanwhile
+        }
 
     def _count(self, count: str, condition: str, values: Sequence[Any]) -> tuple[int, list[str]]:
         """Return how many there are of what is found, and which settings are not alike in it."""
-        apart = ", ".join(f"min({PREFIX}{key}) IS NOT max({PREFIX}{key})" for key in SETTINGS)
-        [(total, *differ)] = self._database.select(f"SELECT {count}, {apart} FROM {NAME} WHERE {condition}", values)  # noqa: S608
-        return total, [key for key, is_apart in zip(SETTINGS, differ, strict=True) if is_apart]
+        keys = list(self.values())  # no others can differ
+        if not values:
+            [(total,)] = self._database.select(f"SELECT {count} FROM {NAME}")  # noqa: S608
+            return int(total), keys
+        apart = "".join(f", min({PREFIX}{key}) IS NOT max({PREFIX}{key})" for key in keys)
+        [(total, *differ)] = self._database.select(f"SELECT {count}{apart} FROM {NAME} WHERE {condition}", values)  # noqa: S608
+        return total, [key for key, is_apart in zip(keys, differ, strict=True) if is_apart]
 
     def all(self) -> int:
         """Return how many trainings there are."""
@@ -217,9 +253,20 @@ def _checked(rows: list[Any]) -> list[Any]:
     return rows
 
 
-def _group(rows: list[Any]) -> dict[str, Any]:
-    """Return the group of rows that have the same setting."""
-    names = [name.removeprefix(PREFIX) for name in (*MEMBER, "counts")]
-    members = [dict(zip(names, row[1:], strict=False)) for row in rows]
-    held = zip(SETTINGS, rows[0][1 + len(names) :], strict=True)
-    return {"setting": {key: setting_of(key, value) for key, value in held if key != "seed"}, "members": members}
+def _group(columns: Mapping[str, Any], rows: list[Any]) -> dict[str, Any]:
+    """Return the group of rows that have the same setting, by age.
+
+    Of the trainings of one seed the latest counts, and where any has finished only those that have.
+    """
+    names = [name.removeprefix(PREFIX) for name in MEMBER]
+    members = [dict(zip(names, row[1:], strict=True)) | {"counts": False} for row in rows]
+    ended = [member for member in members if member["state"] == "finished"] or members
+    latest: dict[int, dict[str, Any]] = {}
+    for member in sorted(ended, key=lambda member: (member["started"], member["run"]), reverse=True):
+        latest.setdefault(member["seed"], member)
+    for member in latest.values():
+        member["counts"] = True
+    return {
+        "setting": {key: setting_of(key, held) for key, held in columns.items() if key != "seed"},
+        "members": members,
+    }

@@ -48,8 +48,8 @@ def blueprint(monitor: Monitor) -> Blueprint:
 
     @routes.get("/api/trainings.csv")
     def trainings_as_csv() -> Response:
-        found = store.trainings.find(asked_for(is_paged=False))
-        return as_file(table.as_csv([row_of(row) for row in found.rows]), "fashionmnist-trainings.csv")
+        found = store.trainings.every(asked_for(is_paged=False))
+        return as_file(table.as_csv(map(row_of, found)), "fashionmnist-trainings.csv")
 
     @routes.post("/api/trainings/<run>/<model>/note")
     def write_note(run: str, model: str) -> dict[str, Any]:

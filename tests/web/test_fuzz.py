@@ -68,7 +68,7 @@ ROUTES = [
     "POST /api/runs/<run>/restore",
     "GET /api/trainings",
     "GET /api/trainings.csv",
-    "POST /api/trainings/<run>/<item>/note",
+    "POST /api/trainings/<run>/<model>/note",
     "POST /api/trainings/baseline",
     "GET /api/lineage",
     "GET /api/disk",
@@ -180,7 +180,7 @@ def send(place: Place, route: str, name: str, query: dict[str, str], body: bytes
     method, path = route.split(" ")
     named = {"FINISHED": place.finished, "CURRENT": place.monitor.run}.get(name) or name
     quoted = named if named in ENCODED else quote(named, safe="", errors="replace")
-    path = path.replace("<run>", quoted).replace("<item>", quoted)
+    path = path.replace("<run>", quoted).replace("<item>", quoted).replace("<model>", quoted)
     query = {
         key: value.replace("FINISHED", place.finished).replace("CURRENT", str(place.monitor.run))
         for key, value in query.items()
