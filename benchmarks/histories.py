@@ -1,4 +1,4 @@
-"""What a history costs: bytes on the disk, and the start and the list with thousands of trainings in it.
+"""What a history costs: bytes on the disk, and the start, the list and the table with thousands of trainings in it.
 
     python benchmarks/histories.py --like runs [--trainings 0,1000,10000] [--starts 3] [--json]
 
@@ -13,6 +13,7 @@ import importlib
 import io
 import json
 import os
+import random
 import sqlite3
 import statistics
 import subprocess
@@ -30,8 +31,17 @@ sys.path.insert(0, str(ROOT))
 from history.records import Point
 from history.store import RunStore
 from history.tables import CHUNKS, MEASUREMENTS, MODELS, PREDICTIONS, RUNS
+from server import create_app
+from web.monitor import Monitor
 
-PAGE = 50  # runs
+PAGE = 50  # trainings, and runs
+QUESTIONS = {  # for a page of the table of trainings
+    "newest": "",
+    "sorted": "sort=test_accuracy",
+    "filtered": "config.optimizer=adam&state=finished&sort=loss&order=asc",
+    "searched": "search=adam+0.003",
+    "groups": "group=seed&sort=test_accuracy",
+}
 FILE = "history.sqlite"
 TRAININGS_A_RUN = 2
 
@@ -48,18 +58,31 @@ def rows_of(like: Path) -> tuple[str, dict[str, list[tuple[Any, ...]]]]:
 
 
 def fill(folder: Path, rows: dict[str, list[tuple[Any, ...]]], runs: int) -> None:
-    """Make a history of so many copies of a run."""
+    """Make a history of so many copies of a run, of ten seeds and ever other settings."""
     RunStore(folder).close()
     with contextlib.closing(sqlite3.connect(folder / FILE)) as target:
         target.execute("PRAGMA synchronous = OFF")
         for number in range(runs):
             run = f"20260101-{number // 10_000:02}{number % 10_000:04}-{number:05x}bbb"
             for table in (RUNS, MODELS, *MEASUREMENTS):
-                target.executemany(table.insert(), [(run, *row) for row in rows[table.name]])
+                copies = [(run, *row) for row in rows[table.name]]
+                if table is MODELS:
+                    copies = [varied(row, number) for row in copies]
+                target.executemany(table.insert(), copies)
             if number % 100 == 99:
                 target.commit()
         target.commit()
         target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def varied(row: tuple[Any, ...], number: int) -> tuple[Any, ...]:
+    """Return a row of MODELS with settings and results that depend on the number of the copy."""
+    model = dict(zip(MODELS.names, row, strict=True))
+    chance = random.Random(f"{number} {model['model']}")
+    config, status = json.loads(model["config"]), json.loads(model["status"])
+    config |= {"seed": number % 10, "dropout": number // 10 % 50 / 100, "learning_rate": chance.choice([0.001, 0.003])}
+    status |= {name: chance.random() for name in ("test_accuracy", "val_accuracy", "loss")} | {"config": config}
+    return tuple((model | {"config": json.dumps(config), "status": json.dumps(status)}).values())
 
 
 def bytes_of(like: Path) -> dict[str, float]:
@@ -121,6 +144,25 @@ def measure_list(folder: Path) -> dict[str, float]:
     return {"open, s": opened, "checked, s": checked, f"list of {PAGE}, ms": min(took), f"list of {PAGE}, kB": size}
 
 
+def measure_table(folder: Path) -> dict[str, float]:
+    """Return milliseconds and kB of a page of the table of trainings, as the server answers it, not compressed."""
+    found: dict[str, float] = {}
+    monitor = Monitor(folder / "no data", RunStore(folder))
+    try:
+        monitor.store.wait_until_checked()
+        client = create_app(monitor).test_client()
+        for name, query in QUESTIONS.items():
+            took = []
+            for _ in range(7):
+                began = time.perf_counter()
+                answer = client.get(f"/api/trainings?limit={PAGE}&{query}")
+                took.append(1000 * (time.perf_counter() - began))
+            found |= {f"{name}, ms": statistics.median(took), f"{name}, kB": len(answer.data) / 1e3}
+    finally:
+        monitor.close()
+    return found
+
+
 def measure(like: Path, trainings: int, starts: int) -> dict[str, float]:
     """Return the figures of a history of so many trainings: of the starts the median."""
     with tempfile.TemporaryDirectory() as name:
@@ -129,7 +171,7 @@ def measure(like: Path, trainings: int, starts: int) -> dict[str, float]:
         size = (folder / FILE).stat().st_size / 1e6
         runs = [measure_start(folder) for _ in range(starts)]
         found = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
-        return {"MB": size} | found | measure_list(folder)
+        return {"MB": size} | found | measure_list(folder) | measure_table(folder)
 
 
 # Peers
@@ -192,6 +234,7 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    RunStore(options.like).close()  # it may be of an earlier version
     sizes = bytes_of(options.like)
     peers = measure_peers(points_of(options.like, "model1"))
     counts = [int(count) for count in options.trainings.split(",")]
