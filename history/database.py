@@ -61,7 +61,7 @@ class Database:
             self._writer.execute(f"PRAGMA wal_autocheckpoint = {FOLDED_AT if self._is_checked else 0}")
             self._reader = connect(self._path, "ro")
             self._reader.create_function("has_words", -1, _has_words, deterministic=True)  # SQLite knows only ASCII
-            self._reader.create_collation("casefolded", _compare)
+            self._reader.create_function("casefolded", 1, _casefolded, deterministic=True)
         except BaseException:
             self._writer.close()
             raise
@@ -184,10 +184,8 @@ def _has_words(text: str, *words: str) -> bool:
     return all(word in folded for word in words)
 
 
-def _compare(one: str, two: str) -> int:
-    """Return on which side of another a text stands, whatever their capitals."""
-    folded1, folded2 = one.casefold(), two.casefold()
-    return (folded1 > folded2) - (folded1 < folded2)
+def _casefolded(text: str | None) -> str | None:
+    return text and text.casefold()
 
 
 class WholeCheck(threading.Thread):

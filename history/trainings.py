@@ -77,12 +77,13 @@ class Question:
 
     @property
     def column(self) -> str:
-        return self.sort.replace("config.", PREFIX)
+        """By what is sorted, in SQL: words whatever their capitals."""
+        column = self.sort.replace("config.", PREFIX)
+        return f"casefolded({column})" if self.sort in WORDS else column
 
     @property
-    def order(self) -> str:
-        """The direction in SQL, in which words stand whatever their capitals."""
-        return " COLLATE casefolded" * (self.sort in WORDS) + (" ASC" if self.is_ascending else " DESC")
+    def direction(self) -> str:
+        return "ASC" if self.is_ascending else "DESC"
 
 
 class Found(NamedTuple):
@@ -119,9 +120,9 @@ class Trainings:
     def _rows(self, question: Question) -> list[Any]:
         """Return what the catalogue alone knows of the trainings that are asked for, in their order."""
         condition, values = question.condition()
-        order = f"{question.column} IS NULL, {question.column}{question.order}, {NEWEST}"
+        order = f"{question.column} {question.direction} NULLS LAST, {NEWEST}"
         if question.sort == "started":  # which all have: by its index
-            order = f"{question.column}{question.order}, {NEWEST.removeprefix('started DESC, ')}"
+            order = f"{question.column} {question.direction}, {NEWEST.removeprefix('started DESC, ')}"
         return self._database.read(
             f"SELECT {', '.join(OF_CATALOGUE)} FROM {NAME} WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?",  # noqa: S608
             (*values, question.limit, question.offset),
@@ -148,7 +149,7 @@ class Trainings:
         if question.column in MEASURES:
             key, source = MEAN, f"({COUNTED.format(measure=question.column, condition=condition)})"
         page = self._database.select(
-            f"SELECT setting FROM {source} GROUP BY setting ORDER BY {key} IS NULL, {key}{question.order},"  # noqa: S608
+            f"SELECT setting FROM {source} GROUP BY setting ORDER BY {key} {question.direction} NULLS LAST,"  # noqa: S608
             " max(started) DESC, max(run) DESC LIMIT ? OFFSET ?",
             (*values, question.limit, question.offset),
         )
