@@ -24,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from flask.testing import FlaskClient
 from serving import ROOT, running_server
 
 sys.path.insert(0, str(ROOT))
@@ -31,6 +32,7 @@ sys.path.insert(0, str(ROOT))
 from history.records import Point
 from history.store import RunStore
 from history.tables import CHUNKS, MEASUREMENTS, MODELS, PREDICTIONS, RUNS
+from history.trainings import SORTS
 from server import create_app
 from web.monitor import Monitor
 
@@ -152,15 +154,23 @@ def measure_table(folder: Path) -> dict[str, float]:
         monitor.store.wait_until_checked()
         client = create_app(monitor).test_client()
         for name, query in QUESTIONS.items():
-            took = []
-            for _ in range(7):
-                began = time.perf_counter()
-                answer = client.get(f"/api/trainings?limit={PAGE}&{query}")
-                took.append(1000 * (time.perf_counter() - began))
-            found |= {f"{name}, ms": statistics.median(took), f"{name}, kB": len(answer.data) / 1e3}
+            took, size = measure_page(client, query)
+            found |= {f"{name}, ms": took, f"{name}, kB": size}
+        sorts = [measure_page(client, f"sort={sort}&order={order}") for sort in SORTS for order in ("asc", "desc")]
+        found |= {"slowest sort, ms": max(took for took, _ in sorts), "largest, kB": max(size for _, size in sorts)}
     finally:
         monitor.close()
     return found
+
+
+def measure_page(client: FlaskClient, query: str) -> tuple[float, float]:
+    """Return milliseconds, the median of seven, and kB of a page of the table."""
+    took = []
+    for _ in range(7):
+        began = time.perf_counter()
+        answer = client.get(f"/api/trainings?limit={PAGE}&{query}")
+        took.append(1000 * (time.perf_counter() - began))
+    return statistics.median(took), len(answer.data) / 1e3
 
 
 def measure(like: Path, trainings: int, starts: int) -> dict[str, float]:
