@@ -17,8 +17,9 @@ from config import MODEL_NAMES
 from exports.runs import as_csv, as_json
 from history.log import MetricsLog
 from history.reader import RunReader
-from history.records import Evaluation, Event, Filters, Insight, Layer, Point, Predictions, Status, new_run_id
+from history.records import Evaluation, Event, Filters, Insight, Layer, Point, Predictions, Status, Training, new_run_id
 from history.store import RunStore
+from history.trainings import Question
 
 RUN = "20260102-030405-abcd"
 READERS: dict[str, Callable[[RunStore], Any]] = {
@@ -37,9 +38,13 @@ READERS: dict[str, Callable[[RunStore], Any]] = {
     "insights": lambda store: store.insights(RUN),
     "predictions": lambda store: store.predictions(RUN),
     "checkpoints_at": lambda store: store.checkpoints_at(RUN),
+    "told": lambda store: [store.told(RUN, name) for name in MODEL_NAMES],
     "checkpoint": lambda store: [store.checkpoint(RUN, name) for name in MODEL_NAMES],
     "series": lambda store: (store.series(), store.series("s"), store.series_seeds()),
     "series_of": lambda store: (store.series_of(RUN), store.series_like(RUN)),
+    "trainings": lambda store: (store.trainings.find(Question()), store.trainings.groups(Question())),
+    "notes": lambda store: (store.trainings.all(), store.trainings.values(), store.trainings.baseline),
+    "room": lambda store: (store.room.usage(), store.room.of([Training(RUN, "model1")]), store.lineage.of(RUN)),
     "export": lambda store: ("".join(as_csv(store, RUN)), "".join(as_json(store, RUN))),
 }
 
