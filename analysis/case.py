@@ -1,11 +1,10 @@
 """Case: all that is known of two models, as plain facts; statement.py says it in words."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.significance import ALPHA
+from analysis.significance import alpha_of_pair
 from config import MODEL_NAMES
 from history.states import ACTIVE_STATES
 
@@ -35,8 +34,7 @@ class Lead:
 class McNemar:
     """What McNemar's test found on the test images. ahead: who has more of them right, None for equally many.
 
-    among: of how many trainings these two were chosen, None where they were not. The test then is to hold for the
-    largest gap of all pairs that could have been chosen (Bonferroni).
+    among: of how many trainings these two were chosen, None where they were not; see significance.alpha_of_pair.
     """
 
     ahead: str | None
@@ -47,8 +45,7 @@ class McNemar:
     @property
     def leader(self) -> str | None:
         """Return who has more of them right where chance does not explain it, else None."""
-        pairs = math.comb(self.among, 2) if self.among else 1
-        return self.ahead if self.p_value < ALPHA / pairs else None
+        return self.ahead if self.p_value < alpha_of_pair(self.among) else None
 
 
 @dataclass(frozen=True)

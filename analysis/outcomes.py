@@ -11,7 +11,7 @@ from analysis.case import Case
 from analysis.entrant import Entrant
 from analysis.leads import chance
 from analysis.significance import widest_noise
-from analysis.statement import make_statement
+from analysis.statement import make_statement, say_chosen
 from data import TRAINING_SAMPLE
 from history.records import known
 
@@ -50,7 +50,7 @@ def outcomes(one: Entrant, two: Entrant, case: Case, validation_images: int) -> 
         alone = replace(case, repeats=None)
         figures[TESTED] = outcome_on_tests(alone)
         figures[VALIDATED] = outcome_on_lead(alone)
-        figures[OVERFITTED] = compare_overfitting(one, two, validation_images)
+        figures[OVERFITTED] = compare_overfitting(one, two, validation_images, case.among)
     told = {figure: {"higher": each.higher, "text": each.text} for figure, each in figures.items() if each}
     return {"ended": how_it_ended(case), "figures": told}
 
@@ -66,7 +66,7 @@ def outcome_on_lead(case: Case) -> Outcome | None:
     return Outcome(higher, make_statement(replace(case, tested=None)).first)
 
 
-def compare_overfitting(one: Entrant, two: Entrant, validation_images: int) -> Outcome | None:
+def compare_overfitting(one: Entrant, two: Entrant, validation_images: int, among: int | None = None) -> Outcome | None:
     """Return whose training accuracy lies further above its validation accuracy; None where that was not measured.
 
     The noise is the widest that chance may make of the sample of training images, since it was not kept which of them
@@ -78,15 +78,16 @@ def compare_overfitting(one: Entrant, two: Entrant, validation_images: int) -> O
     if not all(len(end) == len(columns) and all(map(known, end)) for end in ends):
         return None
     (validated1, trained1), (validated2, trained2) = ends
-    on_validation, _ = chance(one, last[0], validated1, two, last[1], validated2, validation_images)
-    noise = math.hypot(on_validation, widest_noise(trained1, trained2, TRAINING_SAMPLE))
+    on_validation, _ = chance(one, last[0], validated1, two, last[1], validated2, validation_images, among)
+    noise = math.hypot(on_validation, widest_noise(trained1, trained2, TRAINING_SAMPLE, among))
     gap1, gap2 = trained1 - validated1, trained2 - validated2
     difference = abs(gap1 - gap2)
     higher = None if difference < noise else one.name if gap1 > gap2 else two.name
     words = "more than" if higher else "within what"
     text = (
         f"Training accuracy above validation accuracy: model 1 by {_points(gap1)}, model 2 by {_points(gap2)}. "
-        f"They differ by {_points(difference)}, {words} chance may make of these images (±{_points(noise)} at most)."
+        f"They differ by {_points(difference)}, {words} chance may make of these images "
+        f"(±{_points(noise)} at most{say_chosen(among)})."
     )
     return Outcome(higher, text)
 

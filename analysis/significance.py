@@ -22,24 +22,38 @@ def wilson_interval(accuracy: float, count: int, confidence: float = 0.95) -> tu
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
-def noise(only1: int, only2: int, count: int) -> float:
+def alpha_of_pair(among: int | None) -> float:
+    """Return below which p-value a pair is told apart by more than chance: ALPHA, unless it was chosen among so many.
+
+    What is said of such a pair is to hold for the largest gap of all pairs that could have been chosen (Bonferroni).
+    """
+    return ALPHA / math.comb(among, 2) if among else ALPHA
+
+
+def standard_errors(among: int | None) -> float:
+    """Return how many standard errors a gap must have to be more than chance: 1.96, more of a pair that was chosen."""
+    return -NormalDist().inv_cdf(alpha_of_pair(among) / 2)
+
+
+def noise(only1: int, only2: int, count: int, among: int | None = None) -> float:
     """Return how large a difference of two accuracies over the same `count` images chance alone easily makes.
 
     1.96 √(b + c − (b − c)²/n) / n, for the difference of paired proportions (Agresti). b, c: images that only the one,
-    only the other model has right; images on which they agree do not count, as in McNemar's test.
+    only the other model has right; images on which they agree do not count, as in McNemar's test. among: of how many
+    models these two were chosen.
     """
     variance = only1 + only2 - (only1 - only2) ** 2 / count
-    return NormalDist().inv_cdf(0.975) * math.sqrt(variance) / count
+    return standard_errors(among) * math.sqrt(variance) / count
 
 
-def widest_noise(accuracy1: float, accuracy2: float, count: int) -> float:
+def widest_noise(accuracy1: float, accuracy2: float, count: int, among: int | None = None) -> float:
     """Return the largest `noise` that two accuracies over the same images can have, whichever images they are.
 
     It is that of models which are never wrong together: for where it is not known which images they had right.
     """
     apart = min(accuracy1 + accuracy2, 2 - accuracy1 - accuracy2)
     variance = apart - (accuracy1 - accuracy2) ** 2
-    return NormalDist().inv_cdf(0.975) * math.sqrt(max(0.0, variance) / count)
+    return standard_errors(among) * math.sqrt(max(0.0, variance) / count)
 
 
 def count_apart(right1: bytes, right2: bytes) -> tuple[int, int]:

@@ -57,6 +57,11 @@ def say_choice(among: int) -> str:
     )
 
 
+def say_chosen(among: int | None) -> str:
+    """Return, within a sentence on what chance may do, that it also holds of a pair that was picked from a list."""
+    return f", also of two chosen among {among:,}" if among else ""
+
+
 def say_differences(case: Case) -> str:
     """Return what differs between the two models, once, and without a word on what it brings about."""
     names = [name.replace("_", " ") for name in case.differing]
@@ -156,7 +161,7 @@ def _say_test(case: Case) -> Statement:
     tested = case.tested
     assert tested is not None
     p = say_p(tested.p_value)
-    also = f", also of two chosen among {tested.among:,}" if tested.among else ""
+    also = say_chosen(tested.among)
     if tested.ahead is None:
         first = f"Too close to call: both models score the same on the test images ({p})."
     elif tested.leader is None and tested.p_value < ALPHA:
@@ -178,7 +183,7 @@ def _say_lead(case: Case) -> Statement:
     assert lead is not None
     so_far = " so far" if case.is_live else ""
     place = f"at equal {'FLOPs' if lead.axis == 'flops' else lead.axis}"
-    size = f"±{_points(lead.noise)}{'' if lead.known else ' at most'}"
+    size = f"±{_points(lead.noise)}{'' if lead.known else ' at most'}{say_chosen(case.among)}"
     if lead.leader is None:
         first = f"Too close to call{so_far}: neither leads {place}."
     elif lead.is_within_noise:

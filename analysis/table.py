@@ -28,11 +28,12 @@ def rows(
     tested: McNemar | None,
     *,
     apart: bool = False,
+    among: int | None = None,
 ) -> list[dict[str, Any]]:
     """Return one row for each figure: both values, which is better, and what it means.
 
     An accuracy is marked only where its own numbers carry it and the statement names the same leader. apart: the
-    trainings are of different runs, of which no time and no speed is better.
+    trainings are of different runs, of which no time and no speed is better; among: of how many they were chosen.
     """
     batches = [each.batches(images["train"]) for each in (one, two)]
     common = measures.block_images(*batches)
@@ -48,7 +49,10 @@ def rows(
         incomparable.update(TIMES)
     if "failed" in states:
         incomparable.add("instability")
-    ahead = {"best_accuracy": ahead_at_best(one, two, images["validation"]), "test_accuracy": tested and tested.leader}
+    ahead = {
+        "best_accuracy": ahead_at_best(one, two, images["validation"], among),
+        "test_accuracy": tested and tested.leader,
+    }
     marks = {key: model if model == statement.leader else None for key, model in ahead.items()}
     return [
         _row(figure, one, two, values1[figure.key], values2[figure.key], marks, figure.key not in incomparable)

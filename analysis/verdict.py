@@ -50,7 +50,9 @@ def compare(
     """
     one, two = entrants_of(models, recent, descriptions, right_images or {}, events or {})
     apart = pairing is not None and not pairing["same_run"]
-    leads = {each: lead(one, two, each, "accuracy", images, apart=apart) for each in ("epochs", "seconds", axis)}
+    leads = {
+        each: lead(one, two, each, "accuracy", images, apart=apart, among=among) for each in ("epochs", "seconds", axis)
+    }
     case = make_case(one, two, leads[axis], axis, significance, repeats, images, is_loaded, pairing, among)
     statement = make_statement(case)
     pair = make_statement(replace(case, repeats=None))  # what this one pair tells, whatever repeats do
@@ -71,7 +73,7 @@ def compare(
             for target in measures.TARGETS
         ],
         "interval": {each.name: each.evaluation_interval for each in (one, two)},
-        "rows": rows(one, two, images, gpu_use, statement, case.tested, apart=apart),
+        "rows": rows(one, two, images, gpu_use, statement, case.tested, apart=apart, among=among),
         "outcomes": outcomes(one, two, case, images["validation"]),
         "notes": [note._asdict() for note in notes(one, two, images, leads, case.tested, apart=apart)],
         "significance": significance and {**significance, **say_test(case, pair)},
@@ -127,7 +129,7 @@ def make_case(
     apart = pairing is not None and not pairing["same_run"]
     by_clock = apart and axis == "seconds"
     if ahead["at"] is not None and not by_clock:
-        widest = widest_noise(ahead[one.name], ahead[two.name], images["validation"])
+        widest = widest_noise(ahead[one.name], ahead[two.name], images["validation"], among)
         noise = widest if ahead["noise"] is None else ahead["noise"]
         known = Lead(axis, ahead["leader"], ahead["gap"], noise, known=ahead["noise"] is not None)
     forks = forks_of(one, two)

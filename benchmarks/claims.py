@@ -134,6 +134,25 @@ def chosen_rates(rng: np.random.Generator, trials: int) -> Iterator[Rate]:
             only1, only2 = int((best & ~worst).sum()), int((worst & ~best).sum())
             claims += mcnemar_names_a_winner(only1, only2, IMAGES["test"], among)
         yield Rate("Test images: “… also of two chosen among …”", f"best and worst of {among}", claims, trials)
+    for among in (5, 40):
+        leads = (lead_of_chosen(rng, among) for _ in range(trials))
+        yield Rate("Verdict: “… leads … also of two chosen among …”", f"best and worst of {among}", sum(leads), trials)
+
+
+def lead_of_chosen(rng: np.random.Generator, among: int) -> bool:
+    """Whether of so many equal networks, which were stopped, the best leads the worst by more than the noise."""
+    images = IMAGES["validation"]
+    unsure = rng.random((among, int(2 * APART * images))) < 0.5
+    right = np.hstack([unsure, np.ones((among, images - unsure.shape[1]), bool)])
+    counts = right.sum(axis=1)
+    chosen = right[[counts.argmax(), counts.argmin()]]
+    seen = cut(alike(rng, epochs=1), 1)
+    for name, answers in zip(MODEL_NAMES, chosen, strict=True):
+        seen["models"][name] |= {"state": "stopped"}
+        seen["models"][name]["evaluations"]["accuracy"] = [float(answers.mean())]
+        seen["right_images"][name] = [np.packbits(answers).tobytes()]
+    said = told(seen, among=among)
+    return verdict_names_a_leader(said) or "Best validation accuracy" in marked(said)
 
 
 # One comparison: who leads, the marks of the table, the notes
@@ -205,8 +224,8 @@ def right_images(counts: NDArray[np.int64], place: int) -> list[bytes]:
     return [np.packbits(np.repeat(right, row)).tobytes() for row in counts]
 
 
-def told(seen: dict[str, Any], axis: str = "epochs") -> dict[str, Any]:
-    """Return what the program says of two models."""
+def told(seen: dict[str, Any], axis: str = "epochs", among: int | None = None) -> dict[str, Any]:
+    """Return what the program says of two models; among: of how many they were chosen."""
     return compare(
         "run",
         seen["models"],
@@ -215,6 +234,7 @@ def told(seen: dict[str, Any], axis: str = "epochs") -> dict[str, Any]:
         {},
         significance=seen["significance"],
         right_images=seen["right_images"],
+        among=among,
     )
 
 

@@ -161,3 +161,21 @@ def test_claim_of_the_repeats_leads_the_statement_and_a_pair_that_differs_marks_
     )
     assert "This pair goes the other way" in result["verdict"]["text"]
     assert [row(result, key)["better"] for key in ("best_accuracy", "test_accuracy")] == [None, None]
+
+
+def test_of_two_that_were_chosen_a_lead_must_be_beyond_the_noise_of_every_pair() -> None:
+    right = {"model1": bits(having_right(4_600)), "model2": bits(having_right(4_520, first=200))}  # 200 and 120 alone
+    one, two = entrant([0.92], state="stopped"), entrant([0.904], state="stopped")
+    expected = {None: ("model1", "±0.7 points"), 2: ("model1", "±0.7 points"), 40: ("model1", "±1.4 points")}
+    expected |= {1_000: (None, "±1.9 points")}
+    for among, (leader, size) in expected.items():
+        result = compared(one, two, right_images=right, among=among)
+        told = size if among is None else f"{size}, also of two chosen among {among:,}"
+        assert f"{told})." in result["verdict"]["first"]
+        assert result["verdict"]["leader"] == leader, among
+        assert row(result, "best_accuracy")["better"] == leader
+        assert result["verdict"]["accuracy"]["within_noise"] == (leader is None)
+    wide = [compared(one, two, among=among)["verdict"]["first"] for among in (None, 40)]  # which they had right is lost
+    assert "(noise of the validation images ±1.2 points at most)" in wide[0]
+    assert wide[1].startswith("Too close to call: model 1 leads by 1.6 points at equal epochs, within the noise")
+    assert wide[1].endswith("(±2.4 points at most, also of two chosen among 40).")
