@@ -6,7 +6,7 @@ from flask import Blueprint, request
 
 from web.monitor import Monitor
 from web.requests import BadRequest, is_whole, smoothing_asked_for
-from web.slots import slots_asked_for
+from web.slots import among_asked_for, slots_asked_for
 
 
 def blueprint(monitor: Monitor) -> Blueprint:
@@ -20,6 +20,7 @@ def blueprint(monitor: Monitor) -> Blueprint:
         boot, cursor, smoothing = request.args.get("boot"), int(since) if since else None, smoothing_asked_for()
         slots = slots_asked_for(*monitor.known)
         if slots.are_chosen:
+            among_asked_for(slots)  # refused before anything is shown that /api/comparison says nothing of
             return monitor.trainings(slots, boot, cursor, smoothing)
         return monitor.metrics(boot, request.args.get("run"), cursor, smoothing)
 

@@ -39,7 +39,7 @@ function showPair() {
 async function open(of, among) {
   const { smoothing } = view();
   if ([of.a, of.b].some((each) => isSecret(each.split("/")[0]))) throw new api.ApiError(409, "a run of theirs waits for your guess");
-  const answer = await api.fetchMetrics({ boot: null }, smoothing, of);
+  const answer = await api.fetchMetrics({ boot: null }, smoothing, among ? { ...of, among } : of);
   const { trainings, file } = answer;
   const runs = MODELS.map((slot) => trainings[slot].run);
   if (runs.some((run) => !pastRuns().runs.some(({ id }) => id === run))) await refreshRuns(...runs);

@@ -194,7 +194,8 @@ export async function refreshPair() {
     return answer.reset || Object.keys(answer.models).length > 0;
   } catch (error) {
     if (!(error instanceof api.ApiError && error.status)) throw error;
-    return false; // one has been deleted, as the list will tell
+    if (error.status === 404) await refreshRuns(); // one has been deleted elsewhere: what is listed no longer is closed
+    return false;
   }
 }
 

@@ -23,6 +23,7 @@ from browser import (
     start,
     states,
     stop_training,
+    tell,
     train_beside,
     wait_for,
 )
@@ -138,6 +139,8 @@ def test_seconds_of_different_runs_have_no_winner_in_verdict_and_figure(past: Pa
         (f"?a={A}", "b must be the address of a training, <run>/<model>, got"),
         (f"?a={A}&b={A}", f'b must be another training than a, got "{A}" for both'),
         (f"?a={A}&b=gone/model1", "There is no such run in the history"),
+        (f"?a={A}&b={B}&among=1", "among must be a whole number from 2 to 100000, got 1"),
+        (f"?a={A}&b={B}&among=4%200", 'among must be a whole number from 2 to 100000, got "4 0"'),
     ],
 )
 def test_an_address_of_no_two_trainings_says_why_and_shows_what_is(
@@ -225,6 +228,23 @@ def test_a_training_that_goes_on_is_drawn_live_beside_one_that_has_ended(
     finished.get_by_role("button", name="Back to the latest run").click()
     expect(finished).to_have_url(re.compile(f"/run/{run}$"))
     badges(finished, "stopped")
+
+
+def test_a_pair_that_trains_is_closed_when_the_other_run_is_deleted_elsewhere(
+    finished: Page, faults: Faults, run_to_look_at: dict[str, str]
+) -> None:
+    faults.expected = re.compile("404")
+    old = run_to_look_at["id"]
+    run = train_beside(finished)
+    finished.goto(address(f"{old}/model1", f"{run}/model2"))
+    shows(finished, f"{old}/model1", f"{run}/model2")
+    tell(finished, f"runs/{old}/delete", {})
+    try:
+        expect(finished.locator("#past")).to_be_hidden()
+        expect(finished).to_have_url(re.compile(f"/run/{run}$"))
+    finally:
+        tell(finished, f"runs/{old}/restore", {})
+        stop_training(finished)
 
 
 def test_what_was_typed_stays_and_a_run_that_is_started_takes_their_place(

@@ -88,8 +88,9 @@ def test_both_addresses_are_faulted_at_once_and_a_body_names_no_run_beside_them(
 def test_among_is_a_number_of_trainings_and_goes_with_two(client: FlaskClient, monitor: Monitor, among: str) -> None:
     recorded(monitor.store, "r1")
     query = {"a": "r1/model1", "b": "r1/model2", "among": among}
-    error = error_of(request(client, "comparison", query), 400, "bad_request")
-    assert error["fields"]["among"].startswith("among must be a whole number from 2 to 100000, got ")
+    for route in ("comparison", "metrics"):  # the page opens what the latter answers
+        error = error_of(request(client, route, query), 400, "bad_request")
+        assert error["fields"]["among"].startswith("among must be a whole number from 2 to 100000, got ")
     error = error_of(request(client, "comparison", {"among": "40"}), 400, "bad_request")
     assert error["fields"] == {"among": "among goes with a and b, got 40 without them"}
 
