@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.significance import alpha_of_pair
-from config import MODEL_NAMES
+from config import MODEL_NAMES, SCHEMA
 from history.states import ACTIVE_STATES
 
 SAME_LENGTH = 0.02  # of the longer training: two that are stopped at once are not at the same step
@@ -98,8 +98,14 @@ class Case:
         """Return how many things differ, any of which may be why the models do not do alike."""
         went_on_alike = len({(self.went_on or {}).get(model) for model in self.states}) == 1
         settings = 1 if self.forked else len(self.differing)
-        changes = len(self.steered or {}) + len(self.forks or {}) + (not went_on_alike)
+        changes = len(self.steered or {}) + len(self._forks_beside_settings) + (not went_on_alike)
         return settings + changes + self.is_unequally_long + bool(self.apart)
+
+    @property
+    def _forks_beside_settings(self) -> list[str]:
+        """What forks changed that is not among the settings that differ, and so counted there."""
+        titles = [f"{SCHEMA['properties'][name]['title'].lower()} " for name in self.differing]
+        return [change for change in (self.forks or {}).values() if not change.startswith(tuple(titles))]
 
     @property
     def is_unequally_long(self) -> bool:

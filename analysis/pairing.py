@@ -22,7 +22,6 @@ CONDITIONS = {  # what is on record of how a training came about, and what that 
     "python": "Python version",
 }
 LOAD = "Seconds and speeds also count what else the machine did: they are shown and not compared."
-UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -47,10 +46,14 @@ class Origin:
 
 
 def other_conditions(one: Origin, two: Origin) -> list[dict[str, Any]]:
-    """Return the conditions on record that are not the same for two trainings of different runs."""
+    """Return the conditions on record that are not the same for two trainings of different runs.
+
+    A number format that was set otherwise is a setting that differs, and told as such.
+    """
     if one.run == two.run:
         return []
-    values = {name: [each.conditions.get(name) for each in (one, two)] for name in CONDITIONS}
+    are_set = {"precision"} if one.config.get("precision") != two.config.get("precision") else set()
+    values = {name: [each.conditions.get(name) for each in (one, two)] for name in CONDITIONS if name not in are_set}
     return [
         {"what": CONDITIONS[name], "model1": value1, "model2": value2}
         for name, (value1, value2) in values.items()
@@ -86,11 +89,19 @@ def say_conditions(conditions: Sequence[Mapping[str, Any]]) -> str:
     """Return in a sentence under which other conditions two trainings of different runs came about."""
     if not conditions:
         return "They are of different runs; no other device, machine or version is on record."
-    return f"They are of different runs, with another {join([_say(each) for each in conditions])}."
+    other = [_say(each) for each in conditions if are_known(each)]
+    unknown = [each["what"] for each in conditions if not are_known(each)]
+    said = f"They are of different runs{f', with another {join(other)}' if other else ''}."
+    return f"{said} Of one alone is on record: {join(unknown)}." if unknown else said
+
+
+def are_known(condition: Mapping[str, Any]) -> bool:
+    """Return whether a condition is on record of both trainings, so that it is known to be another."""
+    return condition["model1"] is not None and condition["model2"] is not None
 
 
 def _say(condition: Mapping[str, Any]) -> str:
-    values = [UNKNOWN if condition[name] is None else str(condition[name]) for name in ("model1", "model2")]
+    values = [str(condition[name]) for name in ("model1", "model2")]
     if condition["what"] == CONDITIONS["revision"]:
         values = [value[:8] for value in values]  # of a commit
     return f"{condition['what']} ({' and '.join(values)})"

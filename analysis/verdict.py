@@ -13,6 +13,7 @@ from analysis.entrant import IMAGES, Entrant, reached
 from analysis.leads import lead
 from analysis.notes import notes
 from analysis.outcomes import outcomes
+from analysis.pairing import are_known
 from analysis.significance import CAVEAT, say_p, widest_noise, wilson_interval
 from analysis.statement import Statement, make_statement, say_choice, say_differences
 from analysis.table import rows
@@ -150,11 +151,16 @@ def make_case(
         both_evaluated=both_evaluated,
         tests_pending=not is_loaded and all(each.model["test_accuracy"] is not None for each in (one, two)),
         work_pending=not is_loaded and axis == "flops",
-        apart=[each["what"] for each in pairing["conditions"]] if pairing is not None and apart else None,
+        apart=other_conditions(pairing) if pairing is not None and apart else None,
         forks=forks if apart else None,
         by_clock=by_clock and both_evaluated,
         among=among,
     )
+
+
+def other_conditions(pairing: Mapping[str, Any]) -> list[str]:
+    """Return what is known to have been otherwise for two trainings of different runs."""
+    return [each["what"] for each in pairing["conditions"] if are_known(each)]
 
 
 def forks_of(one: Entrant, two: Entrant) -> dict[str, str]:

@@ -25,9 +25,27 @@ def test_conditions_that_differ_between_runs_are_named_with_both_values() -> Non
     found = pairing(Origin("r1", CONFIG, conditions=HERE), Origin("r2", CONFIG, conditions=there), SHARED)
     assert [each["what"] for each in found["conditions"]] == ["device", "number of threads", "program version"]
     assert found["text"].startswith(
-        "Both models are alike. They are of different runs, with another device (cpu and GPU), number of threads "
-        "(1 and 2) and program version (aaaaaaaa and unknown). Seconds and speeds also count what else"
+        "Both models are alike. They are of different runs, with another device (cpu and GPU) and number of threads "
+        "(1 and 2). Of one alone is on record: program version. Seconds and speeds also count what else"
     )
+
+
+def test_what_is_on_record_of_one_alone_is_not_called_another() -> None:
+    conditions = [{"what": "device", "model1": None, "model2": "cpu"}]
+    found = compared(entrant([0.9]), entrant([0.8]), pairing=APART | {"conditions": conditions})
+    assert "They are of different runs. No setting differs." in found["attribution"]["text"]
+    found = pairing(Origin("r1", CONFIG), Origin("r2", CONFIG, conditions={"device": "cpu"}), SHARED)
+    assert "They are of different runs. Of one alone is on record: device. Seconds" in found["text"]
+
+
+def test_a_number_format_that_was_set_is_a_setting_and_not_a_condition_as_well() -> None:
+    precisions = ("float32", "bfloat16")
+    for configs, count in ((precisions, 0), (("auto", "auto"), 1)):
+        one, two = (
+            Origin(f"r{number}", CONFIG | {"precision": config}, conditions={"precision": precision})
+            for number, (config, precision) in enumerate(zip(configs, precisions, strict=True))
+        )
+        assert len(pairing(one, two, SHARED)["conditions"]) == count
 
 
 @pytest.mark.parametrize(
