@@ -58,8 +58,8 @@ class Case:
     repeats.result tells of a series with the same settings, or None; went_on: how each model with a schedule went on
     for more epochs, where the other did not go on in the same way, such as "for 1 more epoch: cosine schedule over,
     learning rate held at 1e-05"; both_evaluated: whether both models have been, be it nowhere at the same place on the
-    axis; tests_pending, work_pending: whether the answers to the test images, or the work per image that the lead's
-    axis needs, can only be told once PyTorch has loaded.
+    axis; cut_short: whether a model ended before its first evaluation; tests_pending, work_pending: whether the answers
+    to the test images, or the work per image that the lead's axis needs, can only be told once PyTorch has loaded.
 
     apart: of trainings of different runs the conditions that differ, such as "device", None of models of one run;
     forks: by model what a fork changed in one that is no copy of the other; by_clock: whether they would be compared
@@ -77,6 +77,7 @@ class Case:
     repeats: Mapping[str, Any] | None = None
     went_on: Mapping[str, str] | None = None
     both_evaluated: bool = False
+    cut_short: bool = False
     tests_pending: bool = False
     work_pending: bool = False
     apart: Sequence[str] | None = None

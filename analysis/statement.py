@@ -119,7 +119,7 @@ def _say_what_is_awaited(case: Case) -> Statement:
         first = "The work per image is not known yet."
     elif case.both_evaluated:
         first = "No comparison yet: the models have been evaluated at no equal place on this axis."
-    elif case.is_live:
+    elif case.is_live and not case.cut_short:
         first = "The first comparison comes once both models have been evaluated, a quarter into the first epoch."
     else:
         first = "No comparison: the models have no evaluation in common."

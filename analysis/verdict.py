@@ -20,7 +20,7 @@ from analysis.table import rows
 from config import differing_settings
 from history.events import read_fork, read_rates, read_schedule
 from history.records import Event, Model, Recent
-from history.states import SEVERITY
+from history.states import SEVERITY, UNENDED_STATES
 
 
 def compare(
@@ -149,6 +149,9 @@ def make_case(
         copy=copy,
         repeats=repeats,
         both_evaluated=both_evaluated,
+        cut_short=any(
+            each.model["state"] not in UNENDED_STATES and not each.evaluations["epoch"] for each in (one, two)
+        ),
         tests_pending=not is_loaded and all(each.model["test_accuracy"] is not None for each in (one, two)),
         work_pending=not is_loaded and axis == "flops",
         apart=other_conditions(pairing) if pairing is not None and apart else None,

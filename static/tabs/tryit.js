@@ -5,8 +5,8 @@ import { make, write } from "../base/dom.js";
 import * as format from "../base/format.js";
 import { MODELS, titleOf } from "../base/models.js";
 import { lower, share } from "../base/wording.js";
-import { anyActive } from "../run/answers.js";
-import { classes, isLatestShown, serverNow, shownOf, shownRun } from "../run/state.js";
+import { isActive } from "../run/answers.js";
+import { classes, latestRun, pastRun, serverNow, shownOf, shownRun } from "../run/state.js";
 import { follow } from "./follow.js";
 import { readPhoto } from "./photo.js";
 import { answerOf, showAnswers } from "./probabilities.js";
@@ -30,15 +30,18 @@ let picks = null;
 let timer = null;
 let reload = null;
 
-/** Return the models of a run that has ended here whose weights the server has not yet. Pure. */
-export const unsaved = (answers, models) => MODELS.filter((model) => !answers[model] && models[model].step > 0 && ["stopped", "finished"].includes(models[model].state));
+/** Return which of these models have ended here whose weights the server has not yet. Pure. */
+const unsaved = (answers, models, own) => own.filter((model) => !answers[model] && models[model].step > 0 && ["stopped", "finished"].includes(models[model].state));
+
+/** Return the shown models that are of the latest run: of two trainings it may be one, or none. */
+const ofLatest = () => MODELS.filter((model) => (pastRun()?.trainings?.[model].run ?? shownRun().run) === latestRun().run);
 
 /** Return what the models say of a picture, or when they will; `waits` is for those whose weights are being saved. Pure. */
-function sentence(what, { label, models }, names, isOn, waits) {
+function sentence(what, { label, models }, names, { models: shown }, waits) {
   const truth = label === null ? "" : `: ${names[label]}`;
   const said = MODELS.map((model) => {
     const answer = models[model];
-    if (!answer) return `${titleOf(model)} ${waits.includes(model) ? SAVED : isOn ? COMING : NOT_KEPT}`;
+    if (!answer) return `${titleOf(model)} ${waits.includes(model) ? SAVED : isActive(shown[model].state) ? COMING : NOT_KEPT}`;
     const best = answerOf(answer.probabilities);
     if (best < 0) return `${titleOf(model)} has broken: its answer is not a number.`;
     return `${titleOf(model)} says ${lower(names[best])} (${share(answer.probabilities[best])}).`;
@@ -64,7 +67,7 @@ function show(answer, waits = []) {
     const epoch = answer.models[model]?.epoch;
     write(table.querySelector(`[data-when-of="${model}"]`), epoch === undefined ? "" : `after ${format.epoch(epoch)} epochs`);
   }
-  write(byId("tryit-about"), picture ? sentence(picture.what, answer, classes(), anyActive(shownRun()), waits) : INVITATION);
+  write(byId("tryit-about"), picture ? sentence(picture.what, answer, classes(), shownRun(), waits) : INVITATION);
 }
 
 async function loadPicks() {
@@ -88,7 +91,7 @@ async function load(isLast) {
   }
   const { split, image } = picture;
   const answer = await api.predict(split ? { split, image } : { pixels: sketch.read() }, shownOf());
-  const waits = isLast || !isLatestShown() ? [] : unsaved(answer.models, shownRun().models);
+  const waits = isLast ? [] : unsaved(answer.models, shownRun().models, ofLatest());
   show(picture ? answer : NOTHING, waits); // it may have been cleared meanwhile
   return { at: answer.models, isWhole: waits.length === 0 };
 }

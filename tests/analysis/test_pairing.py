@@ -30,6 +30,16 @@ def test_conditions_that_differ_between_runs_are_named_with_both_values() -> Non
     )
 
 
+def test_no_first_comparison_is_promised_beside_a_training_that_ended_before_its_first_evaluation() -> None:
+    promise = "The first comparison comes once both models have been evaluated"
+    for state, first in (
+        ("running", promise),
+        ("stopped", "No comparison: the models have no"),
+        ("interrupted", "No comparison: the models have no"),
+    ):
+        assert compared(entrant(state=state), entrant(), pairing=APART)["verdict"]["first"].startswith(first)
+
+
 def test_what_is_on_record_of_one_alone_is_not_called_another() -> None:
     conditions = [{"what": "device", "model1": None, "model2": "cpu"}]
     found = compared(entrant([0.9]), entrant([0.8]), pairing=APART | {"conditions": conditions})

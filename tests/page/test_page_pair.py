@@ -230,6 +230,24 @@ def test_a_training_that_goes_on_is_drawn_live_beside_one_that_has_ended(
     badges(finished, "stopped")
 
 
+def test_of_weights_that_are_missing_each_training_says_its_own_reason(
+    finished: Page, run_to_look_at: dict[str, str]
+) -> None:
+    old = f"{run_to_look_at['id']}/model1"
+    run = train_beside(finished)
+    nothing = {"label": 0, "models": {"model1": None, "model2": None}}
+    finished.route("**/api/predict*", lambda route: route.fulfill(json=nothing))
+    finished.goto(address(old, f"{run}/model2"))
+    shows(finished, old, f"{run}/model2")
+    finished.click("#tab-tryit")
+    finished.locator("#picks button").first.click()
+    expect(finished.locator("#tryit-about")).to_contain_text(
+        "Model 1 was not kept when this run ended. Model 2 answers after its first evaluation"
+    )
+    stop_training(finished)
+    finished.unroute("**/api/predict*")
+
+
 def test_a_pair_that_trains_is_closed_when_the_other_run_is_deleted_elsewhere(
     finished: Page, faults: Faults, run_to_look_at: dict[str, str]
 ) -> None:
