@@ -51,6 +51,11 @@ BEST = (  # by the index alone; what lies beyond the latest step has been undone
     f" AND step <= {_from_json('status', 'step')} ORDER BY accuracy DESC LIMIT 1)"
 )
 DEVICE = _from_json("environment", "device")
+LEFT_ITS_SETTINGS = ("steered", "forked")  # kinds of events from which on a training was not as its settings say
+IS_OF_SETTING = (
+    "NOT EXISTS (SELECT 1 FROM events WHERE events.run = models.run AND events.model = models.model"  # noqa: S608
+    f" AND kind IN {LEFT_ITS_SETTINGS}) AND {_from_json('status', 'held_rate')} IS NULL"
+)
 OF_STATUS = {  # by name: SQLite's type, and what it is in words of `runs` and `models`
     "state": ("text", _from_json("status", "state")),
     "epoch": ("real", _from_json("status", "epoch")),
@@ -74,6 +79,8 @@ COLUMNS = {
     "parent": ("text", "parent"),
     # the settings without the seed: trainings that have the same text repeat each other
     "setting": ("text", f"json_array({', '.join(_setting(key) for key in SETTINGS if key != 'seed')})"),
+    # whether they tell all of how it was trained
+    "is_of_setting": ("integer", IS_OF_SETTING),
     "note": ("text", "note"),
     # all that is searched for words
     "words": (
@@ -86,6 +93,7 @@ COLUMNS = {
 ROWS = f"{NAME}_rows"  # a view: what the catalogue is to hold
 ADD = f"INSERT INTO {NAME} SELECT * FROM {ROWS}"  # noqa: S608 - of our own words alone, as all here
 IS_NEW = "run = NEW.run AND model = NEW.model"
+LOOK_AGAIN = f"UPDATE {NAME} SET is_of_setting = (SELECT is_of_setting FROM {ROWS} WHERE {IS_NEW}) WHERE {IS_NEW}"  # noqa: S608
 OTHER_INDEXES = {"started": "started, run", "setting": f"setting, {PREFIX}seed"}  # the newest; groups of seeds
 TRIGGERS = {  # without ON CONFLICT: the statement that fires one would have its own way
     "entered": ("INSERT ON models", f"{ADD} WHERE {IS_NEW}"),
@@ -95,14 +103,16 @@ TRIGGERS = {  # without ON CONFLICT: the statement that fires one would have its
     ),
     "trained": (
         "UPDATE OF status ON models",
-        f"UPDATE {NAME} SET ({', '.join(OF_STATUS)}) ="  # noqa: S608
-        f" (SELECT {', '.join(OF_STATUS)} FROM {ROWS} WHERE {IS_NEW}) WHERE {IS_NEW}",
+        f"UPDATE {NAME} SET ({', '.join(OF_STATUS)}, is_of_setting) ="  # noqa: S608
+        f" (SELECT {', '.join(OF_STATUS)}, is_of_setting FROM {ROWS} WHERE {IS_NEW}) WHERE {IS_NEW}",
     ),
     "evaluated": (
         "INSERT ON evaluations",
         f"UPDATE {NAME} SET best_val_accuracy ="  # noqa: S608
         f" (SELECT best_val_accuracy FROM {ROWS} WHERE {IS_NEW}) WHERE {IS_NEW}",
     ),
+    "happened": ("INSERT ON events", LOOK_AGAIN),
+    "undone": ("UPDATE OF kind ON events", LOOK_AGAIN),
     "left_out": ("DELETE ON models", f"DELETE FROM {NAME} WHERE run = OLD.run AND model = OLD.model"),  # noqa: S608
     "renamed": (
         "UPDATE OF started, environment, name, deleted, parent ON runs",

@@ -27,13 +27,14 @@ SEED = f"{PREFIX}seed"
 COLUMNS_OF_SETTINGS = ", ".join(PREFIX + key for key in SETTINGS)
 COUNTED = (  # of each setting and seed the training that counts, as `_group` counts, and its `value` of a measure:
     # SQLite takes a row's other columns from where max() is. Windows take three times as long
-    f"SELECT setting, {{measure}} AS value, state IS 'finished' AS ended,"  # noqa: S608 - no outside text, as all here
-    f" started, run, max((state IS 'finished') || started || run || char(127 - unicode(substr(model, -1)))) FROM {NAME}"
-    f" WHERE {{condition}} GROUP BY setting, {SEED}"
+    "SELECT setting, CASE WHEN is_of_setting THEN {measure} END AS value, ended, started, run,"  # noqa: S608
+    " max(is_of_setting || ended || started || run || char(127 - unicode(substr(model, -1)))) FROM"
+    f" (SELECT *, is_of_setting AND state IS 'finished' AS ended FROM {NAME} WHERE {{condition}})"
+    f" GROUP BY setting, {SEED}"
 )
 MEAN = "CASE WHEN max(ended) THEN avg(CASE WHEN ended THEN value END) ELSE avg(value) END"
 OF_CATALOGUE = ("run", "model", "best_val_accuracy", "device", "note")  # of a training that is told
-MEMBER = ("run", "model", SEED, "state", "started", *MEASURES)
+MEMBER = ("run", "model", SEED, "state", "started", "is_of_setting", *MEASURES)
 
 
 @dataclass(frozen=True)
@@ -257,11 +258,13 @@ def _checked(rows: list[Any]) -> list[Any]:
 def _group(columns: Mapping[str, Any], rows: list[Any]) -> dict[str, Any]:
     """Return the group of rows that have the same setting, by age.
 
-    Of the trainings of one seed the latest counts, and where any has finished only those that have.
+    Of the trainings of one seed the latest counts, and where any has finished only those that have; none that has left
+    its settings on the way.
     """
     names = [name.removeprefix(PREFIX) for name in MEMBER]
     members = [dict(zip(names, row[1:], strict=True)) | {"counts": False} for row in rows]
-    ended = [member for member in members if member["state"] == "finished"] or members
+    of_setting = [member for member in members if member["is_of_setting"]]
+    ended = [member for member in of_setting if member["state"] == "finished"] or of_setting
     latest: dict[int, dict[str, Any]] = {}
     for member in sorted(ended, key=lambda member: (member["started"], member["run"]), reverse=True):
         latest.setdefault(member["seed"], member)

@@ -51,6 +51,7 @@ def told(folder: Path) -> dict[tuple[str, str], dict[str, Any]]:
     with history_file(folder) as history:
         history.row_factory = sqlite3.Row
         rows = history.execute("SELECT * FROM runs JOIN models ON run = id WHERE NOT deleted").fetchall()
+        happened = history.execute("SELECT run, model, kind FROM events").fetchall()
         looked = history.execute("SELECT run, model, step, accuracy FROM evaluations").fetchall()
     found = {}
     for row in rows:
@@ -61,6 +62,8 @@ def told(folder: Path) -> dict[tuple[str, str], dict[str, Any]]:
         known |= {name: row[name] for name in ("run", "model", "started", "name", "parent", "note")}
         known |= {PREFIX + key: value_of(key, config[key]) for key in SETTINGS}
         known["best_val_accuracy"] = max((each for each in seen if each is not None), default=None)
+        own = any(each[2] in ("steered", "forked") for each in happened if tuple(each[:2]) == place)
+        known["is_of_setting"] = int(not own and status.get("held_rate") is None)
         known["device"] = json.loads(row["environment"]).get("device")
         found[place] = known
     return found

@@ -14,7 +14,7 @@ from served import Buffered, error_of, strict
 from analysis.seeds import difference_of, mean_of
 from config import MODEL_NAMES, ModelConfig
 from history.log import MetricsLog
-from history.records import Evaluation, Status
+from history.records import Evaluation, Event, Status
 from history.store import RunStore
 from history.trainings import SORTS
 from server import create_app
@@ -232,6 +232,28 @@ def test_seeds_of_one_setting_are_one_group_with_mean_and_difference(client: Fla
     assert paired >= {"paired by seed", None}
     means = [group["test_accuracy"]["mean"] for group in groups if group["test_accuracy"]["mean"] is not None]
     assert means == sorted(means, reverse=True)
+
+
+def test_steered_and_forked_trainings_are_in_the_group_of_their_settings_and_count_for_no_seed(
+    unloaded: Monitor,
+) -> None:
+    store, client = unloaded.store, client_of(unloaded)
+    course = {1: (), 2: ("steered",), 3: ("forked",), 4: ("undone", "continued")}
+    for seed, kinds in course.items():
+        log = MetricsLog(["model1"], keep_unsaved=True)
+        config = CONFIGS["model1"].model_copy(update={"seed": seed})
+        events = [Event(kind, 5, 0.5, 1.0, None) for kind in kinds]
+        status = Status("finished", step=9, config=config.model_dump(mode="json"), test_accuracy=seed / 10)
+        log.publish("model1", status, [], [], events, flush=True)
+        store.record(run_id(seed), log, {"model1": config}, {})
+    store.save()
+    [group] = ask(client, group="seed", sort="test_accuracy")["trainings"]
+    assert (group["count"], group["seeds"]) == (4, [1, 2, 3, 4])
+    assert (group["test_accuracy"]["n"], group["test_accuracy"]["mean"]) == (2, 0.25)
+    store.reopen(run_id(2), {"model1": 4})  # before it was steered
+    store.save()
+    [group] = ask(client, group="seed")["trainings"]
+    assert group["test_accuracy"]["n"] == 3
 
 
 def test_difference_of_one_training_has_a_value_and_no_interval(client: FlaskClient) -> None:
