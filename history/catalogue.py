@@ -153,6 +153,20 @@ def script(database: sqlite3.Connection) -> str:
     return "".join(f"{statement}; " for statement in (*last_the_table, *STATEMENTS.values(), ADD))
 
 
+def is_in_step(database: sqlite3.Connection) -> bool:
+    """Return whether every row says what the tables do, as of one moment: a flipped bit here shows nowhere else."""
+    beyond = "EXISTS (SELECT * FROM {} EXCEPT SELECT * FROM {})"
+    query = f"SELECT {beyond.format(ROWS, NAME)} OR {beyond.format(NAME, ROWS)}"
+    [(is_apart,)] = database.execute(query).fetchall()
+    return not is_apart
+
+
+def fill_anew(database: sqlite3.Connection) -> None:
+    """Take out every row, and enter what the tables say."""
+    database.execute(f"DELETE FROM {NAME}")  # noqa: S608
+    database.execute(ADD)
+
+
 def value_of(key: str, value: Any) -> Any:
     """Return a setting, as JSON has it, as its column holds it."""
     return json.dumps(value, separators=(",", ":")) if SETTINGS[key] == "array" else value

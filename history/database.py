@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from history import catalogue
 from history.errors import NotSaved
 from history.migrations import connect
 from history.salvage import open_history, salvage
@@ -219,7 +220,12 @@ class WholeCheck(threading.Thread):
         connection = self._connection = connect(self._path, "ro")
         try:
             check_all(connection)
+            is_in_step = catalogue.is_in_step(connection)
             self._database.be_checked()
+            if not is_in_step:
+                log.error("the catalogue of trainings did not say what the tables do: it is filled anew")
+                with self._database.transaction() as writing:
+                    catalogue.fill_anew(writing)
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
                 raise

@@ -195,15 +195,38 @@ def test_catalogue_that_is_not_as_this_version_wants_it_is_made_anew(folder: Pat
     assert len(assert_in_step(folder)) == 2
 
 
-def test_start_writes_no_catalogue_that_is_as_it_should_be(folder: Path) -> None:
+def test_start_makes_no_catalogue_that_is_as_it_should_be(folder: Path) -> None:
     store = RunStore(folder)
     recorded(store)
     store.close()
     with history_file(folder) as history:
         assert catalogue.script(history) == ""
-        history.execute("UPDATE catalogue SET device = 'kept'")
+        before = history.execute("PRAGMA schema_version").fetchone()
     RunStore(folder).close()
-    assert held(folder)[RUN, "model1"]["device"] == "kept"
+    with history_file(folder) as history:
+        assert history.execute("PRAGMA schema_version").fetchone() == before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE catalogue SET best_val_accuracy = 0.999, note = 'nobody wrote this' WHERE model = 'model1'",
+        "UPDATE catalogue SET words = x'00ff', device = x'ff'",
+        "DELETE FROM catalogue WHERE model = 'model2'",
+        "INSERT INTO catalogue (run, model) VALUES ('20200101-000000-abcd', 'model1')",
+    ],
+)
+def test_catalogue_that_does_not_say_what_the_tables_do_is_filled_anew(folder: Path, damage: str) -> None:
+    store = RunStore(folder)
+    recorded(store)
+    store.close()
+    with history_file(folder) as history:
+        history.execute(damage)
+    store = RunStore(folder)
+    store.wait_until_checked()
+    assert assert_in_step(folder) == [(RUN, name) for name in MODEL_NAMES]
+    assert store.warning is None
+    store.close()
 
 
 def test_settings_of_an_earlier_version_count_as_what_they_came_to(folder: Path, store: RunStore) -> None:
