@@ -48,7 +48,7 @@ const measured = (key, write, within) => (row) => {
   if (!isGroup(row)) return { text: write(value) };
   if (!value || value.mean === null) return { text: write(null) };
   const [low, high] = value.interval ?? [];
-  return { text: write(value.mean), small: value.interval ? `${within(low)} to ${within(high)}, ${value.n} seeds` : `${value.n} seed${value.n === 1 ? "" : "s"}` };
+  return { text: write(value.mean), small: value.interval ? `${within(low)} to ${within(high)} (95 %), ${value.n} seeds` : `${value.n} seed${value.n === 1 ? "" : "s"}` };
 };
 
 const percents = (value) => (100 * value).toFixed(1);

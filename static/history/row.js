@@ -39,9 +39,12 @@ function groupCell({ setting, count }, columns) {
   return make("th", { scope: "row" }, make("span", { class: "settings-name", text }), make("span", { class: "soft about", text: `${count} training${count === 1 ? "" : "s"}` }));
 }
 
+/** Whether a row tells of a run that is yet to be guessed; a group does where any of its runs is. */
+const isToBeGuessed = (row) => trainingsOf(row).some((training) => isSecret(training.split("/")[0]));
+
 /** Write into a cell what its column says of a row; of what is yet to be guessed, nothing. */
 function fill(cell, column, row, baseline) {
-  const isHidden = column.isOutcome && row.run && isSecret(row.run);
+  const isHidden = column.isOutcome && isToBeGuessed(row);
   const { text, small = "" } = isHidden ? { text: "guess first" } : column.say(row);
   write(cell.querySelector(".told"), text);
   write(cell.querySelector(".beside"), small);

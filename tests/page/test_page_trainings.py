@@ -161,7 +161,7 @@ def test_seeds_of_one_setting_stand_in_one_line_with_mean_and_interval(table: Pa
     expect(rows).to_have_count(groups["total"])
     of_four = rows.filter(has_text="4 seeds").first
     expect(of_four.locator("[data-column='best_val_accuracy'] .beside")).to_have_text(
-        re.compile(r"^[\d.]+ to [\d.]+, 4 seeds$")
+        re.compile(r"^[\d.]+ to [\d.]+ \(95 %\), 4 seeds$")
     )
     expect(of_four.locator("[data-column='config.seed']")).to_have_text("0, 1, 2, 3")
     of_four.get_by_role("checkbox").check()
