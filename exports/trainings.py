@@ -23,6 +23,7 @@ MEASURED = (
     "parent",
     "note",
 )
+FORMULA = ("=", "+", "-", "@")  # how one begins
 
 
 def as_csv(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -37,7 +38,12 @@ def as_csv(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         yield _line([*(known[name] for name in ABOUT), *listed, *(known[name] for name in MEASURED)])
 
 
+def _as_text(value: Any) -> Any:
+    """Return words that a spreadsheet would take for a formula with an apostrophe before them; all else as it is."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
 def _line(values: list[Any]) -> str:
     text = io.StringIO()
-    csv.writer(text).writerow(values)
+    csv.writer(text).writerow(map(_as_text, values))
     return text.getvalue()

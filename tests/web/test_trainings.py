@@ -291,6 +291,14 @@ def test_note_is_kept_found_exported_and_taken_back(client: FlaskClient) -> None
     assert ask(client, search="odd")["trainings"] == []
 
 
+@pytest.mark.parametrize("note", ['=HYPERLINK("http://x")', "+1", "-1", "@SUM(A1)"])
+def test_words_are_no_formula_in_a_spreadsheet(client: FlaskClient, note: str) -> None:
+    client.post(f"/api/trainings/{run_id(2)}/model1/note", json={"note": note})
+    answer = client.get(f"/api/trainings.csv?training={run_id(2)}/model1")
+    [line] = csv.DictReader(io.StringIO(answer.text))
+    assert line["note"] == f"'{note}"
+
+
 def test_csv_has_all_that_is_found_whatever_the_page(reading: FlaskClient) -> None:
     lines = list(csv.DictReader(io.StringIO(reading.get("/api/trainings.csv?limit=3&sort=test_accuracy").text)))
     assert [line["training"] for line in lines] == [
