@@ -17,6 +17,7 @@ import { size } from "./disk.js";
 import { openFamily } from "./family.js";
 
 const menu = document.getElementById("training-menu");
+let asker = ""; // the training whose menu is open
 const anyFinished = (run) => Object.values(run.models).some(({ state }) => state === "finished");
 const allFinished = (run) => Object.values(run.models).every(({ state }) => state === "finished");
 /** Whether a model of a run is on a schedule that it leaves where it gets more epochs. Pure. */
@@ -72,9 +73,15 @@ function item([text, why, act]) {
   button.disabled = why !== "";
   button.addEventListener("click", () => {
     menu.hidePopover();
+    giveFocusBack();
     act();
   });
   return button;
+}
+
+/** The focus goes back to the button that opened the menu, also where the table has been made anew since. */
+function giveFocusBack() {
+  if (document.activeElement === document.body || menu.contains(document.activeElement)) document.querySelector(`#runs tr[data-training="${CSS.escape(asker)}"] [aria-haspopup]`)?.focus({ preventScroll: true });
 }
 
 /** Say in the menu what the training takes on the disk. */
@@ -100,10 +107,12 @@ export async function openMenu(training, element) {
     const [list, line] = menu.children;
     list.replaceChildren(...things(run, titleOfRun(run, titles())).map(item));
     line.textContent = "";
+    asker = training.training;
     menu.showPopover({ source: element });
     place(element);
     menu.querySelector("button:enabled").focus();
     await showSize(training, line);
+    if (element.isConnected) place(element); // it is higher now
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     showProblem("history", `${error.message}.`);
@@ -111,6 +120,7 @@ export async function openMenu(training, element) {
 }
 
 export function connectMenu() {
+  menu.addEventListener("toggle", ({ newState }) => newState === "closed" && giveFocusBack());
   menu.addEventListener("keydown", (event) => {
     const items = [...menu.querySelectorAll("button:enabled")];
     const at = items.indexOf(document.activeElement);

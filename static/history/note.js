@@ -22,7 +22,7 @@ async function save(training, text) {
 }
 
 /** Let a note be edited: Enter or leaving it keeps it, Escape leaves it as it was, Shift and Enter begin a new line. */
-function edit(cell, training, called, shown) {
+function edit(cell, training, called, left) {
   const field = make("textarea", { maxlength: LONGEST, rows: 2, "aria-label": `Note on ${called}` });
   field.value = training.note ?? "";
   cell.replaceChildren(field);
@@ -35,7 +35,7 @@ function edit(cell, training, called, shown) {
       isDone = false;
       return;
     }
-    shown();
+    left();
   };
   field.addEventListener("blur", () => leave(true));
   field.addEventListener("keydown", (event) => {
@@ -47,15 +47,19 @@ function edit(cell, training, called, shown) {
   });
 }
 
-/** Make the note of a training editable in its cell. */
-export function makeEditable(cell, training, called) {
+/** Make the note of a training editable in its cell; `done` hears that it is no longer edited. */
+export function makeEditable(cell, training, called, done) {
   const parts = [...cell.children];
   const show = () => {
     const [said] = parts;
     said.textContent = training.note ?? "";
     const button = make("button", { type: "button", class: "quiet own-words", title: "Edit the note", "aria-label": training.note ? `Note on ${called}: ${training.note}` : `Add a note on ${called}` }, said, training.note ? "" : "Add a note");
-    button.addEventListener("click", () => edit(cell, training, called, show));
+    button.addEventListener("click", () => edit(cell, training, called, left));
     cell.replaceChildren(button, ...parts.slice(1));
+  };
+  const left = () => {
+    show();
+    done();
   };
   show();
 }

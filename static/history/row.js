@@ -44,11 +44,12 @@ const isToBeGuessed = (row) => trainingsOf(row).some((training) => isSecret(trai
 
 /** Write into a cell what its column says of a row; of what is yet to be guessed, nothing. */
 function fill(cell, column, row, baseline) {
+  if (cell.querySelector("textarea")) return; // its note is being written
   const isHidden = column.isOutcome && isToBeGuessed(row);
   const { text, small = "" } = isHidden ? { text: "guess first" } : column.say(row);
   write(cell.querySelector(".told"), text);
   write(cell.querySelector(".beside"), small);
-  write(cell.querySelector(".from-baseline"), isHidden || row.training === baseline ? "" : differenceIn(row, column.key));
+  write(cell.querySelector(".from-baseline"), isHidden || trainingsOf(row).includes(baseline) ? "" : differenceIn(row, column.key));
 }
 
 function columnCell(column, row, baseline) {
@@ -78,7 +79,7 @@ export function makeRow(row, { columns, titles, picked, baseline, behind, acts }
   box.addEventListener("change", () => acts.pick(row, box.checked));
   const number = isGroup ? "" : behind(row.training);
   const pick = make("td", { class: "pick" }, box, make("span", { class: "soft behind-number", title: number && "Its number behind the curves", text: number }));
-  const isBaseline = !isGroup && row.training === baseline;
+  const isBaseline = trainingsOf(row).includes(baseline);
   const cells = columns.map((column) => columnCell(column, row, baseline));
   const last = isGroup ? make("td", { class: "todo" }) : todoCell(row, called, acts, isBaseline);
   const name = isGroup ? groupCell(row, columns) : nameCell(row, titles, acts);

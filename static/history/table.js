@@ -23,14 +23,20 @@ const pager = document.getElementById("history-pager");
 let answer = { trainings: [], total: 0, all: 0, differing: [], values: {}, baseline: null };
 let columns = [];
 let calls = 0; // the latest answer counts
+let isOwed = false; // what came while a note was written: the table stays as it is until then
+let isUnlisted = false; // the page says that the server could not answer
 let isInSight = () => false;
 
-/** The focus stays on what does the same in the same row. */
+const isWriting = () => table.querySelector("textarea") !== null;
+
+/** The focus stays on what does the same in the same row, or sorts by the same column. */
 function keepFocus(change) {
   const { activeElement: before } = document;
+  const sorted = before.closest?.("#runs thead") ? before.dataset.sort : undefined;
   const row = before.closest?.("#runs tbody tr");
   const place = row ? [...row.querySelectorAll("button, input, a")].indexOf(before) : -1;
   change();
+  if (sorted) table.querySelector(`[data-sort="${CSS.escape(sorted)}"]`)?.focus({ preventScroll: true });
   if (place < 0) return;
   const now = table.querySelector(`tr[data-row="${CSS.escape(row.dataset.row)}"]`);
   now?.querySelectorAll("button, input, a")[place]?.focus({ preventScroll: true });
@@ -49,7 +55,7 @@ const acts = {
   pick: (row, isOn) => pick(row, isOn, { titles: titles(), among: isByOutcome() ? answer.total : null }),
   star: (training, isBaseline) => attempt(() => setBaseline(isBaseline ? null : training.training)),
   more: (training, element) => openMenu(training, element),
-  edit: (cell, training, called) => cell && makeEditable(cell, training, called),
+  edit: (cell, training, called) => cell && makeEditable(cell, training, called, showOwed),
 };
 
 /** Whether the table is sorted by what trainings came to: who is picked from its top was chosen among all of them. */
@@ -61,7 +67,8 @@ async function attempt(call) {
     showProblem("history", "");
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    showProblem("history", `${Object.values(error.fields).join("; ") || error.message}.`);
+    isUnlisted ||= !error.status; // said until the server answers
+    showProblem("history", `The baseline cannot be chosen: ${Object.values(error.fields).join("; ") || error.message}.`);
   }
   await refresh();
 }
@@ -83,6 +90,8 @@ function showPager() {
 }
 
 function show() {
+  isOwed = isWriting();
+  if (isOwed) return;
   columns = shownColumns(columnsFor(answer.differing, titles()), chosenColumns());
   const context = { columns, titles: titles(), picked: { has: isPicked }, baseline: answer.baseline, behind: behindNumber, acts };
   const first = make("th", { scope: "col" }, make("span", { class: "unseen", text: "Choose" }));
@@ -106,6 +115,7 @@ function showProgress() {
     const { state, testing, epoch, loss, val_loss, val_accuracy, test_accuracy, elapsed_seconds: seconds, images_per_second } = models[training.model];
     const now = { ...training, state, testing, epoch, loss, val_loss, val_accuracy, seconds, images_per_second };
     now.best_val_accuracy = Math.max(val_accuracy ?? 0, training.best_val_accuracy ?? 0) || null;
+    if (isActive(state)) now.difference = null; // that it had when the table was asked for
     if (isActive(state) || test_accuracy === training.test_accuracy) rewrite(table.querySelector(`tr[data-row="${CSS.escape(keyOf(training))}"]`), columns, now, answer.baseline);
   }
 }
@@ -116,15 +126,25 @@ export async function refresh() {
   try {
     const found = await fetchTrainings(pairsOf(asked()));
     if (call !== calls) return undefined;
+    if (isWriting()) return void (isOwed = true);
     if (found.trainings.length === 0 && asked().offset > 0) return ask({}); // there are fewer than there were
     const isNews = JSON.stringify(found) !== JSON.stringify(answer);
     answer = found;
     if (isNews || table.tBodies[0].rows.length === 0) show();
-    showProblem("history", "");
+    if (isUnlisted) showProblem("history", ""); // but not what was refused
+    isUnlisted = false;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
+    isUnlisted ||= Boolean(error.status);
     if (error.status) showProblem("history", `The history cannot be listed: ${Object.values(error.fields).join("; ") || error.message}.`);
   }
+}
+
+/** Show what came while a note was written. */
+async function showOwed() {
+  if (!isOwed) return;
+  await refresh();
+  show();
 }
 
 /** The arrow keys lead to the same thing in the row above or below. */
@@ -150,6 +170,7 @@ export function connectTable() {
   onPicked(show);
   onRuns(() => isInSight() && refresh());
   onLatest(showProgress);
+  window.addEventListener("focus", () => isInSight() && refresh()); // another window may have written a note
   table.addEventListener("keydown", moveBetweenRows);
   const [back, , on] = pager.children;
   back.addEventListener("click", () => ask({ offset: Math.max(0, asked().offset - PAGE) }));
