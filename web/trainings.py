@@ -28,7 +28,7 @@ from web.slots import MOST_TRAININGS, read_address
 PAGE, MOST_A_PAGE = 50, 100
 MOST_NAMED = 1000  # trainings of one query
 LONGEST_NOTE, LONGEST_SEARCH = 500, 200  # characters
-COMPARED = ("best_val_accuracy", "test_accuracy", "loss", "seconds")  # with the baseline
+COMPARED = ("best_val_accuracy", "test_accuracy", "val_loss", "loss", "seconds")  # with the baseline
 PLAIN = {"sort", "order", "search", "state", "after", "before", "limit", "offset", "group", "training"}
 PREFIX = "config."
 DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)

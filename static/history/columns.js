@@ -6,10 +6,12 @@ import { changesOf, titleOfRun } from "../run/past.js";
 
 const BRANCHES = { continued: "continues", forked: "forked from" };
 const points = { write: (value) => format.signed(100 * value, 1), unit: " points" };
+const losses = { write: (value) => format.signed(value, 3), unit: "" };
 const DIFFERENCES = {
   best_val_accuracy: points,
   test_accuracy: points,
-  loss: { write: (value) => format.signed(value, 3), unit: "" },
+  val_loss: losses,
+  loss: losses,
   seconds: { write: (value) => `${value < 0 ? "−" : "+"}${format.duration(Math.abs(value))}`, unit: "" },
 };
 const HOW = { "paired by seed": (n) => `paired by ${n} seeds`, welch: () => "Welch" };
