@@ -6,12 +6,13 @@ import { channel } from "../base/channel.js";
 import { write } from "../base/dom.js";
 import { nameOf } from "../base/models.js";
 import { overlay } from "../run/behind.js";
+import { isSecret } from "../run/guess.js";
 import { compare } from "../run/pair.js";
 import { refreshRuns } from "../run/past.js";
 import { showProblem } from "../run/status.js";
 import { namedPairs, reduceCheckpoints, tableAddress } from "./api.js";
 import { titleOfTraining } from "./columns.js";
-import { size } from "./disk.js";
+import { showDisk, size } from "./disk.js";
 import { calledOf, trainingsOf } from "./row.js";
 
 const MOST_BEHIND = 20; // runs
@@ -75,7 +76,15 @@ function showBar() {
   if (entries.length) part("export").href = tableAddress(namedPairs([...picked.keys()]));
 }
 
+/** Say that a run waits for a guess, if a picked one does, and return whether. */
+function isAskedFirst() {
+  const secret = [...picked.values()].find(({ run }) => isSecret(run));
+  if (secret) showProblem("history", `Guess first: ${secret.called} waits for that. Open its run.`);
+  return Boolean(secret);
+}
+
 function compareBoth() {
+  if (isAskedFirst()) return undefined;
   const [[a, one], [b, other]] = [...picked];
   const among = Math.max(one.among ?? 0, other.among ?? 0);
   return compare({ a, b }, among > 2 ? among : null);
@@ -84,6 +93,7 @@ function compareBoth() {
 /** Lay the picked trainings behind the curves beside those that lie there, or take them away. */
 function layBehind() {
   const isOn = !isBehind();
+  if (isOn && isAskedFirst()) return undefined;
   const laid = new Map(behind.map((each) => [each.id, each]));
   for (const { run, model, title } of picked.values()) {
     const others = (laid.get(run)?.models ?? []).filter((each) => each !== model);
@@ -118,7 +128,10 @@ async function withEachRun(act) {
   await refreshRuns();
 }
 
-const deleteRuns = () => withEachRun((run) => changeRun(run, "delete"));
+async function deleteRuns() {
+  await withEachRun((run) => changeRun(run, "delete"));
+  if (bar.hidden) document.querySelector("#deleted button")?.focus({ preventScroll: true });
+}
 
 const LOSSES = {
   weights: "Keep only the weights of what was chosen? Try it and Inside go on working; these trainings cannot be trained further. This cannot be undone.",
@@ -130,13 +143,13 @@ async function reduce(keep) {
   try {
     const { freed, refused } = await reduceCheckpoints([...picked.keys()], keep);
     const why = [...new Set(Object.values(refused))].join("; ");
-    showProblem("history", why ? `${why}.` : "");
-    write(bar.querySelector("span"), `${size(freed)} are free again.`);
+    showProblem("history", why ? `Not all was given up: ${why}.` : "");
+    if (freed > 0 || !why) write(bar.querySelector("span"), freed > 0 ? `${size(freed)} are free again.` : "There was nothing to give up.");
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     showProblem("history", `${Object.values(error.fields).join("; ") || error.message}.`);
   }
-  await refreshRuns();
+  await Promise.all([refreshRuns(), showDisk()]);
 }
 
 const ACTS = {

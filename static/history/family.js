@@ -3,6 +3,7 @@
 import { make } from "../base/dom.js";
 import * as format from "../base/format.js";
 import { MODELS, nameOf, signOf } from "../base/models.js";
+import { isSecret } from "../run/guess.js";
 import { compare } from "../run/pair.js";
 import { lookAt } from "../run/past.js";
 import { titles } from "../run/state.js";
@@ -36,7 +37,7 @@ function node(run, asked) {
   const what = run.kind ? `${KINDS[run.kind]}, ` : "";
   const head = act(title, "Open it", () => lookAt({ id: run.run, title }));
   head.classList.toggle("asked", run.run === asked);
-  const models = MODELS.filter((model) => run.outcome[model]).map((model) => make("span", { "data-of": model }, make("span", { class: "sign", text: `${signOf(model)} ` }), cameTo(run.outcome[model])));
+  const models = MODELS.filter((model) => run.outcome[model]).map((model) => make("span", { "data-of": model }, make("span", { class: "sign", text: `${signOf(model)} ` }), isSecret(run.run) ? "guess first" : cameTo(run.outcome[model])));
   return [head, make("span", { class: "soft", text: ` ${what}${format.moment(run.started)} ` }), ...models];
 }
 
@@ -48,7 +49,7 @@ const comparisons = (run) => MODELS.filter((model) => run.outcome[model]).map((m
 /** Return the tree below a run as a list. */
 function branch(run, runs, asked) {
   const parent = runs.find((each) => each.run === run.parent);
-  const buttons = parent && !parent.deleted && !run.deleted ? comparisons(run) : [];
+  const buttons = parent && !parent.deleted && !run.deleted && ![parent, run].some((each) => isSecret(each.run)) ? comparisons(run) : [];
   const children = runs.filter((each) => each.parent === run.run).map((child) => branch(child, runs, asked));
   return make("li", {}, make("div", {}, ...node(run, asked), ...buttons), ...(children.length ? [make("ul", {}, ...children)] : []));
 }
