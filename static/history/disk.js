@@ -8,6 +8,7 @@ import { showProblem } from "../run/status.js";
 import { fetchDisk, setRule } from "./api.js";
 
 const line = document.getElementById("disk");
+let kept = null; // of how many runs all is kept, as the rule is
 const UNITS = [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]];
 
 /** Return bytes as a person reads them: 5123456 → "5.1 MB". Pure. */
@@ -26,7 +27,8 @@ export async function showDisk() {
     const disk = await fetchDisk();
     write(line.querySelector("span"), takes(disk));
     const field = line.querySelector("input");
-    if (document.activeElement !== field) field.value = disk.keep_whole ?? "";
+    kept = disk.keep_whole;
+    if (document.activeElement !== field) field.value = kept ?? "";
     line.hidden = false;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error; // the line stays as it was; the list says what is wrong
@@ -37,12 +39,15 @@ async function applyRule() {
   const wanted = line.querySelector("input").value.trim();
   const keepWhole = wanted === "" ? null : Number(wanted);
   const question = `Reduce the checkpoints of all but the latest ${wanted} runs to their weights, now and after each run? They can then be looked into, but not be trained further. This cannot be undone.`;
-  if (keepWhole !== null && !(await confirm(question, "Reduce them", "Leave them"))) return;
+  if (keepWhole !== null && !(await confirm(question, "Reduce them", "Leave them"))) {
+    line.querySelector("input").value = kept ?? "";
+    return;
+  }
   try {
     const { freed } = await setRule(keepWhole);
     showProblem("history", "");
     await showDisk();
-    write(line.querySelector("output"), keepWhole === null ? "All are kept." : `${size(freed)} are free again.`);
+    write(line.querySelector("output"), keepWhole === null ? "From now on all are kept." : `${size(freed)} are free again.`);
     await refreshRuns();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;

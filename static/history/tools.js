@@ -57,6 +57,8 @@ export function showTools({ values, total, all }, columns) {
   }
   known = now;
   field("sort").value = asked().sort;
+  write(field("order"), asked().order === "asc" ? "↑" : "↓");
+  field("order").ariaLabel = `${asked().order === "asc" ? "Ascending" : "Descending"}: sort the other way round`;
   for (const name of FIELDS) if (document.activeElement !== field(name)) field(name).value = asked()[name];
   field("grouped").checked = asked().isGrouped;
   field("setting").value = "";
@@ -77,6 +79,7 @@ export function connectTools() {
   for (const name of FIELDS.slice(1)) field(name).addEventListener("change", () => ask({ [name]: field(name).value }));
   field("grouped").addEventListener("change", () => ask({ isGrouped: field("grouped").checked }));
   field("sort").addEventListener("change", () => sortBy(field("sort").value));
+  field("order").addEventListener("click", () => sortBy(asked().sort));
   field("all").addEventListener("click", askForAll);
   field("setting").addEventListener("change", () => {
     const [key, ...value] = field("setting").value.split("=");
