@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from browser import (
+    LONG,
     SMALL,
     Faults,
     Launch,
@@ -15,7 +16,10 @@ from browser import (
     do_with,
     fresh_page,
     is_wider_than_screen,
+    latest,
     row_of,
+    stop_training,
+    tell,
     train_to_the_end,
     wait_for,
 )
@@ -258,3 +262,85 @@ def test_axe_finds_nothing_and_a_phone_needs_no_sideways_scroll(table: Page, the
     table.set_viewport_size({"width": 390, "height": 844})
     assert not is_wider_than_screen(table)
     expect(table.locator("#history-sort")).to_be_visible()
+    table.select_option("#history-sort", "best_val_accuracy")
+    told = table.locator("[data-column='best_val_accuracy'] .told")
+    first = told.first.text_content() or ""
+    table.click("#history-order")
+    expect(told.first).not_to_have_text(first)
+
+
+def test_a_note_is_written_on_while_the_table_changes_beneath_it(table: Page, faults: Faults) -> None:
+    faults.expected = re.compile("409")  # a run that trains is not deleted
+    training = found(table)[2]
+    row = table.locator(f"#runs tr[data-training='{training}']")
+    row.locator(".own-words").click()
+    table.keyboard.type("begun ")
+    tell(table, "start", LONG)
+    live = str(latest(table))
+    wait_for(lambda: ask(table, "trainings?limit=1")["trainings"][0]["run"] == live, "run in the history")
+    expect(table.locator("#state")).to_contain_text("Training")
+    table.wait_for_timeout(2500)  # the list of runs is asked for meanwhile
+    table.keyboard.type("and ended")
+    expect(row.locator("textarea")).to_have_value("begun and ended")
+    table.keyboard.press("Enter")
+    expect(row.locator(".own-words")).to_have_text("begun and ended")
+    expect(row_of(table, live)).to_be_visible()  # what came meanwhile
+    own = row_of(table, live).locator("[data-column='note']")
+    own.locator(".own-words").click()
+    told = row_of(table, live).locator("[data-column='state']").text_content() or ""
+    expect(row_of(table, live).locator("[data-column='state']")).not_to_have_text(told)
+    expect(own.locator("textarea")).to_be_focused()
+    table.keyboard.press("Escape")
+    row_of(table, live).get_by_role("checkbox").check()
+    table.locator("[data-do='delete']").click()
+    expect(table.locator("#problem")).to_contain_text("is still on")
+    table.wait_for_timeout(2500)
+    expect(table.locator("#banner")).to_be_visible()  # until it is read
+    stop_training(table)
+    table.request.post(f"/api/runs/{live}/delete")
+
+
+def test_the_focus_stays_where_it_was_after_sorting_and_after_the_menu(table: Page) -> None:
+    head = table.locator("[data-sort='best_val_accuracy']")
+    head.focus()
+    table.keyboard.press("Enter")
+    expect(table.locator("#runs [aria-sort='descending'] button")).to_have_text(re.compile("Best validation"))
+    expect(head).to_be_focused()
+    training = found(table)[0]
+    more = table.locator(f"#runs tr[data-training='{training}'] [aria-haspopup='menu']")
+    more.click()
+    expect(table.locator("#training-menu")).to_be_visible()
+    table.request.post("/api/trainings/baseline", data={"training": training})
+    table.evaluate("window.dispatchEvent(new Event('focus'))")  # as when one comes back from another window
+    expect(table.locator(f"#runs tr[data-training='{training}']")).to_have_class("baseline")
+    table.keyboard.press("Escape")
+    expect(more).to_be_focused()
+    table.request.post("/api/trainings/baseline", data={"training": None})
+
+
+def test_what_waits_for_a_guess_is_not_told_by_its_row_group_family_or_comparison(table: Page) -> None:
+    run = found(table)[2].split("/")[0]
+    table.evaluate("(run) => localStorage.setItem('guesses', JSON.stringify({[run]: ''}))", run)
+    table.reload()
+    outcomes = row_of(table, run).locator("[data-column='best_val_accuracy'], [data-column='test_accuracy']")
+    expect(outcomes).to_have_text(["guess first", "guess first"])
+    for model in ("model1", "model2"):
+        row_of(table, run, model).get_by_role("checkbox").check()
+    table.get_by_role("button", name="Compare these two").click()
+    expect(table.locator("#problem")).to_contain_text("Guess first")
+    do_with(row_of(table, run), "Family")
+    expect(table.locator("#family [data-of='model1']")).to_have_text(re.compile("guess first"))
+    table.keyboard.press("Escape")
+    table.fill("#history-search", run)
+    table.check("#history-grouped")
+    expect(table.locator("#runs [data-column='best_val_accuracy'] .told").first).to_have_text("guess first")
+
+
+def test_what_can_be_done_with_the_chosen_stays_in_sight(table: Page) -> None:
+    for number in (40, 45):
+        table.locator("#runs tbody tr").nth(number).get_by_role("checkbox").check()
+    expect(table.get_by_role("button", name="Compare these two")).to_be_in_viewport()
+    table.set_viewport_size({"width": 390, "height": 844})
+    table.locator("#runs tbody tr").nth(20).scroll_into_view_if_needed()
+    expect(table.get_by_role("button", name="Compare these two")).to_be_in_viewport()
+    assert not is_wider_than_screen(table)
