@@ -23,7 +23,7 @@ async function save(training, text) {
 
 /** Let a note be edited: Enter or leaving it keeps it, Escape leaves it as it was, Shift and Enter begin a new line. */
 function edit(cell, training, called, left) {
-  const field = make("textarea", { maxlength: LONGEST, rows: 2, "aria-label": `Note on ${called}` });
+  const field = make("textarea", { dir: "auto", maxlength: LONGEST, rows: 2, "aria-label": `Note on ${called}` });
   field.value = training.note ?? "";
   cell.replaceChildren(field);
   field.focus();
@@ -52,6 +52,7 @@ export function makeEditable(cell, training, called, done) {
   const parts = [...cell.children];
   const show = () => {
     const [said] = parts;
+    said.dir = "auto";
     said.textContent = training.note ?? "";
     const button = make("button", { type: "button", class: "quiet own-words", title: "Edit the note", "aria-label": training.note ? `Note on ${called}: ${training.note}` : `Add a note on ${called}` }, said, training.note ? "" : "Add a note");
     button.addEventListener("click", () => edit(cell, training, called, left));

@@ -160,6 +160,13 @@ function moveBetweenRows(event) {
   target.focus();
 }
 
+/** Show another page from its top on, with the focus on its first row. */
+async function turnTo(offset) {
+  await ask({ offset });
+  document.getElementById("history-tools").scrollIntoView();
+  table.querySelector("tbody input")?.focus({ preventScroll: true });
+}
+
 export function connectTable() {
   isInSight = watchSight(document.getElementById("panel-history"), () => Promise.all([refresh(), showDisk()]));
   connectTools();
@@ -173,6 +180,6 @@ export function connectTable() {
   window.addEventListener("focus", () => isInSight() && refresh()); // another window may have written a note
   table.addEventListener("keydown", moveBetweenRows);
   const [back, , on] = pager.children;
-  back.addEventListener("click", () => ask({ offset: Math.max(0, asked().offset - PAGE) }));
-  on.addEventListener("click", () => ask({ offset: asked().offset + PAGE }));
+  back.addEventListener("click", () => turnTo(Math.max(0, asked().offset - PAGE)));
+  on.addEventListener("click", () => turnTo(asked().offset + PAGE));
 }

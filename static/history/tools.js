@@ -29,7 +29,10 @@ function showWanted() {
   const chips = Object.entries(asked().config).map(([key, value]) => {
     const text = `${titles()[key] ?? key} ${value.replaceAll(",", " ")}`;
     const chip = make("button", { type: "button", class: "quiet chip", "aria-label": `Also others than ${text}`, text: `${text} ×` });
-    chip.addEventListener("click", () => ask({ config: Object.fromEntries(Object.entries(asked().config).filter(([each]) => each !== key)) }));
+    chip.addEventListener("click", () => {
+      field("setting").focus();
+      ask({ config: Object.fromEntries(Object.entries(asked().config).filter(([each]) => each !== key)) });
+    });
     return chip;
   });
   field("wanted").replaceChildren(...chips);

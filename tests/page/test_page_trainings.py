@@ -148,6 +148,8 @@ def test_pages_follow_one_another_and_the_arrow_keys_lead_through_the_rows(table
     table.locator("#history-pager button").last.click()
     expect(table.locator("#history-pager span")).to_have_text("51 to 80 of 80 trainings")
     assert set(found(table)).isdisjoint(first)
+    expect(table.locator("#runs tbody input").first).to_be_focused()
+    expect(table.locator("#runs tbody input").first).to_be_in_viewport()
     table.locator("#history-pager button").first.click()
     expect(table.locator("#runs tbody tr")).to_have_count(50)
     table.locator("#runs tbody tr .run-name").nth(0).focus()
