@@ -25,6 +25,7 @@ let columns = [];
 let calls = 0; // the latest answer counts
 let isOwed = false; // what came while a note was written: the table stays as it is until then
 let isUnlisted = false; // the page says that the server could not answer
+let isUnanswered = false; // the server did not answer: it is asked again at the next poll
 let isInSight = () => false;
 
 const isWriting = () => table.querySelector("textarea") !== null;
@@ -126,6 +127,7 @@ export async function refresh() {
   try {
     const found = await fetchTrainings(pairsOf(asked()));
     if (call !== calls) return undefined;
+    isUnanswered = false;
     if (isWriting()) return void (isOwed = true);
     if (found.trainings.length === 0 && asked().offset > 0) return ask({}); // there are fewer than there were
     const isNews = JSON.stringify(found) !== JSON.stringify(answer);
@@ -136,6 +138,7 @@ export async function refresh() {
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     isUnlisted ||= Boolean(error.status);
+    isUnanswered = !error.status;
     if (error.status) showProblem("history", `The history cannot be listed: ${Object.values(error.fields).join("; ") || error.message}.`);
   }
 }
@@ -176,7 +179,10 @@ export function connectTable() {
   });
   onPicked(show);
   onRuns(() => isInSight() && refresh());
-  onLatest(showProgress);
+  onLatest(() => {
+    showProgress();
+    if (isUnanswered && isInSight()) refresh();
+  });
   window.addEventListener("focus", () => isInSight() && refresh()); // another window may have written a note
   table.addEventListener("keydown", moveBetweenRows);
   const [back, , on] = pager.children;

@@ -127,6 +127,15 @@ def test_forty_runs_from_a_setting_to_a_disagreement_that_a_link_opens_again(
         assert fresh.locator("#gallery li").evaluate_all("each => each.map(({dataset}) => dataset.image)") == images
 
 
+def test_a_table_that_the_server_did_not_answer_is_asked_for_again(table: Page, faults: Faults) -> None:
+    faults.expected = re.compile("ERR_FAILED")
+    table.route("**/api/trainings?*", lambda route: route.abort())
+    with table.expect_event("requestfailed"):
+        table.fill("#history-search", WIDE)
+    table.unroute_all(behavior="wait")
+    expect_found(table, 2)
+
+
 def test_text_state_and_day_narrow_what_is_listed_and_all_is_shown_again(table: Page) -> None:
     table.fill("#history-search", "sgd")
     expect_found(table, RECORDED)
