@@ -11,6 +11,7 @@ const TYPING_MS = 200;
 const tools = document.getElementById("history-tools");
 const FIELDS = ["search", "state", "after", "before"];
 const field = (name) => document.getElementById(`history-${name}`);
+let typing = 0; // the time at which what is typed is asked
 let known = ""; // the settings and columns that can be chosen, as they were shown last
 
 /** Return what a setting is in a query: lists joined by commas, truth as true and false. Pure. */
@@ -62,7 +63,8 @@ export function showTools({ values, total, all }, columns) {
   field("sort").value = asked().sort;
   write(field("order"), asked().order === "asc" ? "↑" : "↓");
   field("order").ariaLabel = `${asked().order === "asc" ? "Ascending" : "Descending"}: sort the other way round`;
-  for (const name of FIELDS) if (document.activeElement !== field(name)) field(name).value = asked()[name];
+  const isTyped = (name) => document.activeElement === field(name) || (name === "search" && typing > 0);
+  for (const name of FIELDS) if (!isTyped(name)) field(name).value = asked()[name];
   field("grouped").checked = asked().isGrouped;
   field("setting").value = "";
   showWanted();
@@ -74,10 +76,12 @@ export function showTools({ values, total, all }, columns) {
 }
 
 export function connectTools() {
-  let typing = 0;
   field("search").addEventListener("input", () => {
     clearTimeout(typing);
-    typing = setTimeout(() => ask({ search: field("search").value.trim() }), TYPING_MS);
+    typing = setTimeout(() => {
+      typing = 0;
+      ask({ search: field("search").value.trim() });
+    }, TYPING_MS);
   });
   for (const name of FIELDS.slice(1)) field(name).addEventListener("change", () => ask({ [name]: field(name).value }));
   field("grouped").addEventListener("change", () => ask({ isGrouped: field("grouped").checked }));
