@@ -93,6 +93,7 @@ class Found(NamedTuple):
     rows: list[dict[str, Any]]
     total: int
     differing: list[str]  # the settings that are not alike in all that was found
+    values: dict[str, list[Any]]  # of the settings that are not alike in the whole history, as Trainings.values tells
 
 
 class Trainings:
@@ -108,9 +109,7 @@ class Trainings:
 
         Each has `about`, its run as RunReader.runs lists it, and `status`, its own in that, with its settings.
         """
-        condition, values = question.condition()
-        rows = self._rows(question)
-        return Found(list(self._told(rows)), *self._count("count(*)", condition, values))
+        return Found(list(self._told(self._rows(question))), *self._count("count(*)", *question.condition()))
 
     def every(self, question: Question) -> Iterator[dict[str, Any]]:
         """Yield all trainings that are asked for, as `find` does, a portion at a time."""
@@ -185,15 +184,16 @@ class Trainings:
             if setting in columns  # they may have been deleted meanwhile
         }
 
-    def _count(self, count: str, condition: str, values: Sequence[Any]) -> tuple[int, list[str]]:
-        """Return how many there are of what is found, and which settings are not alike in it."""
-        keys = list(self.values())  # no others can differ
+    def _count(self, count: str, condition: str, values: Sequence[Any]) -> tuple[int, list[str], dict[str, list[Any]]]:
+        """Return how many there are of what is found, which settings are not alike in it, and all settings' values."""
+        known = self.values()
+        keys = list(known)  # no others can differ
         if not values:
             [(total,)] = self._database.select(f"SELECT {count} FROM {NAME}")  # noqa: S608
-            return int(total), keys
+            return int(total), keys, known
         apart = "".join(f", min({PREFIX}{key}) IS NOT max({PREFIX}{key})" for key in keys)
         [(total, *differ)] = self._database.select(f"SELECT {count}{apart} FROM {NAME} WHERE {condition}", values)  # noqa: S608
-        return total, [key for key, is_apart in zip(keys, differ, strict=True) if is_apart]
+        return total, [key for key, is_apart in zip(keys, differ, strict=True) if is_apart], known
 
     def all(self) -> int:
         """Return how many trainings there are."""

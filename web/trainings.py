@@ -43,8 +43,7 @@ def blueprint(monitor: Monitor) -> Blueprint:
         asked = asked_for()
         found = (grouped if request.args.get("group") else listed)(store, asked)
         baseline = store.trainings.baseline
-        about = {"all": store.trainings.all(), "values": store.trainings.values()}
-        return found | about | {"baseline": baseline and baseline.address}
+        return found | {"all": store.trainings.all(), "baseline": baseline and baseline.address}
 
     @routes.get("/api/trainings.csv")
     def trainings_as_csv() -> Response:
@@ -180,7 +179,7 @@ def listed(store: RunStore, asked: Question) -> dict[str, Any]:
     for row in rows:
         if row["parent"]:
             row["parent"] = row["parent"] | parents.get(row["parent"]["run"], {"name": None, "changes": None})
-    return {"trainings": rows, "total": found.total, "differing": found.differing}
+    return {"trainings": rows, "total": found.total, "differing": found.differing, "values": found.values}
 
 
 def parents_of(store: RunStore, rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -237,7 +236,7 @@ def grouped(store: RunStore, asked: Question) -> dict[str, Any]:
         other = by_seed(against)
         for row, group in zip(rows, found.rows, strict=True):
             row["difference"] = differences(by_seed(group), other)
-    return {"trainings": rows, "total": found.total, "differing": found.differing}
+    return {"trainings": rows, "total": found.total, "differing": found.differing, "values": found.values}
 
 
 def group_row(group: Mapping[str, Any]) -> dict[str, Any]:

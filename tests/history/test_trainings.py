@@ -225,8 +225,8 @@ def count_of(members: list[dict[str, Any]]) -> set[tuple[str, str]]:
 def test_nothing_is_found_in_an_empty_history(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
     try:
-        assert store.trainings.find(Question()) == ([], 0, [])
-        assert store.trainings.groups(Question()) == ([], 0, [])
+        assert store.trainings.find(Question()) == ([], 0, [], {})
+        assert store.trainings.groups(Question()) == ([], 0, [], {})
         assert (store.trainings.all(), store.trainings.values()) == (0, {})
     finally:
         store.close()
