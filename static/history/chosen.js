@@ -111,12 +111,12 @@ function lay(wanted) {
   return tell();
 }
 
-/** Do something to each picked run, and say what was refused. */
-async function withEachRun(act) {
+/** Delete each picked run, and say what was refused. */
+async function deleteRuns() {
   const refused = [];
   for (const run of new Set([...picked.values()].map((each) => each.run))) {
     try {
-      await act(run);
+      await changeRun(run, "delete");
       behind = behind.filter(({ id }) => id !== run);
       drop((each) => each.run === run);
     } catch (error) {
@@ -126,10 +126,6 @@ async function withEachRun(act) {
   }
   showProblem("history", refused.length ? `${[...new Set(refused)].join("; ")}.` : "");
   await refreshRuns();
-}
-
-async function deleteRuns() {
-  await withEachRun((run) => changeRun(run, "delete"));
   if (bar.hidden) document.querySelector("#deleted button")?.focus({ preventScroll: true });
 }
 

@@ -14,12 +14,9 @@ const field = (name) => document.getElementById(`history-${name}`);
 let typing = 0; // the time at which what is typed is asked
 let known = ""; // the settings and columns that can be chosen, as they were shown last
 
-/** Return what a setting is in a query: lists joined by commas, truth as true and false. Pure. */
-const inQuery = (value) => String(value);
-
 function showSettings(values) {
   const groups = Object.entries(values).map(([key, each]) => {
-    const options = each.map((value) => make("option", { value: `${key}=${inQuery(value)}`, text: `${titles()[key] ?? key} ${format.setting(value)}` }));
+    const options = each.map((value) => make("option", { value: `${key}=${value}`, text: `${titles()[key] ?? key} ${format.setting(value)}` }));
     return make("optgroup", { label: titles()[key] ?? key }, ...options);
   });
   field("setting").replaceChildren(make("option", { value: "", text: "Any settings" }), ...groups);
